@@ -1,0 +1,73 @@
+"""One class per failure, each also a subclass of the builtin that a caller would catch.
+
+Every message says what was wrong, the value seen, the value wanted, and what to do, in one line.
+`exit_code` is what the command line returns for it.
+"""
+
+from __future__ import annotations
+
+
+class NmapError(Exception):
+    """Base of every error that nmap raises on purpose."""
+
+    exit_code = 3
+
+
+class MapError(NmapError, ValueError):
+    """A file that is not a density map that nmap can read."""
+
+
+class VoxelSizeError(MapError):
+    """A map whose header gives no usable voxel size."""
+
+
+class NonFiniteError(MapError):
+    """A map that holds NaN or infinite values."""
+
+
+class FormatError(NmapError, ValueError):
+    """A `.nmap` file that breaks the format."""
+
+
+class AppendedDataError(FormatError):
+    """A `.nmap` file with bytes after its end, as an HDF5 writer leaves them; `nmap repair` mends it."""
+
+
+class UnsupportedError(FormatError):
+    """A `.nmap` file that needs a feature or a version that this reader does not have."""
+
+
+class GridError(NmapError, ValueError):
+    """Two grids that should agree and do not, or a grid that cannot be made."""
+
+    exit_code = 2
+
+
+class OptionError(NmapError, ValueError):
+    """An option whose value cannot be used."""
+
+    exit_code = 2
+
+
+class OutputExistsError(NmapError, FileExistsError):
+    """An output path that is already taken."""
+
+    exit_code = 2
+
+
+class QualityError(NmapError, ArithmeticError):
+    """A result that falls short of what was asked for."""
+
+    exit_code = 1
+
+
+class LimitError(NmapError, MemoryError):
+    """An input that would need more memory than allowed."""
+
+    exit_code = 4
+
+
+class MissingPackageError(NmapError, ImportError):
+    """An optional package that this job needs is not installed."""
+
+    exit_code = 4
