@@ -1,0 +1,214 @@
+"""Integer weights on a body-centred cubic lattice to and from bytes: a staged, adaptive binary range coder.
+
+The normative description is `spec/coding-lattice.md`. Sites are visited in 16 interleaved stages, so that all contexts
+of a stage come from whole-array arithmetic on the stages before it and late stages see neighbours on every side.
+Every step is integer arithmetic, so that any two machines agree. The range coder is the one of `nmap.occupancy`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap import occupancy
+
+# Sites per block edge, in steps of the fine lattice: whole blocks without a weight cost nothing but their bit.
+BLOCK = 8
+MAX_WEIGHT = 127
+# Squared distances of the neighbour shells that form a context, and what a unit of weight there counts for.
+SHELLS = {3: 32, 4: 45, 8: 45, 11: 16, 12: 51}
+# Activity (see `_activity`) at which each class above 0 begins: half octaves.
+THRESHOLDS = tuple(round(8 * 2 ** (k / 2)) for k in range(19))
+_CLASSES = len(THRESHOLDS) + 1
+_GROUPS = (0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)
+_LIMIT = 1 << 10
+_MASK = 0xFFFFFFFF
+_PARITIES = ((0, 0, 0), (1, 1, 1), (0, 1, 1), (1, 0, 0), (1, 0, 1), (0, 1, 0), (1, 1, 0), (0, 0, 1))
+# First site (z, y, x) of each stage; its sites are 4 apart: the corner lattice, then the centring one.
+STAGES = tuple((2 * z + odd, 2 * y + odd, 2 * x + odd) for odd in (0, 1) for z, y, x in _PARITIES)
+_PAD = 4
+
+I8 = NDArray[np.int8]
+Offset = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """Sites of one stage in occupied blocks, and what their contexts are, before any is coded."""
+
+    flat: NDArray[np.int64]
+    group: int
+    activity: list[int]
+    sign: list[int]
+
+
+def blocks_of(weights: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which blocks of 8 x 8 x 8 fine steps hold a weight, (ceil(z / 8), ceil(y / 8), ceil(x / 8))."""
+    padded = np.pad(weights != 0, [(0, -n % BLOCK) for n in weights.shape])
+    z, y, x = (n // BLOCK for n in padded.shape)
+    return np.asarray(padded.reshape(z, BLOCK, y, BLOCK, x, BLOCK).any((1, 3, 5)))
+
+
+def pack(weights: NDArray[np.integer]) -> tuple[bytes, bytes]:
+    """Code integers on the fine lattice (z, y, x); only sites whose indices are all even or all odd may be set.
+
+    Returns:
+        The stream of weights, and the occupancy-coded blocks.
+    """
+    blocks = blocks_of(weights)
+    source = np.pad(np.asarray(weights, np.int8), _PAD).reshape(-1)
+    known = np.zeros(tuple(n + 2 * _PAD for n in weights.shape), np.int8)
+    coder = _Encoder()
+    for stage in _stages(known, blocks):
+        values: list[int] = source[stage.flat].tolist()
+        coder.stage(stage, values)
+        known.reshape(-1)[stage.flat] = values
+    return coder.finish(), occupancy.pack(blocks)
+
+
+def unpack(stream: bytes, blocks: bytes, shape: tuple[int, int, int]) -> I8:
+    """The integers on the fine lattice (z, y, x) that `pack` coded; bytes past the end read as zero."""
+    z, y, x = (-(-n // BLOCK) for n in shape)
+    known = np.zeros(tuple(n + 2 * _PAD for n in shape), np.int8)
+    coder = _Decoder(stream)
+    for stage in _stages(known, occupancy.unpack(blocks, (z, y, x))):
+        known.reshape(-1)[stage.flat] = coder.stage(stage)
+    return np.ascontiguousarray(known[_PAD:-_PAD, _PAD:-_PAD, _PAD:-_PAD])
+
+
+def _stages(known: I8, blocks: NDArray[np.bool_]) -> itertools.chain[_Stage]:
+    """Each stage with its contexts, made when it is asked for: `known` then holds the stages before it."""
+    return itertools.chain.from_iterable((_stage(number, known, blocks),) for number in range(len(STAGES)))
+
+
+def _stage(number: int, known: I8, blocks: NDArray[np.bool_]) -> _Stage:
+    first = STAGES[number]
+    inner = [n - 2 * _PAD for n in known.shape]
+    axes = [np.arange(f, n, 4) for f, n in zip(first, inner, strict=True)]
+    inside = blocks[np.ix_(*(a // BLOCK for a in axes))]
+    z, y, x = (axes[i][index] + _PAD for i, index in enumerate(np.nonzero(inside)))
+    _, ny, nx = known.shape
+    flat = (z * ny + y) * nx + x
+    line = known.reshape(-1)
+    activity = np.zeros(flat.size, np.int64)
+    for squared, unit in SHELLS.items():
+        steps = [d for d in _neighbours(squared) if _before(first, d, number)]
+        if steps:
+            total = np.zeros(flat.size, np.int64)
+            for d in steps:
+                total += np.abs(line[flat + (d[0] * ny + d[1]) * nx + d[2]])
+            activity += total * (4 * unit) // math.isqrt(16 * len(steps))
+    near = np.zeros(flat.size, np.int64)
+    for d in _neighbours(4):
+        near += line[flat + (d[0] * ny + d[1]) * nx + d[2]]
+    classes = np.searchsorted(np.asarray(THRESHOLDS), activity, side="right")
+    return _Stage(flat, _GROUPS[number], classes.tolist(), (np.sign(near) + 1).tolist())
+
+
+def _neighbours(squared: int) -> list[Offset]:
+    """Offsets of this squared length between sites, in C order."""
+    reach = range(-_PAD, _PAD + 1)
+    return [
+        (z, y, x)
+        for z, y, x in itertools.product(reach, reach, reach)
+        if z * z + y * y + x * x == squared and z % 2 == y % 2 == x % 2
+    ]
+
+
+def _before(first: Offset, step: Offset, number: int) -> bool:
+    """Whether the neighbour at `step` belongs to a stage before this one."""
+    z, y, x = ((f + s) % 4 for f, s in zip(first, step, strict=True))
+    return STAGES.index((z, y, x)) < number
+
+
+class _Contexts:
+    """Counts of both outcomes in every context."""
+
+    def __init__(self) -> None:
+        signs, sizes = _CLASSES * 6, _CLASSES * 6 + 3
+        self.zero = [1] * (sizes + _CLASSES * 16)
+        self.one = [1] * (sizes + _CLASSES * 16)
+        self.signs, self.sizes = signs, sizes
+
+    def learn(self, context: int, bit: int) -> None:
+        """Count an outcome; both are halved at the limit, so that a context can change its mind."""
+        counts = self.one if bit else self.zero
+        counts[context] += 2
+        if counts[context] > _LIMIT:
+            self.zero[context] = (self.zero[context] + 1) >> 1
+            self.one[context] = (self.one[context] + 1) >> 1
+
+
+class _Encoder(_Contexts):
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.high, self.out = 0, _MASK, bytearray()
+
+    def bit(self, context: int, bit: int) -> None:
+        one = self.one[context]
+        chance = min(max(65536 * one // (one + self.zero[context]), 32), 65504)
+        middle = self.low + ((self.high - self.low) * chance >> 16)
+        self.learn(context, bit)
+        if bit:
+            self.high = middle
+        else:
+            self.low = middle + 1
+        while not (self.low ^ self.high) >> 24:
+            self.out.append(self.high >> 24)
+            self.low, self.high = self.low << 8 & _MASK, self.high << 8 & _MASK | 255
+
+    def stage(self, stage: _Stage, values: list[int]) -> None:
+        base = stage.group * _CLASSES
+        for value, activity, sign in zip(values, stage.activity, stage.sign, strict=True):
+            self.bit(base + activity, int(value != 0))
+            if value:
+                self.bit(self.signs + sign, int(value > 0))
+                size, start = abs(value), self.sizes + 16 * activity
+                for step in range(1, min(size + 1, MAX_WEIGHT)):
+                    self.bit(start + min(step, 16) - 1, int(size > step))
+
+    def finish(self) -> bytes:
+        """The stream, cut where what is left reads as zeros."""
+        if self.low:
+            short = next(n for n in (self.high & ~((1 << k) - 1) for k in (24, 16, 8, 0)) if n >= self.low)
+            self.out += short.to_bytes(4, "big")
+        return bytes(self.out).rstrip(b"\0")
+
+
+class _Decoder(_Contexts):
+    def __init__(self, stream: bytes) -> None:
+        super().__init__()
+        self.low, self.high, self.read, self.stream = 0, _MASK, 4, stream
+        self.code = int.from_bytes(stream[:4].ljust(4, b"\0"), "big")
+
+    def bit(self, context: int) -> int:
+        one = self.one[context]
+        chance = min(max(65536 * one // (one + self.zero[context]), 32), 65504)
+        middle = self.low + ((self.high - self.low) * chance >> 16)
+        bit = int(self.code <= middle)
+        self.learn(context, bit)
+        if bit:
+            self.high = middle
+        else:
+            self.low = middle + 1
+        while not (self.low ^ self.high) >> 24:
+            self.low, self.high = self.low << 8 & _MASK, self.high << 8 & _MASK | 255
+            following = self.stream[self.read] if self.read < len(self.stream) else 0
+            self.code, self.read = self.code << 8 & _MASK | following, self.read + 1
+        return bit
+
+    def stage(self, stage: _Stage) -> list[int]:
+        base, out = stage.group * _CLASSES, []
+        for activity, sign in zip(stage.activity, stage.sign, strict=True):
+            if not self.bit(base + activity):
+                out.append(0)
+                continue
+            positive, size, start = self.bit(self.signs + sign), 1, self.sizes + 16 * activity
+            while size < MAX_WEIGHT and self.bit(start + min(size, 16) - 1):
+                size += 1
+            out.append(size if positive else -size)
+        return out

@@ -1,0 +1,140 @@
+"""`NeuralMap`: a density map as a network, what travels between the fit, the file and the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as default
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nmap.coding import CodedTensor, decode_tensor
+from nmap.decode import at_points, gradient_at_points, grid_for, on_grid, slabs
+from nmap.errors import FormatError
+from nmap.grid import Grid, Shape, Triple
+from nmap.mask import Envelope
+from nmap.model import Field, build_network
+from nmap.symmetry import PointGroup
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Value = str | int | float | bytes | NDArray[Any]
+Record = Mapping[str, Mapping[str, Value]]
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralMap:
+    """A density map that can be sampled anywhere.
+
+    Attributes:
+        field: what is computed.
+        tensors: network parameters by name, and "gains" and "envelope" where there are, exactly as stored.
+        record: what decoding does not need, by group: "source", "fit", "fidelity", "thumbnail".
+    """
+
+    field: Field
+    tensors: Mapping[str, CodedTensor]
+    record: Record = default(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        """The source map's grid."""
+        return self.field.box
+
+    def sample(self, points_xyz: ArrayLike) -> F32:
+        """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...)."""
+        points = np.asarray(points_xyz, np.float64)
+        return at_points(self.field, points.reshape(-1, 3)).reshape(points.shape[:-1])
+
+    def gradient(self, points_xyz: ArrayLike) -> F32:
+        """Derivative of the density per Angstrom along x, y, z at points, (..., 3) -> (..., 3)."""
+        points = np.asarray(points_xyz, np.float64)
+        return gradient_at_points(self.field, points.reshape(-1, 3)).reshape(points.shape)
+
+    def on_grid(self, grid: Grid) -> F32:
+        """Density on any grid, float32 (z, y, x); `offset` outside the box."""
+        return on_grid(self.field, grid)
+
+    def as_array(self, shape: Shape | None = None) -> F32:
+        """Density on the source's grid, or on `grid_for(shape)`."""
+        return self.on_grid(self.grid if shape is None else self.grid_for(shape))
+
+    def grid_for(self, shape: Shape) -> Grid:
+        """The grid that `shape` (z, y, x) means.
+
+        The same box with sample 0 in place; with "corners" alignment the grid whose first and last voxel
+        centres are the source's, voxel * (n - 1) / (m - 1).
+        """
+        return grid_for(self.field, shape)
+
+    def slabs(self, grid: Grid, rows: int | None = None) -> Iterator[tuple[int, F32]]:
+        """The density on `grid` in slabs of z rows, for grids that do not fit in memory.
+
+        Args:
+            grid: where to sample.
+            rows: rows of a slab; None for about 64 MB.
+
+        Yields:
+            First row and values, float32 (rows, ny, nx).
+        """
+        return slabs(self.field, grid, rows)
+
+    @staticmethod
+    def from_tensors(
+        kind: str,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, CodedTensor],
+        *,
+        box: Grid,
+        center: Triple = (0.5, 0.5, 0.5),
+        half_width: Triple = (0.5, 0.5, 0.5),
+        offset: float = 0.0,
+        scale: float = 1.0,
+        band_limit: float | None = None,
+        lattice: Shape | None = None,
+        symmetry: PointGroup | None = None,
+        alignment: str = "box",
+        record: Record | None = None,
+    ) -> NeuralMap:
+        """The map that a decoder sees in these stored tensors; arguments as in `Field` and `build_network`.
+
+        Args:
+            kind: model kind.
+            settings: the network's settings.
+            tensors: coded tensors; "gains" and "envelope" are optional.
+            box: the source's grid.
+            center: as in `Field`.
+            half_width: as in `Field`.
+            offset: as in `Field`.
+            scale: as in `Field`.
+            band_limit: as in `Field`, Angstrom.
+            lattice: as in `Field`.
+            symmetry: as in `Field`.
+            alignment: as in `Field`.
+            record: what decoding does not need.
+
+        Raises:
+            FormatError: parts that are missing or do not fit each other.
+            UnsupportedError: a kind or coding that this version does not know.
+        """
+        decoded = {name: decode_tensor(coded) for name, coded in tensors.items()}
+        gains, bits = decoded.pop("gains", None), decoded.pop("envelope", None)
+        if bits is not None and bits.dtype != np.bool_:
+            raise FormatError(f"envelope stored as {tensors['envelope'].coding}: wanted the occupancy coding")
+        made = Field(
+            network=build_network(kind, settings, decoded),
+            box=box,
+            center=center,
+            half_width=half_width,
+            offset=offset,
+            scale=scale,
+            band_limit=band_limit,
+            lattice=lattice,
+            gains=gains,
+            envelope=None if bits is None else Envelope(bits),
+            symmetry=symmetry,
+            alignment=alignment,
+        )
+        return NeuralMap(made, tensors, record or {})

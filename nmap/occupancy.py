@@ -1,0 +1,100 @@
+"""Occupancy bits to and from a few hundred bytes: an adaptive binary range coder with a neighbour context.
+
+The normative description is `spec/coding-occupancy.md`; every step is integer arithmetic, so that any two
+machines agree. Carry-less range coding after Martin (1979), in the two-ended form of Mahoney's lpaq.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Offsets (z, y, x) of the neighbours that are coded before a bit; the first is the context's lowest bit.
+# Of six sets tried on the envelopes of three EMDB maps these were within 3 % of the best, and the fewest.
+NEIGHBOURS = ((0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0))
+_MASK = 0xFFFFFFFF
+
+
+class _Model:
+    """How often a 1 came in each context, on cells that a border of zeros surrounds."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.cells = np.zeros([n + 2 for n in shape], np.uint8)
+        _, ny, nx = self.cells.shape
+        self.steps = [(z * ny + y) * nx + x for z, y, x in NEIGHBOURS]
+        self.zeros, self.ones = [0] * 64, [0] * 64
+
+    def places(self) -> list[int]:
+        """Flat places of the inner cells, in C order."""
+        every: NDArray[np.int64] = np.arange(self.cells.size).reshape(self.cells.shape)
+        inner: list[int] = every[1:-1, 1:-1, 1:-1].ravel().tolist()
+        return inner
+
+    def context(self, flat: bytearray, at: int) -> int:
+        """The six neighbours of a cell as a number below 64."""
+        a, b, c, d, e, f = self.steps
+        return (
+            flat[at + a]
+            | flat[at + b] << 1
+            | flat[at + c] << 2
+            | flat[at + d] << 3
+            | flat[at + e] << 4
+            | flat[at + f] << 5
+        )
+
+    def split(self, low: int, high: int, context: int) -> int:
+        """Last number of the part of low..high that stands for a 1."""
+        zeros, ones = self.zeros[context], self.ones[context]
+        chance = 65536 * (4 * ones + 1) // (4 * (zeros + ones) + 2)
+        return low + ((high - low) * min(max(chance, 32), 65504) >> 16)
+
+    def count(self, context: int, bit: int) -> None:
+        """Learn from a bit."""
+        if bit:
+            self.ones[context] += 1
+        else:
+            self.zeros[context] += 1
+
+
+def pack(bits: NDArray[np.bool_]) -> bytes:
+    """Code a (kz, ky, kx) grid of bits."""
+    model, out, low, high = _Model(bits.shape), bytearray(), 0, _MASK
+    model.cells[1:-1, 1:-1, 1:-1] = bits
+    flat = bytearray(model.cells.tobytes())
+    for at in model.places():
+        context = model.context(flat, at)
+        middle, bit = model.split(low, high, context), flat[at]
+        model.count(context, bit)
+        if bit:
+            high = middle
+        else:
+            low = middle + 1
+        while not (low ^ high) >> 24:
+            out.append(high >> 24)
+            low, high = low << 8 & _MASK, high << 8 & _MASK | 255
+    if low:  # the shortest number within low..high when zeros follow it
+        short = next(n for n in (high & ~((1 << k) - 1) for k in (24, 16, 8, 0)) if n >= low)
+        out += short.to_bytes(4, "big")
+    return bytes(out).rstrip(b"\0")
+
+
+def unpack(data: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The (kz, ky, kx) grid of bits that `pack` coded; bytes past the end read as zero."""
+    model, low, high = _Model(shape), 0, _MASK
+    flat = bytearray(model.cells.size)
+    code, read = int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 4
+    for at in model.places():
+        context = model.context(flat, at)
+        middle = model.split(low, high, context)
+        bit = flat[at] = int(code <= middle)
+        model.count(context, bit)
+        if bit:
+            high = middle
+        else:
+            low = middle + 1
+        while not (low ^ high) >> 24:
+            low, high = low << 8 & _MASK, high << 8 & _MASK | 255
+            code = code << 8 & _MASK | (data[read] if read < len(data) else 0)
+            read += 1
+    cells = np.frombuffer(bytes(flat), bool).reshape(model.cells.shape)
+    return cells[1:-1, 1:-1, 1:-1].copy()
