@@ -170,8 +170,8 @@ def encode_lattice(weights: NDArray[np.integer]) -> CodedTensor:
     """Store whole numbers on a body-centred cubic lattice by an adaptive range coder.
 
     Args:
-        weights: (z, y, x), counts that are multiples of 4; numbers from -127 to 127, 0 wherever the indices are not
-            all even or all odd.
+        weights: (z, y, x), counts that are multiples of 4; numbers from -127 to 127, 0 wherever the indices
+            are not all even or all odd.
 
     Raises:
         OptionError: a shape or a number that the coding cannot hold.

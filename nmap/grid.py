@@ -1,8 +1,8 @@
 """Where the samples of a map lie, in Angstrom.
 
-Two orders are used throughout nmap, and each name says which: array things (shape, index, box fraction) are in
-(z, y, x), as numpy stores them; physical things (voxel size, origin, cell, angles, points) are in (x, y, z), as the
-MRC header, mmCIF and ChimeraX write them.
+Two orders are used throughout nmap, and each name says which: array things (shape, index, box fraction) are
+in (z, y, x), as numpy stores them; physical things (voxel size, origin, cell, angles, points) are in (x, y,
+z), as the MRC header, mmCIF and ChimeraX write them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Shape = tuple[int, int, int]
 class Grid:
     """A regular sampling of a box: voxel (k, j, i) lies at ``origin + axes @ (i, j, k)``.
 
-    The box is periodic for Fourier work: it spans ``shape * voxel_size`` from the origin, half open, so sample 0 stays
-    at the origin at every sampling.
+    The box is periodic for Fourier work: it spans ``shape * voxel_size`` from the origin, half open, so
+    sample 0 stays at the origin at every sampling.
 
     Args:
         shape: samples along (z, y, x).

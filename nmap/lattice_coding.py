@@ -1,8 +1,9 @@
 """Integer weights on a body-centred cubic lattice to and from bytes: a staged, adaptive binary range coder.
 
-The normative description is `spec/coding-lattice.md`. Sites are visited in 16 interleaved stages, so that all contexts
-of a stage come from whole-array arithmetic on the stages before it and late stages see neighbours on every side.
-Every step is integer arithmetic, so that any two machines agree. The range coder is the one of `nmap.occupancy`.
+The normative description is `spec/coding-lattice.md`. Sites are visited in 16 interleaved stages, so that
+all contexts of a stage come from whole-array arithmetic on the stages before it and late stages see
+neighbours on every side. Every step is integer arithmetic, so that any two machines agree. The range coder
+is the one of `nmap.occupancy`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from nmap import occupancy
 
-# Sites per block edge, in steps of the fine lattice: whole blocks without a weight cost nothing but their bit.
+# Sites per block edge, in steps of the fine lattice: whole blocks without a weight cost nothing but their
+# bit.
 BLOCK = 8
 MAX_WEIGHT = 127
 # Squared distances of the neighbour shells that form a context, and what a unit of weight there counts for.
@@ -54,7 +56,8 @@ def blocks_of(weights: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def pack(weights: NDArray[np.integer]) -> tuple[bytes, bytes]:
-    """Code integers on the fine lattice (z, y, x); only sites whose indices are all even or all odd may be set.
+    """Code integers on the fine lattice (z, y, x); only sites whose indices are all even or all odd may be
+    set.
 
     Returns:
         The stream of weights, and the occupancy-coded blocks.

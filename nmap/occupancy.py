@@ -6,6 +6,8 @@ machines agree. Carry-less range coding after Martin (1979), in the two-ended fo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,14 +23,16 @@ class _Model:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.cells = np.zeros([n + 2 for n in shape], np.uint8)
         _, ny, nx = self.cells.shape
-        self.steps = [(z * ny + y) * nx + x for z, y, x in NEIGHBOURS]
+        self.steps: list[int] = [(z * ny + y) * nx + x for z, y, x in NEIGHBOURS]
         self.zeros, self.ones = [0] * 64, [0] * 64
 
-    def places(self) -> list[int]:
+    def places(self) -> Iterator[int]:
         """Flat places of the inner cells, in C order."""
-        every: NDArray[np.int64] = np.arange(self.cells.size).reshape(self.cells.shape)
-        inner: list[int] = every[1:-1, 1:-1, 1:-1].ravel().tolist()
-        return inner
+        nz, ny, nx = self.cells.shape
+        for z in range(1, nz - 1):
+            for y in range(1, ny - 1):
+                row = (z * ny + y) * nx
+                yield from range(row + 1, row + nx - 1)
 
     def context(self, flat: bytearray, at: int) -> int:
         """The six neighbours of a cell as a number below 64."""

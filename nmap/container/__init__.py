@@ -1,0 +1,20 @@
+"""`.nmap` files: one file that safetensors and HDF5 readers both open, over the same bytes."""
+
+from __future__ import annotations
+
+from nmap.container.codec import decode_bytes, encode_bytes
+from nmap.container.files import open_map, read_record, repair, save, sizes, strip
+from nmap.container.record import VOCABULARY, labels
+
+__all__ = [
+    "VOCABULARY",
+    "decode_bytes",
+    "encode_bytes",
+    "labels",
+    "open_map",
+    "read_record",
+    "repair",
+    "save",
+    "sizes",
+    "strip",
+]

@@ -1,0 +1,88 @@
+"""Whole numbers on a body-centred cubic lattice, to bytes and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmap import lattice_coding
+from nmap.coding import decode_tensor, encode_lattice
+from nmap.errors import FormatError, OptionError
+
+
+def sparse(shape: tuple[int, int, int], share: float, seed: int = 0, size: float = 1.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    z, y, x = (np.arange(n) & 1 for n in shape)
+    sites = (z[:, None, None] == y[:, None]) & (y[:, None] == x)
+    values = np.rint(rng.laplace(0, size, shape)) * (rng.random(shape) < share) * sites
+    return np.clip(values, -127, 127).astype(np.int8)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    st.tuples(*[st.sampled_from([4, 8, 12, 20])] * 3), st.floats(0, 1), st.integers(0, 99), st.floats(0.1, 60)
+)
+def test_what_is_packed_comes_back(shape, share, seed, size):
+    weights = sparse(shape, share, seed, size)
+    coded = encode_lattice(weights)
+    np.testing.assert_array_equal(decode_tensor(coded), weights)
+
+
+def test_an_empty_lattice_takes_next_to_nothing():
+    assert encode_lattice(np.zeros((48, 48, 48), np.int8)).nbytes <= 8
+
+
+def test_rare_weights_cost_little_more_than_their_entropy():
+    weights = sparse((64, 64, 64), 0.05, size=0.8)
+    sites = weights.size / 4
+    share = np.count_nonzero(weights) / sites
+    entropy = -share * np.log2(share) - (1 - share) * np.log2(1 - share)
+    _, counts = np.unique(np.abs(weights[weights != 0]), return_counts=True)
+    sizes = -(counts * np.log2(counts / counts.sum())).sum()
+    assert encode_lattice(weights).nbytes < 1.05 * (sites * entropy + counts.sum() + sizes) / 8
+
+
+def test_neighbours_that_go_together_cost_less_than_scattered_ones():
+    clustered = sparse((64, 64, 64), 0.8)
+    clustered[16:] = 0
+    scattered = np.zeros_like(clustered)
+    rng = np.random.default_rng(1)
+    sites = np.argwhere(sparse((64, 64, 64), 1.0, size=9) != 0)
+    chosen = sites[rng.choice(len(sites), np.count_nonzero(clustered), replace=False)]
+    scattered[tuple(chosen.T)] = clustered[clustered != 0]
+    assert encode_lattice(clustered).nbytes < 0.7 * encode_lattice(scattered).nbytes
+
+
+def test_bytes_after_the_end_read_as_zero():
+    weights = sparse((16, 16, 16), 0.3)
+    stream, blocks = lattice_coding.pack(weights)
+    padded = lattice_coding.unpack(stream + bytes(50), blocks + bytes(50), (16, 16, 16))
+    np.testing.assert_array_equal(padded, weights)
+
+
+def test_any_stream_decodes_to_something_within_bounds():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        out = lattice_coding.unpack(rng.bytes(40), rng.bytes(4), (16, 12, 20))
+        assert np.abs(out.astype(int)).max() <= 127
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.zeros((6, 8, 8), np.int8),
+        np.zeros((8, 8), np.int8),
+        np.eye(4, dtype=np.int8)[None].repeat(4, 0) * np.array([0, 1, 0, 0], np.int8),
+        np.full((4, 4, 4), 200) * (np.indices((4, 4, 4)).sum(0) == 0),
+    ],
+)
+def test_what_the_coding_cannot_hold_is_refused(weights):
+    with pytest.raises(OptionError, match="lattice"):
+        encode_lattice(weights)
+
+
+def test_a_shape_that_is_no_multiple_of_four_is_refused():
+    coded = encode_lattice(sparse((8, 8, 8), 0.5))
+    object.__setattr__(coded, "shape", (8, 8, 10))
+    with pytest.raises(FormatError, match="multiples of 4"):
+        decode_tensor(coded)
