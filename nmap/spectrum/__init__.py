@@ -1,0 +1,51 @@
+"""Fourier shells of a box: the only place that knows shell arithmetic.
+
+One convention everywhere. Shell index = round(radius / width) with width = 1/(longest box edge), which for a
+cube is RELION's round(radius in Fourier pixels). Every mode of the full transform counts once: the
+half-complex array is weighted 2, and 1 on its self-conjugate planes. Frequency of a shell = index * width,
+in 1/Angstrom. Curves end at the last shell that every axis still holds (Nyquist). Volumes are (z, y, x);
+spectra are `scipy.fft.rfftn` of them, (z, y, x // 2 + 1). Other programs' conventions can be asked for by
+name, to compare figures with theirs.
+"""
+
+from nmap.spectrum.curve import (
+    NEGLIGIBLE,
+    NEGLIGIBLE_RULE,
+    Crossing,
+    ShellCurve,
+    correlate_shells,
+    frc,
+    fsc,
+    power,
+    shell_power,
+    transform,
+)
+from nmap.spectrum.phases import randomise_phases
+from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
+from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
+
+__all__ = [
+    "CONVENTION",
+    "CONVENTIONS",
+    "F32",
+    "F64",
+    "NEGLIGIBLE",
+    "NEGLIGIBLE_RULE",
+    "Complex",
+    "Convention",
+    "Crossing",
+    "ShellCurve",
+    "Shells",
+    "band_limited",
+    "correlate_shells",
+    "crop_spectrum",
+    "frc",
+    "fsc",
+    "invert",
+    "lattice_shape",
+    "power",
+    "randomise_phases",
+    "resample",
+    "shell_power",
+    "transform",
+]

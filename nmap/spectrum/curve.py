@@ -1,0 +1,218 @@
+"""Fourier shell and ring correlation, and power by shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.fft as sf
+from numpy.typing import NDArray
+
+from nmap.errors import GridError, OptionError
+from nmap.grid import Grid
+from nmap.spectrum.shells import F64, Complex, Convention, Shells
+from nmap.threads import workers
+
+NEGLIGIBLE = 1e-6
+NEGLIGIBLE_RULE = (
+    "a shell is negligible, and not counted as a failure, where the mean squared amplitude of its modes is "
+    "below 1e-6 of the mean over all modes of the map but the zero one (0.1 % of the rms amplitude)"
+)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a curve first falls below a threshold.
+
+    Attributes:
+        threshold: the correlation asked for.
+        resolution: linear interpolation between the two shells, Angstrom; None if the curve never falls
+            below.
+        last_above: resolution of the last shell above, Angstrom; None if the first shell is already below.
+        first_below: resolution of the first shell below, Angstrom; None if there is none.
+    """
+
+    threshold: float
+    resolution: float | None
+    last_above: float | None
+    first_below: float | None
+
+
+@dataclass(frozen=True)
+class ShellCurve:
+    """A correlation by Fourier shell, from shell 0 to Nyquist.
+
+    Attributes:
+        frequency: shell centres, 1/Angstrom.
+        fsc: correlation of each shell, -1 to 1; 0 where a shell of either map is empty.
+        modes: Fourier modes in each shell.
+        negligible: shells that hold next to no power (`NEGLIGIBLE_RULE`); they never count as a crossing
+            nor as the worst. None: not looked at.
+        convention: name of the shell convention.
+    """
+
+    frequency: F64
+    fsc: F64
+    modes: F64
+    negligible: NDArray[np.bool_] | None = None
+    convention: Convention = "nmap"
+
+    def _counted(self) -> NDArray[np.bool_]:
+        counted = np.ones(self.fsc.size, bool) if self.negligible is None else ~self.negligible
+        counted[0] = False
+        return counted
+
+    def crossing_at(self, threshold: float) -> Crossing:
+        """The first fall below `threshold` among the counted shells, and the shells on both sides."""
+        shells = np.flatnonzero(self._counted())
+        below = np.flatnonzero(self.fsc[shells] < threshold)
+        if not below.size:
+            last = float(1 / self.frequency[shells[-1]]) if shells.size else None
+            return Crossing(threshold, None, last, None)
+        first = int(below[0])
+        f1, c1 = float(self.frequency[shells[first]]), float(self.fsc[shells[first]])
+        if first == 0:
+            return Crossing(threshold, 1 / f1, None, 1 / f1)
+        f0, c0 = float(self.frequency[shells[first - 1]]), float(self.fsc[shells[first - 1]])
+        between = 1 / (f0 + (c0 - threshold) / (c0 - c1) * (f1 - f0))
+        return Crossing(threshold, between, 1 / f0, 1 / f1)
+
+    def crossing(self, threshold: float) -> float | None:
+        """Resolution in Angstrom at which the curve first falls below `threshold`; None if it never does.
+
+        Linear interpolation between the last shell above and the first one below; shell 0 is left out.
+        """
+        return self.crossing_at(threshold).resolution
+
+    def worst_shell(self, resolution: float | None = None) -> int | None:
+        """Index of the lowest counted shell to `resolution` (Angstrom; Nyquist if None), if any counts."""
+        counted = self._counted()
+        if resolution is not None:
+            if not 0 < resolution < np.inf:
+                raise OptionError(f"resolution {resolution} A: wanted a positive number")
+            counted[int(1 / (resolution * self.frequency[1]) + 1e-6) + 1 :] = False
+        shells = np.flatnonzero(counted)
+        return int(shells[np.argmin(self.fsc[shells])]) if shells.size else None
+
+    def worst(self, resolution: float | None = None) -> float:
+        """Lowest correlation over the counted shells to `resolution` (Angstrom; Nyquist if None), else 1."""
+        shell = self.worst_shell(resolution)
+        return 1.0 if shell is None else float(self.fsc[shell])
+
+
+def transform(volume: NDArray[np.floating]) -> Complex:
+    """Half-complex float32 transform of a (z, y, x) volume.
+
+    The mean is set aside first: in single precision a large offset would drown weak shells in rounding.
+    """
+    mean = volume.mean(dtype=np.float64)
+    spectrum = np.asarray(sf.rfftn(np.asarray(volume - mean, np.float32), workers=workers()))
+    spectrum[0, 0, 0] += mean * volume.size
+    return spectrum
+
+
+def shell_power(spectrum: Complex, shells: Shells) -> F64:
+    """Mean squared amplitude of each shell up to Nyquist, of a half transform; DFT without 1/N."""
+    return _mean_power(spectrum, shells)[0]
+
+
+def _mean_power(spectrum: Complex, shells: Shells) -> tuple[F64, NDArray[np.bool_]]:
+    """Mean squared amplitude of each shell, and which shells are negligible."""
+    squared = spectrum.real**2 + spectrum.imag**2
+    mean: F64 = shells.sum(squared) / np.maximum(shells.modes, 1e-9)
+    squared[0, 0, 0] = 0
+    every = shells.grid.size - 1
+    # In other conventions the half transform is weighted otherwise; the level needs no more than its order.
+    level = shells.total(squared) / max(every, 1) * (1 if shells.convention == "nmap" else 2)
+    return mean, mean <= NEGLIGIBLE * level
+
+
+def correlate_shells(
+    fa: Complex, fb: Complex, shells: Shells, reference: Literal["both", "second"] = "both"
+) -> ShellCurve:
+    """Fourier shell correlation of two half-complex transforms on the same grid.
+
+    Args:
+        fa: half transform of the first map.
+        fb: half transform of the second map.
+        shells: the shells of their grid.
+        reference: "both" marks the shells that are negligible in both maps; "second" those negligible in the
+            second, for a copy and its source: where the source is empty there is nothing to be true to.
+    """
+    cross = shells.sum(fa.real * fb.real + fa.imag * fb.imag) / np.maximum(shells.modes, 1e-9)
+    pa, empty_a = _mean_power(fa, shells)
+    pb, empty_b = _mean_power(fb, shells)
+    norm = np.sqrt(pa * pb)
+    fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
+    negligible = empty_b & empty_a if reference == "both" else empty_b
+    return ShellCurve(shells.frequency, fsc, shells.modes, negligible, shells.convention)
+
+
+def fsc(
+    a: NDArray[np.floating],
+    b: NDArray[np.floating],
+    grid: Grid,
+    mask: NDArray[np.floating] | None = None,
+    *,
+    convention: Convention = "nmap",
+    reference: Literal["both", "second"] = "both",
+) -> ShellCurve:
+    """Fourier shell correlation of two volumes (z, y, x) on `grid`, both multiplied by `mask` first if given.
+
+    Args:
+        a: first volume (z, y, x).
+        b: second volume (z, y, x).
+        grid: where both lie.
+        mask: soft mask (z, y, x), 0 to 1.
+        convention: which shells, see `CONVENTIONS`.
+        reference: as in `correlate_shells`.
+
+    Source: Harauz and van Heel, Optik 73 (1986) 146; shells as in `nmap.spectrum.shells`.
+
+    Raises:
+        GridError: a volume or the mask does not have the grid's shape.
+    """
+    for name, volume in (("first map", a), ("second map", b), ("mask", mask)):
+        if volume is not None and volume.shape != grid.shape:
+            raise GridError(
+                f"{name} has shape {volume.shape}, the grid {grid.shape} (z, y, x): resample it first"
+            )
+    if mask is not None:
+        a, b = a * mask, b * mask
+    return correlate_shells(transform(a), transform(b), Shells(grid, convention), reference)
+
+
+def frc(
+    a: NDArray[np.floating],
+    b: NDArray[np.floating],
+    pixel_size: tuple[float, float],
+    mask: NDArray[np.floating] | None = None,
+    *,
+    convention: Convention = "nmap",
+) -> ShellCurve:
+    """Fourier ring correlation of two images (y, x): the shells of a map one sample thick.
+
+    Args:
+        a: first image (y, x).
+        b: second image (y, x).
+        pixel_size: spacing (x, y) in Angstrom.
+        mask: soft mask (y, x), 0 to 1.
+        convention: which rings, see `CONVENTIONS`.
+
+    Raises:
+        GridError: the images are not 2-D or not of one shape.
+    """
+    for name, image in (("first image", a), ("second image", b), ("mask", mask)):
+        if image is not None and (image.ndim != 2 or image.shape != a.shape):
+            raise GridError(
+                f"{name} has shape {image.shape}, wanted {a.shape[-2:]} (y, x): 2-D images of one shape"
+            )
+    grid = Grid((1, *a.shape), (*pixel_size, min(pixel_size)))
+    thick = None if mask is None else mask[None]
+    return fsc(a[None], b[None], grid, thick, convention=convention)
+
+
+def power(volume: NDArray[np.floating], grid: Grid) -> F64:
+    """Mean squared Fourier amplitude of each shell up to Nyquist, of a (z, y, x) volume; DFT without 1/N."""
+    return shell_power(transform(volume), Shells(grid))
