@@ -1,0 +1,185 @@
+"""Where the molecule is: an envelope found from the map alone, or None where the map does not tell.
+
+The rule works on the local rms of the low-passed density about the solvent's value. Molecule and solvent
+show as two peaks in the histogram of its logarithm, whether the solvent is constant (a masked map), noise,
+or noise that changes over the box; the threshold is the valley between them. Tomograms, crystals and boxes
+full of density have no such valley, or hold too little of their variance above it: then the envelope is
+everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.grid import Grid
+from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Bits = NDArray[np.bool_]
+
+# The histogram of log(local rms) reaches from the strongest density this far down: below lies rounding.
+_RANGE = 9.0
+_BINS = 120
+# What tells molecule from solvent. On single-particle maps tried, masked or not, the local rms inside was
+# at least 5.8 times that outside; on a tomogram, two crystals and a full box at most 3.1.
+_CONTRAST = 4.0
+_LEAST_VARIANCE = 0.5
+_MOST_VOLUME = 0.8
+# Bins of the valley's floor hold at most this many times its lowest one.
+_VALLEY = 1.2
+# A part is dust if it holds less than this share of the largest part's variance.
+_DUST = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class FoundMask:
+    """What was found.
+
+    Attributes:
+        mask: float32 (z, y, x) on `grid`, 1 in the molecule; None if everything is.
+        grid: the lattice of the band limit.
+        rule: how it was decided, in words.
+    """
+
+    mask: F32 | None
+    grid: Grid
+    rule: str
+
+
+def solvent_value(values: F32, mask: F32 | None = None) -> float:
+    """The solvent's density: the commonest exact value if a tenth of the box has it, else the median.
+
+    Args:
+        values: density (z, y, x).
+        mask: same shape; the median is taken where it is below 0.5, if that is anywhere.
+    """
+    constant = constant_solvent(values)
+    if constant is not None:
+        return constant
+    outside = values if mask is None else values[mask < 0.5]
+    return float(np.median(outside if outside.size else values))
+
+
+def constant_solvent(values: F32) -> float | None:
+    """The value that at least a tenth of all voxels share exactly, as in a masked map; None if none is."""
+    # A value that a tenth of all voxels share is among the tenths of the sorted sample, up to chance.
+    sample = np.sort(values.ravel()[:: max(1, values.size // 100_000)])
+    candidates = np.unique(sample[np.linspace(0, sample.size - 1, 41).astype(int)])
+    shares = [(float(np.count_nonzero(values == c)) / values.size, float(c)) for c in candidates]
+    share, value = max(shares)
+    return value if share >= 0.1 and np.ptp(values) > 0 else None
+
+
+def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
+    """Find the molecule.
+
+    Args:
+        values: density (z, y, x) on `grid`.
+        grid: where it lies.
+        band_limit: resolution kept, Angstrom; also the scale of the smoothing.
+    """
+    solvent = solvent_value(values)
+    shape = lattice_shape(grid, band_limit)
+    lattice = grid.resampled(shape)
+    shells = Shells(lattice)
+    keep = np.ones(shells.last(band_limit) + 1, np.float32)
+    spectrum = crop_spectrum(transform(values - np.float32(solvent)), grid.shape, shape) * shells.spread(keep)
+    local = _local_variance(invert(spectrum, shape), shells, band_limit)
+    # Where the solvent is constant a mask too tight can be told by what it leaves out; in noise it cannot.
+    threshold = _valley(local, constant_solvent(values) is not None)
+    if threshold is None:
+        return FoundMask(None, lattice, "everything: the local rms has no two levels")
+    inside = _without_dust(local > threshold, local)
+    doubt = _doubt(inside, local)
+    if doubt:
+        return FoundMask(None, lattice, f"everything: {doubt}")
+    return FoundMask(
+        inside.astype(np.float32), lattice, "valley in the histogram of the local rms, dust removed"
+    )
+
+
+def _local_variance(density: F32, shells: Shells, sigma: float) -> F32:
+    """Squared density averaged over a Gaussian of `sigma` Angstrom, (z, y, x) periodic."""
+    radius = np.arange(int(shells.index.max()) + 1) * shells.width
+    blur = shells.spread(np.exp(-2 * (np.pi * sigma * radius) ** 2).astype(np.float32))
+    return np.maximum(invert(transform(density * density) * blur, shells.grid.shape), 0)
+
+
+def _valley(local: F32, tight: bool) -> float | None:
+    """Local variance at the deepest valley of the histogram of its logarithm; None without one.
+
+    The valley's floor is wide where the molecule fades out; `tight` takes its upper end.
+    """
+    top = float(np.quantile(local, 0.999))
+    if not top > 0:
+        return None
+    bottom = top * np.exp(-2 * _RANGE)
+    logs = np.log(local[local > bottom])
+    counts, edges = np.histogram(logs, _BINS, (np.log(bottom), float(logs.max())))
+    smooth = np.convolve(np.pad(counts.astype(np.float64), 4, mode="edge"), _BELL, "valid")
+    left = np.maximum.accumulate(smooth)
+    right = np.maximum.accumulate(smooth[::-1])[::-1]
+    depth = np.minimum(left, right) / np.maximum(smooth, 1)
+    best = lowest = int(np.argmax(depth))
+    if depth[best] < 1.05:
+        return float(bottom) if logs.size < 0.8 * local.size else None
+    while tight and best + 1 < smooth.size and smooth[best + 1] <= _VALLEY * smooth[lowest]:
+        best += 1
+    return float(np.exp((edges[best] + edges[best + 1]) / 2))
+
+
+_BELL = np.exp(-0.5 * (np.arange(-4, 5) / 2.0) ** 2)
+_BELL /= _BELL.sum()
+
+
+def _without_dust(inside: Bits, local: F32) -> Bits:
+    """Without the parts that hold next to none of the variance; parts join through the box's faces."""
+    import scipy.ndimage as ndi
+
+    labels, count = ndi.label(inside)
+    if count < 2:
+        return inside
+    labels = _joined(labels, count)
+    weight = np.bincount(labels.ravel(), local.ravel())
+    weight[0] = 0
+    kept = weight >= _DUST * weight.max()
+    kept[0] = False
+    out: Bits = kept[labels]
+    return out
+
+
+def _joined(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Labels made equal for parts that touch through opposite faces of the periodic box."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = [
+        np.stack([np.take(labels, 0, axis).ravel(), np.take(labels, -1, axis).ravel()]) for axis in range(3)
+    ]
+    ends = np.concatenate(pairs, axis=1)
+    ends = np.unique(ends[:, (ends > 0).all(0)], axis=1)
+    graph = coo_array((np.ones(ends.shape[1], np.int8), (ends[0], ends[1])), shape=(count + 1, count + 1))
+    group = connected_components(graph, directed=False)[1]
+    table = np.where(np.arange(count + 1) == 0, 0, group + 1)
+    return np.asarray(table[labels], np.int32)
+
+
+def _doubt(inside: Bits, local: F32) -> str:
+    """Why `inside` cannot be trusted; empty if it can."""
+    share = float(inside.mean())
+    if not 0 < share <= _MOST_VOLUME:
+        return f"it would fill {share:.0%} of the box"
+    within, without = (
+        float(local[inside].mean(dtype=np.float64)),
+        float(local[~inside].mean(dtype=np.float64)),
+    )
+    if within < _CONTRAST**2 * without:
+        return (
+            f"local rms {np.sqrt(within / max(without, 1e-300)):.2g} times that outside, wanted {_CONTRAST:g}"
+        )
+    held = within * share / (within * share + without * (1 - share))
+    return f"it would hold {held:.0%} of the variance" if held < _LEAST_VARIANCE else ""

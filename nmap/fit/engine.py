@@ -1,0 +1,108 @@
+"""One fit from beginning to end: prepare, train, store, measure, grow if it falls short, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmap.accelerate import Workers, choose_device, device_name
+from nmap.fit.options import EncodeOptions
+from nmap.fit.prepare import prepare
+from nmap.fit.progress import Progress, Watch
+from nmap.fit.quantise import Result, coded_tensors, finish
+from nmap.fit.recipe import Recipe, choose_recipe
+from nmap.fit.record import record
+from nmap.fit.train import Training
+from nmap.maps import DensityMap
+from nmap.neural_map import NeuralMap
+
+GOAL = 0.9
+"""Worst-shell fidelity FSC below which a network whose size was left to the fit is grown."""
+
+# Growth ends after so many rounds, or this many seconds without a time budget.
+_ROUNDS = 3
+_PATIENCE = 900.0
+# Of the time left, kept for storing and measuring: this many evaluations of the lattice, and so many seconds.
+_EVALUATIONS = 4.0
+_CLOSING = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One round of training and what it came to."""
+
+    result: Result
+    recipe: Recipe
+    seconds: float
+
+
+def fit(
+    density: DensityMap,
+    options: EncodeOptions,
+    progress: Callable[[Progress], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> NeuralMap:
+    """Fit a network to a density map; see `nmap.fit.encode`."""
+    device = choose_device(options.device)
+    watch = Watch(progress, should_stop, options.time_budget)
+    watch.say("preparing")
+    target = prepare(density, options)
+    recipe = choose_recipe(target, options)
+    notes: list[str] = []
+    with Workers(device) as workers:
+        training = Training(target, recipe, device, workers, watch)
+        best = _best(training, watch, notes)
+    if best.result.worst < GOAL:
+        notes.append(
+            f"worst shell FSC {best.result.worst:.3f} is below {GOAL:g}: more neurons, steps or bits may raise it"
+        )
+        watch.say(f"warning: {notes[-1]}", 0.0)
+    made = record(
+        target, options, best.recipe, training, best.result, notes, device_name(device), watch.seconds
+    )
+    watch.say("done", 0.0)
+    field = best.result.neural_map
+    return NeuralMap(field.field, field.tensors, made)
+
+
+def _best(training: Training, watch: Watch, notes: list[str]) -> Round:
+    """Train, and grow while it falls short and there is time; the best round by its worst shell."""
+    best: Round | None = None
+    for number in range(1 + _ROUNDS):
+        begun = watch.seconds
+        training.run(_end_of_training(training, watch))
+        watch.say("storing and measuring")
+        this = Round(_stored(training), training.recipe, watch.seconds - begun)
+        if best is None or this.result.worst > best.result.worst:
+            best = this
+        watch.fsc = best.result.worst
+        if best.result.worst >= GOAL or watch.stopped() or not training.recipe.can_grow or number == _ROUNDS:
+            break
+        left = _PATIENCE - watch.seconds if watch.left is None else watch.left
+        if left < 1.5 * this.seconds:
+            notes.append("no time was left for more neurons")
+            break
+        training.grow(training.recipe.grown)
+    if best is None:
+        raise AssertionError("no round was trained")
+    return best
+
+
+def _end_of_training(training: Training, watch: Watch) -> float | None:
+    """Second of the watch at which training must end for the rest to fit in the budget; None without one."""
+    if watch.left is None:
+        return None
+    closing = _CLOSING + _EVALUATIONS * training.evaluation_seconds()
+    return watch.seconds + max(watch.left - closing, 0.0)
+
+
+def _stored(training: Training) -> Result:
+    """The trained network coded as its recipe says, and measured as a decoder sees it."""
+    parameters = {name: p.detach().cpu().numpy() for name, p in training.parameters.items()}
+    steps = None
+    if training.row_steps is not None:
+        steps = training.row_steps[..., 0].cpu().numpy().astype(np.float16)
+    coded = coded_tensors(parameters, training.recipe, steps)
+    return finish(training.target, training.recipe, training.settings, coded)

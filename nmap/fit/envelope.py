@@ -1,0 +1,172 @@
+"""The envelope of a fit: found or given, as the coarse bits that the file stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.automatic_mask import automatic_mask, constant_solvent
+from nmap.coding import MAX_OCCUPANCY_NODES, CodedTensor, encode_occupancy
+from nmap.errors import GridError, OptionError
+from nmap.grid import Grid
+from nmap.maps import DensityMap
+from nmap.mask import Envelope
+from nmap.spectrum import Complex, Shells, crop_spectrum, invert, lattice_shape, transform
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+# Nodes lie this many band limits apart: closer ones cut more solvent away but make an edge so steep that it
+# spreads over the whole spectrum.
+_SPACING = 1.25
+# The bits may take this much of a file, whose size is reckoned at this many bytes per degree of freedom.
+_SHARE = 0.02
+_BYTES_PER_FREEDOM = 0.4
+# In a map with constant solvent no shell may lose more of its power to the envelope; found masks grow by up
+# to this many band limits to keep to it. The last shells ring over the whole box, for the band limit cuts
+# them off: they are not asked.
+_LOSS = 0.01
+_GROWTH = (0.0, 0.5, 1.0, 1.5, 2.0)
+_RINGING = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """An envelope and how it came about.
+
+    Attributes:
+        envelope: soft mask; None if everything is inside.
+        coded: its bits as the file stores them; None without an envelope.
+        rule: how it was decided, in words.
+    """
+
+    envelope: Envelope | None
+    coded: CodedTensor | None
+    rule: str
+
+
+def choose_envelope(
+    density: DensityMap, mask: Literal["auto", "none"] | DensityMap, band_limit: float, solvent: float
+) -> Chosen:
+    """The envelope that `mask` asks for.
+
+    Args:
+        density: what is fitted.
+        mask: "auto", "none", or a map.
+        band_limit: resolution kept, Angstrom.
+        solvent: density of the solvent.
+
+    Raises:
+        GridError: the given mask does not lie on the map.
+        OptionError: the given mask is empty.
+    """
+    if mask == "none":
+        return Chosen(None, None, "none, as asked")
+    if isinstance(mask, DensityMap):
+        lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
+        given = mask_by_position(mask, density.grid, lattice)
+        name = mask.header.name if mask.header else "given"
+        return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5")
+    found = automatic_mask(density.values, density.grid, band_limit)
+    if found.mask is None:
+        return Chosen(None, None, found.rule)
+    if constant_solvent(density.values) is None:
+        return _made(_covering(found.mask, found.grid, band_limit), found.rule)
+    return _grown(density, found.mask, found.grid, band_limit, solvent, found.rule)
+
+
+def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
+    """A mask at the positions of a lattice, by trilinear interpolation; 0 beyond its own box.
+
+    Args:
+        mask: on any grid, as long as what it marks lies in the box of `grid`.
+        grid: the map's.
+        lattice: where to sample.
+
+    Raises:
+        GridError: what it marks reaches out of the map's box; names both grids.
+        OptionError: it marks nothing.
+    """
+    import scipy.ndimage as ndi
+
+    marked = np.argwhere(mask.values > 0.5)
+    if not marked.size:
+        raise OptionError(
+            f"mask on {mask.grid} is nowhere above 0.5: wanted 1 in the molecule, 0 in the solvent"
+        )
+    corners = np.stack(np.meshgrid(*np.stack([marked.min(0), marked.max(0)], 1), indexing="ij"), -1)
+    at = grid.fractions(mask.grid.positions(corners.reshape(-1, 3) / np.asarray(mask.grid.shape)))
+    at *= grid.shape
+    if (at < -1).any() or (at > np.asarray(grid.shape)).any():
+        raise GridError(
+            f"the mask's grid, {mask.grid}, does not lie on the map's, {grid}: resample the mask first"
+        )
+    out = np.empty(lattice.shape, np.float32)
+    for z in range(lattice.shape[0]):
+        points = lattice.region((z, 0, 0), (1, *lattice.shape[1:])).points()
+        index = mask.grid.fractions(points.reshape(-1, 3)) * mask.grid.shape
+        out[z] = ndi.map_coordinates(mask.values, index.T, order=1, cval=0.0).reshape(lattice.shape[1:])
+    return out
+
+
+def _covering(mask: F32, grid: Grid, band_limit: float) -> Envelope:
+    """The tightest envelope around a mask whose bits take no more of the file than they may."""
+    freedom = degrees_of_freedom(float((mask > 0.5).mean()), grid, band_limit)
+    allowed = max(64.0, _SHARE * _BYTES_PER_FREEDOM * freedom)
+    spacing = _SPACING * band_limit
+    while True:
+        nodes = np.prod([max(1, round(edge / spacing)) for edge in grid.edges])
+        if nodes <= MAX_OCCUPANCY_NODES:
+            envelope = Envelope.covering(mask, grid, spacing)
+            if nodes < 64 or encode_occupancy(envelope.occupancy).nbytes <= allowed:
+                return envelope
+        spacing *= 1.2
+
+
+def degrees_of_freedom(share: float, grid: Grid, band_limit: float) -> float:
+    """Numbers that a map holds: Fourier modes within the band limit times the share of the box inside."""
+    volume = abs(float(np.linalg.det(grid.box)))
+    return share * volume * 4 / 3 * np.pi / band_limit**3
+
+
+def _made(envelope: Envelope, rule: str) -> Chosen:
+    if envelope.occupancy.all():
+        return Chosen(None, None, f"everything: {rule} fills the box")
+    return Chosen(envelope, encode_occupancy(envelope.occupancy), rule)
+
+
+def _grown(
+    density: DensityMap, mask: F32, lattice: Grid, band_limit: float, solvent: float, rule: str
+) -> Chosen:
+    """The first envelope around the mask, growing, that leaves almost no power outside in any shell."""
+    shells = Shells(lattice)
+    count = shells.last(band_limit) + 1
+    spectrum = crop_spectrum(
+        transform(density.values - np.float32(solvent)), density.grid.shape, lattice.shape
+    )
+    spectrum *= shells.spread(np.ones(count, np.float32))
+    inner = slice(1, max(count - _RINGING, 2))
+    power = shells.sum(np.abs(spectrum) ** 2)[inner]
+    values = invert(spectrum, lattice.shape)
+    distance = _distance(mask > 0.5, lattice, _GROWTH[-1] * band_limit)
+    for growth in _GROWTH:
+        envelope = _covering((distance <= growth * band_limit).astype(np.float32), lattice, band_limit)
+        outside = values * (1 - envelope.on_lattice(lattice.shape))
+        lost = shells.sum(np.abs(transform(outside)) ** 2)[inner]
+        if (lost <= _LOSS * power).all():
+            break
+    return _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is constant")
+
+
+def _distance(inside: NDArray[np.bool_], grid: Grid, reach: float) -> F64:
+    """Distance to the mask in Angstrom, true up to `reach`, in the periodic box."""
+    import scipy.ndimage as ndi
+
+    spacing = [e / n for e, n in zip(grid.edges[::-1], grid.shape, strict=True)]
+    pad = [min(int(reach / s) + 2, n) for s, n in zip(spacing, grid.shape, strict=True)]
+    wide = np.pad(inside, [(p, p) for p in pad], mode="wrap")
+    distance: F64 = ndi.distance_transform_edt(~wide, sampling=spacing)
+    return distance[tuple(slice(p, -p) for p in pad)]

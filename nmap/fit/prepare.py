@@ -1,0 +1,285 @@
+"""What a network is fitted to: the whitened, band-limited map inside its envelope.
+
+Everything that a trainer needs is in `Target`, whatever the kind of network. Its truth is the source times the
+envelope within the band limit, on the lattice where a decoder evaluates the network. What a decoder shows anywhere is
+the trigonometric polynomial through the lattice's values, so an error measured by shell on the lattice is the error of
+the decoded density at every continuous position (Parseval): nothing is left free between the samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.automatic_mask import solvent_value
+from nmap.coding import CodedTensor, decode_tensor, encode_log
+from nmap.errors import OptionError
+from nmap.fit.band_limit import estimate_band_limit
+from nmap.fit.envelope import choose_envelope, degrees_of_freedom
+from nmap.fit.options import EncodeOptions
+from nmap.grid import Grid, Triple
+from nmap.maps import DensityMap
+from nmap.mask import Envelope
+from nmap.spectrum import (
+    Complex,
+    ShellCurve,
+    Shells,
+    correlate_shells,
+    crop_spectrum,
+    invert,
+    lattice_shape,
+    resample,
+    transform,
+)
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+# Shells with less power than this share of the mean are not whitened further: they hold rounding.
+_FLOOR = 1e-8
+# Width of the smoothing of the gains, in units of the shells over which an object's spectrum is coherent,
+# box edge / envelope width: sharper gains would spread the whitened map beyond the envelope.
+_SMOOTH = 2.2
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What to fit, and how well a candidate does.
+
+    Attributes:
+        density: the source after crop and downsampling; its grid is the box.
+        band_limit: resolution kept, Angstrom.
+        band_limit_from: how that was decided, in words.
+        solvent: density outside, and the zero of all that follows.
+        envelope: soft mask; None if everything is inside.
+        envelope_from: how that was decided, in words.
+        outside: share of the band-limited variance that the envelope leaves out.
+        lattice: where the network is evaluated.
+        truth: half transform on the lattice of (source - solvent) * envelope within the band limit.
+        gains: factor of each shell from 0 to the last, as decoded from `coded`; at most about 1.
+        scale: density units per unit of network output; the whitened map has unit variance inside.
+        coded: "gains" and "envelope" as the file stores them.
+        center: box fraction (z, y, x) where the network coordinates are 0.
+        half_width: box fraction (z, y, x) from there to where they are 1; the same length in Angstrom on
+            each axis.
+    """
+
+    density: DensityMap
+    band_limit: float
+    band_limit_from: str
+    solvent: float
+    envelope: Envelope | None
+    envelope_from: str
+    outside: float
+    lattice: Grid
+    truth: Complex
+    gains: F32
+    scale: float
+    coded: dict[str, CodedTensor]
+    center: Triple
+    half_width: Triple
+
+    @cached_property
+    def shells(self) -> Shells:
+        """Fourier shells of the lattice."""
+        return Shells(self.lattice)
+
+    @property
+    def last(self) -> int:
+        """Index of the last shell within the band limit."""
+        return self.gains.size - 1
+
+    @cached_property
+    def mask(self) -> F32:
+        """The envelope on the lattice, (z, y, x)."""
+        if self.envelope is None:
+            return np.ones(self.lattice.shape, np.float32)
+        return self.envelope.on_lattice(self.lattice.shape)
+
+    @cached_property
+    def inside(self) -> NDArray[np.intp]:
+        """Flat indices (n,) of the lattice points where the envelope is above 0."""
+        return np.flatnonzero(self.mask)
+
+    @cached_property
+    def coordinates(self) -> F32:
+        """Network coordinates (n, 3), (z, y, x), of the points inside."""
+        index = np.stack(np.unravel_index(self.inside, self.lattice.shape), -1)
+        fractions = index / np.asarray(self.lattice.shape)
+        return np.asarray((fractions - np.asarray(self.center)) / np.asarray(self.half_width), np.float32)
+
+    @cached_property
+    def whitened(self) -> Complex:
+        """Half transform of what m . u should be, (z, y, x // 2 + 1)."""
+        inverse = np.divide(1, self.gains, out=np.zeros_like(self.gains), where=self.gains > 0) / self.scale
+        return np.asarray(self.truth * self.shells.spread(inverse.astype(np.float32)), np.complex64)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom: Fourier modes within the band limit times the envelope's share of the box."""
+        return degrees_of_freedom(float(self.mask.mean()), self.lattice, self.band_limit)
+
+    @property
+    def reach(self) -> float:
+        """Half width of the network's domain in Angstrom."""
+        return self.half_width[0] * self.lattice.edges[2]
+
+    def on_lattice(self, values: F32) -> F32:
+        """The lattice (z, y, x) of values at the points inside times the envelope, 0 elsewhere."""
+        out = np.zeros(self.lattice.size, np.float32)
+        out[self.inside] = values * self.mask.reshape(-1)[self.inside]
+        return out.reshape(self.lattice.shape)
+
+    def fidelity(self, spectrum: Complex) -> ShellCurve:
+        """Fidelity FSC of a half transform on the lattice against the source times the envelope.
+
+        Gains change no shell's correlation, so the spectrum of m . u does as well as the decoded one.
+        """
+        return correlate_shells(spectrum, self.truth, self.shells, "second")
+
+
+def prepare(density: DensityMap, options: EncodeOptions) -> Target:
+    """Make the target of a fit.
+
+    Args:
+        density: the source.
+        options: crop, downsampling, resolution and mask.
+
+    Raises:
+        OptionError: an option that does not suit this map.
+        GridError: a mask that does not lie on the map.
+    """
+    density = _reduced(density, options)
+    grid = density.grid
+    if not np.ptp(density.values) > 0:
+        raise OptionError(f"every voxel is {density.values.flat[0]:g}: there is no density to fit")
+    band_limit, how = _band_limit(density, options.resolution)
+    solvent = solvent_value(density.values)
+    chosen = choose_envelope(density, options.mask, band_limit, solvent)
+    if chosen.envelope is not None:
+        solvent = solvent_value(density.values, chosen.envelope.on_lattice(grid.shape))
+    lattice = grid.resampled(lattice_shape(grid, band_limit))
+    truth, outside = _truth(density, chosen.envelope, solvent, lattice, band_limit)
+    center, half_width = _domain(chosen.envelope, lattice)
+    shells = Shells(lattice)
+    coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, chosen.envelope)
+    stored = {"gains": coded}
+    if chosen.coded is not None:
+        stored["envelope"] = chosen.coded
+    return Target(
+        density=density,
+        band_limit=band_limit,
+        band_limit_from=how,
+        solvent=solvent,
+        envelope=chosen.envelope,
+        envelope_from=chosen.rule,
+        outside=outside,
+        lattice=lattice,
+        truth=truth,
+        gains=np.asarray(decode_tensor(coded), np.float32),
+        scale=scale,
+        coded=stored,
+        center=center,
+        half_width=half_width,
+    )
+
+
+def _reduced(density: DensityMap, options: EncodeOptions) -> DensityMap:
+    """The central cube, then the lower sampling, where asked for."""
+    if options.crop is not None:
+        n, shape = options.crop, density.grid.shape
+        if n > min(shape):
+            raise OptionError(f"crop {n}: the map has {shape} voxels (z, y, x), wanted at most {min(shape)}")
+        z, y, x = ((m - n) // 2 for m in shape)
+        values = density.values[z : z + n, y : y + n, x : x + n]
+        density = DensityMap(values, density.grid.region((z, y, x), (n, n, n)), density.header)
+    if options.downsample > 1:
+        nz, ny, nx = (round(m / options.downsample) for m in density.grid.shape)
+        if min(nz, ny, nx) < 4:
+            raise OptionError(f"downsample {options.downsample}: would leave {(nz, ny, nx)} voxels (z, y, x)")
+        grid = density.grid.resampled((nz, ny, nx))
+        density = DensityMap(resample(density.values, grid.shape), grid, density.header)
+    return density
+
+
+def _band_limit(density: DensityMap, resolution: float | None) -> tuple[float, str]:
+    """Band limit in Angstrom, never finer than Nyquist, and how it was decided."""
+    shells = Shells(density.grid)
+    finest = 1 / density.grid.nyquist
+    if resolution is None:
+        limit, how = estimate_band_limit(density.values, density.grid)
+    elif resolution < finest:
+        limit, how = finest, f"Nyquist: {resolution:g} A was asked for, which the sampling does not hold"
+    else:
+        limit, how = resolution, "given"
+    if shells.last(limit) < 1:
+        raise OptionError(f"resolution {limit:g} A: wanted finer than the box, {max(density.grid.edges):g} A")
+    return limit, how
+
+
+def _truth(
+    density: DensityMap, envelope: Envelope | None, solvent: float, lattice: Grid, band_limit: float
+) -> tuple[Complex, float]:
+    """Transform of the enveloped source within the band limit, and the share of variance left out."""
+    shells = Shells(lattice)
+    keep = shells.spread(np.ones(shells.last(band_limit) + 1, np.float32))
+
+    def within(values: F32) -> Complex:
+        return np.asarray(
+            crop_spectrum(transform(values), density.grid.shape, lattice.shape) * keep, np.complex64
+        )
+
+    values = density.values - np.float32(solvent)
+    if envelope is None:
+        return within(values), 0.0
+    mask = envelope.on_lattice(density.grid.shape)
+    whole, part = within(values), within(values * (1 - mask))
+    everything, left = (shells.total(np.abs(f) ** 2) for f in (whole, part))
+    return np.asarray(whole - part, np.complex64), left / everything
+
+
+def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:
+    """Centre and half width, box fractions (z, y, x), of the envelope's bounding box, as wide on each axis in A."""
+    low, high = np.zeros(3), np.ones(3)
+    if envelope is not None:
+        inside = envelope.on_lattice(lattice.shape) > 0
+        for axis in range(3):
+            used = np.flatnonzero(inside.any(tuple(a for a in range(3) if a != axis)))
+            low[axis], high[axis] = used[[0, -1]] / lattice.shape[axis]
+    edges = np.asarray(lattice.edges[::-1])
+    widest = float(((high - low) / 2 * edges).max())
+    z, y, x = (float(c) for c in (low + high) / 2)
+    hz, hy, hx = (float(widest / e) for e in edges)
+    return (z, y, x), (hz, hy, hx)
+
+
+def _gains(
+    truth: Complex, shells: Shells, last: int, half_width: Triple, envelope: Envelope | None
+) -> tuple[CodedTensor, float]:
+    """Gains that whiten the truth, at most 1, as stored, and the scale that gives it unit variance inside."""
+    power = (shells.sum(np.abs(truth) ** 2) / np.maximum(shells.modes, 1))[: last + 1]
+    power = np.maximum(power, _FLOOR * power[1:].mean())
+    coherent = max(1.0, max(shells.grid.edges) / (2 * half_width[0] * shells.grid.edges[2]))
+    smooth = np.exp(smoothed(np.log(power), _SMOOTH * coherent) / 2)
+    coded = encode_log((smooth / smooth.max()).astype(np.float32))
+    gains = np.asarray(decode_tensor(coded), np.float32)
+    white = invert(truth * shells.spread(1 / gains), shells.grid.shape)
+    inside = white if envelope is None else white[envelope.on_lattice(shells.grid.shape) > 0]
+    return coded, max(float(np.sqrt(np.square(inside, dtype=np.float64).mean())), 1e-30)
+
+
+def smoothed(curve: F64, width: float) -> F64:
+    """A curve by shell smoothed by local linear regression with a Gaussian of `width` shells."""
+    at = np.arange(curve.size, dtype=np.float64)
+    out = np.empty(curve.size)
+    for shell in range(curve.size):
+        weight = np.exp(-0.5 * ((at - shell) / width) ** 2)
+        total = weight.sum()
+        mean, level = weight @ at / total, weight @ curve / total
+        spread = weight @ (at - mean) ** 2
+        slope = weight @ ((at - mean) * curve) / spread if spread > 1e-9 else 0.0
+        out[shell] = level + slope * (shell - mean)
+    return out

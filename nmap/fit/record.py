@@ -1,0 +1,131 @@
+"""What a file keeps of how it was made: source, fit and fidelity. Decoding needs none of it."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import nmap
+from nmap.fit.options import EncodeOptions
+from nmap.fit.prepare import Target
+from nmap.fit.quantise import Result
+from nmap.fit.recipe import Recipe
+from nmap.maps import MapHeader
+
+if TYPE_CHECKING:
+    from nmap.fit.train import Training
+
+MAX_CURVE = 64
+# mmCIF's em_map.data_type, by MRC mode; float16 has no word of its own there.
+_DATA_TYPES = {
+    0: "Image stored as signed byte",
+    1: "Image stored as signed integer (2 bytes)",
+    2: "Image stored as floating point number (4 bytes)",
+    6: "Image stored as unsigned integer (2 bytes)",
+    12: "Image stored as floating point number (2 bytes)",
+}
+
+
+def record(
+    target: Target,
+    options: EncodeOptions,
+    recipe: Recipe,
+    training: Training,
+    result: Result,
+    notes: list[str],
+    device: str,
+    seconds: float,
+) -> dict[str, dict[str, Any]]:
+    """The record of a fit, by group: "source", "fit" and "fidelity"."""
+    fit: dict[str, Any] = {
+        "settings": _settings(options, recipe),
+        "versions": {
+            "nmap": nmap.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "device": device,
+        "seed": options.seed,
+        "steps": training.done,
+        "seconds": seconds,
+        "mask": f"{target.envelope_from}; {target.outside:.3g} of the band-limited variance lies outside",
+        "band_limit_from": target.band_limit_from,
+        "notes": "; ".join(notes) or None,
+    }
+    for name, curve in (("loss", training.loss), ("fsc", training.fsc)):
+        if curve:
+            fit[f"{name}_step"], fit[name] = (
+                _thinned(np.asarray(c, np.float32)) for c in zip(*curve, strict=True)
+            )
+    made: dict[str, dict[str, Any]] = {"fit": fit, "fidelity": fidelity(target, result)}
+    header = target.density.header
+    if header is not None:
+        made["source"] = source(header, options.resolution)
+    return {
+        group: {name: value for name, value in items.items() if value is not None}
+        for group, items in made.items()
+    }
+
+
+def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
+    """What is kept of the source's file; the resolution is the one that was given."""
+    return {
+        "file": header.name,
+        "sha256": header.sha256,
+        "bytes": header.file_bytes,
+        "format": "CCP4",
+        "compression": header.compression or None,
+        "data_type": _DATA_TYPES.get(header.mode),
+        "symmetry_space_group": header.space_group,
+        "resolution": resolution,
+        "mrc_header": header.raw,
+        "extended_header": header.extended or None,
+    }
+
+
+def fidelity(target: Target, result: Result) -> dict[str, Any]:
+    """How true the decode is: FSC against the source times the envelope, the rest against the source itself."""
+    curve, last = result.curve, target.last + 1
+    decoded = result.neural_map.as_array().astype(np.float64)
+    values = target.density.values.astype(np.float64)
+    error = float(((decoded - values) ** 2).mean())
+    span = float(np.ptp(values))
+    spread = float(decoded.std() * values.std())
+    together = float(((decoded - decoded.mean()) * (values - values.mean())).mean())
+    return {
+        "frequency": curve.frequency[:last],
+        "fsc": curve.fsc[:last],
+        "worst": result.worst,
+        "resolution": target.band_limit,
+        "resolution_0.5": curve.crossing(0.5),
+        "resolution_0.143": curve.crossing(0.143),
+        "correlation": together / spread if spread > 0 else None,
+        "psnr": 10 * np.log10(span**2 / error) if error > 0 else None,
+        "mask": "none" if target.envelope is None else "envelope",
+    }
+
+
+def _settings(options: EncodeOptions, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "arch": recipe.kind,
+        "batch": recipe.batch,
+        "crop": options.crop,
+        "downsample": options.downsample,
+        "hidden_features": recipe.features,
+        "hidden_layers": recipe.layers,
+        "omega0": recipe.omega0,
+        "omega_hidden": recipe.omega_hidden,
+        "resolution": options.resolution,
+        "time_budget": options.time_budget,
+        "weight_bits": recipe.bits,
+    }
+
+
+def _thinned(curve: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Every k-th entry of a curve, at most `MAX_CURVE`, counted back from its last."""
+    every = -(-curve.size // MAX_CURVE)
+    return curve[::-1][::every][::-1].copy()

@@ -1,0 +1,272 @@
+"""Search for the fewest bytes at a wanted fidelity, or the best fidelity within so many bytes.
+
+One descent does both: the step shrinks, more and finer weights pay, and worst shell and bytes rise together until the
+goal is met. The fit is then held there, step and shell weights following, while the weights settle; the smallest (or the
+best) state that meets the goal is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nmap import lattice_coding
+from nmap.atomic import atomic_output
+from nmap.fit.radial import RATE, Lattice, State, balance, iterate, rescale, start
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a search is after.
+
+    Attributes:
+        worst_fsc: correlation that every shell must reach; None for as high as the bytes allow.
+        max_bytes: coded weights may take this much; None for as little as the fidelity needs.
+    """
+
+    worst_fsc: float | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How patiently to search.
+
+    Attributes:
+        decay: factor of the step when the weights have settled.
+        settled: share of the weights that may still move then.
+        patience: sweeps after which the step shrinks all the same.
+        hold: sweeps at the goal.
+        rate: what a bit is worth; see `radial.RATE`.
+    """
+
+    decay: float = 0.97
+    settled: float = 0.03
+    patience: int = 20
+    hold: int = 40
+    rate: float = RATE
+
+
+SCHEDULES: dict[str, tuple[Schedule, ...]] = {
+    "low": (Schedule(0.93, 0.2, 8, 16),),
+    "default": (Schedule(),),
+    "high": tuple(Schedule(0.98, 0.02, 30, 120, rate) for rate in (0.07, 0.1, 0.14)),
+}
+
+
+@dataclass(eq=False)
+class Found:
+    """The best state so far.
+
+    Attributes:
+        q: weight of every site, float32 whole numbers.
+        worst: lowest correlation over the shells, from 1 to the last.
+        fsc: correlation by shell, (last + 1,).
+        size: estimated, then coded bytes.
+        meets: whether it meets the goal.
+        sweeps: how many sweeps led to it.
+    """
+
+    q: NDArray[np.float32]
+    worst: float
+    fsc: NDArray[np.float32]
+    size: int
+    meets: bool
+    sweeps: int
+
+
+# Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
+_CODED = 1.12
+
+Report = Callable[[Found, float], None]
+
+
+def weights_of(lattice: Lattice, q: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Whole numbers on the fine lattice (z, y, x) of the sites' weights (n,)."""
+    out = np.zeros(lattice.shape, np.int8)
+    out[tuple(lattice.sites.T)] = q
+    return out
+
+
+def coded_bytes(lattice: Lattice, q: NDArray[np.floating]) -> int:
+    """Bytes that the lattice coding needs for these weights."""
+    return sum(map(len, lattice_coding.pack(weights_of(lattice, q))))
+
+
+def search(
+    lattice: Lattice,
+    goal: Goal,
+    effort: str = "default",
+    *,
+    deadline: float = math.inf,
+    should_stop: Callable[[], bool] | None = None,
+    report: Report | None = None,
+    checkpoint: Path | None = None,
+) -> Found:
+    """Run the effort's schedules and keep the best.
+
+    Args:
+        lattice: sites and target.
+        goal: what to reach.
+        effort: "low", "default" or "high".
+        deadline: `time.monotonic` by which to answer.
+        should_stop: asked at every sweep; the best so far is returned.
+        report: called every sweep with the best so far and the share done.
+        checkpoint: file to keep the state in and to go on from.
+
+    Returns:
+        The smallest that meets the goal; if none does, the one that comes nearest.
+    """
+    best: Found | None = None
+    schedules = SCHEDULES[effort]
+    for number, schedule in enumerate(schedules):
+        name = checkpoint.with_suffix(f".{number}.npz") if checkpoint else None
+        run = _Run(lattice, goal, schedule, name)
+        while not run.done and time.monotonic() < deadline and not (should_stop and should_stop()):
+            run.sweep()
+            if report is not None and run.best is not None:
+                report(run.best, (number + run.share_done) / len(schedules))
+        found = run.finish()
+        best = found if best is None else _better(goal, best, found)
+        if time.monotonic() >= deadline or (should_stop and should_stop()):
+            break
+    assert best is not None
+    return best
+
+
+class _Run:
+    """One schedule from no weight to the end of the hold."""
+
+    def __init__(self, lattice: Lattice, goal: Goal, schedule: Schedule, checkpoint: Path | None) -> None:
+        self.lattice, self.goal, self.schedule, self.checkpoint = lattice, goal, schedule, checkpoint
+        self.state = start(lattice)
+        self.best: Found | None = None
+        self.waited = self.held = 0
+        self.first_step, self.saved = self.state.step, time.monotonic()
+        if checkpoint is not None and checkpoint.exists():
+            self._load(checkpoint)
+
+    @property
+    def done(self) -> bool:
+        """Whether the hold is over, or the step so small that nothing is left to gain."""
+        return self.held >= self.schedule.hold or self.state.step < 1e-4 * self.first_step
+
+    @property
+    def share_done(self) -> float:
+        """A guess, 0 to 1."""
+        if self.state.reached:
+            return 0.6 + 0.4 * self.held / self.schedule.hold
+        return 0.6 * min(1.0, math.log(self.first_step / self.state.step) / 2.5)
+
+    def sweep(self) -> None:
+        """One sweep and what follows from it."""
+        state = self.state
+        iterate(self.lattice, state, self.schedule.rate)
+        assert state.fsc is not None
+        count = int((state.q != 0).sum())
+        worst, size = float(state.fsc[1:].min()), int(_CODED * state.bits / 8)
+        found = self._keep(worst, size)
+        if count > 20:
+            balance(self.lattice, state, 1.5)
+        state.reached = state.reached or found
+        self.waited += 1
+        if state.reached:
+            self.held += 1
+            rescale(state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
+            state.modes = self.lattice.spectrum(state.q)
+        elif state.moved < self.schedule.settled * count + 3 or self.waited >= self.schedule.patience:
+            rescale(state, self.schedule.decay)
+            state.modes = self.lattice.spectrum(state.q)
+            self.waited = 0
+        if self.checkpoint is not None and time.monotonic() - self.saved > 10:
+            self._save(self.checkpoint)
+
+    def finish(self) -> Found:
+        """The best of this run, its bytes as coded."""
+        if self.best is None:
+            self._keep(-1.0, 0)
+        best = self.best
+        assert best is not None
+        best.size = coded_bytes(self.lattice, best.q)
+        if self.goal.max_bytes is not None:
+            best.meets = best.size <= self.goal.max_bytes
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
+        return best
+
+    def _excess(self, worst: float, size: int) -> float:
+        """How far beyond the goal, as a change of the step: positive for a coarser one."""
+        if self.goal.worst_fsc is not None:
+            return worst - self.goal.worst_fsc
+        assert self.goal.max_bytes is not None
+        return 0.3 * math.log(self.goal.max_bytes / max(size, 1))
+
+    def _keep(self, worst: float, size: int) -> bool:
+        """Remember the state if it is the best one; whether it is at the goal."""
+        state, goal = self.state, self.goal
+        if goal.worst_fsc is not None:
+            meets = worst >= goal.worst_fsc
+            ends = meets
+        else:
+            assert goal.max_bytes is not None
+            if size > goal.max_bytes and self.best is not None:
+                size_exact = (
+                    coded_bytes(self.lattice, state.q.cpu().numpy()) if size < 1.1 * goal.max_bytes else size
+                )
+                size = size_exact
+            meets, ends = size <= goal.max_bytes, size > 0.97 * goal.max_bytes
+        fsc = np.zeros(self.lattice.last + 1, np.float32) if state.fsc is None else state.fsc.cpu().numpy()
+        found = Found(state.q.cpu().numpy(), worst, fsc, size, meets, state.iteration)
+        self.best = found if self.best is None else _better(goal, self.best, found)
+        return ends
+
+    def _save(self, path: Path) -> None:
+        state, best = self.state, self.best
+        assert best is not None
+        numbers = [state.step, state.iteration, state.share, state.reached, self.waited, self.held]
+        with atomic_output(path, overwrite=True) as file:
+            np.savez_compressed(
+                file,
+                q=state.q.cpu().numpy().astype(np.int8),
+                weights=state.weights.cpu().numpy(),
+                numbers=np.asarray(numbers, np.float64),
+                best=best.q.astype(np.int8),
+                fsc=best.fsc,
+                found=np.asarray([best.worst, best.size, best.meets, best.sweeps], np.float64),
+            )
+        self.saved = time.monotonic()
+
+    def _load(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as kept:
+            if kept["q"].shape != tuple(self.state.q.shape):
+                return
+            device = self.lattice.device
+            self.state.q = torch.from_numpy(kept["q"].astype(np.float32)).to(device)
+            self.state.weights = torch.from_numpy(kept["weights"]).to(device)
+            step, iteration, share, reached, waited, held = kept["numbers"].tolist()
+            worst, size, meets, sweeps = kept["found"].tolist()
+            best = kept["best"].astype(np.float32)
+            self.best = Found(best, worst, kept["fsc"], int(size), bool(meets), int(sweeps))
+        self.state.step, self.state.iteration, self.state.share = step, int(iteration), share
+        self.state.reached, self.waited, self.held = bool(reached), int(waited), int(held)
+        self.state.modes = self.lattice.spectrum(self.state.q)
+
+
+def _better(goal: Goal, a: Found, b: Found) -> Found:
+    """The one nearer to the goal; of two that meet it the smaller, or with a byte limit the more faithful."""
+    if a.meets != b.meets:
+        return a if a.meets else b
+    if goal.worst_fsc is None:
+        if not a.meets:
+            return a if a.size <= b.size else b
+        return a if a.worst >= b.worst else b
+    if not a.meets:
+        return a if a.worst >= b.worst else b
+    return a if a.size <= b.size else b

@@ -1,0 +1,190 @@
+"""Training: the weights whose network, enveloped and cut at the band limit, is the whitened map.
+
+The error that counts is that of the decoded density: by shell, within the band limit. A batch of lattice points cannot
+see shells, so the points' targets carry them: now and then the network is evaluated on the whole lattice, and each
+point's target becomes its value there plus the error within the band limit. That is the majorisation of the
+band-limited error by a pointwise one (an exact bound, equal at the current weights): the network stays free beyond the
+band limit, where a decoder takes nothing from it. The same evaluation gives the FSC by shell, and shells that lag get a
+stronger target; their gains, fitted at the end, undo it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmap.accelerate import Workers, bfloat16_is_fast, forward
+from nmap.fit.parameters import initial_parameters, learning_rates, network_settings, widened
+from nmap.fit.prepare import F32, F64, Target
+from nmap.fit.progress import Watch
+from nmap.fit.quantise import as_stored, row_steps
+from nmap.fit.recipe import Recipe
+from nmap.fit.soap import Soap
+from nmap.spectrum import invert, transform
+
+# Shares of the run: rising learning rate; shells followed from and to; weights trained as they will be stored.
+_WARM_UP = 0.03
+_FOLLOW = (0.15, 0.75)
+_STORED = 0.7
+_FROZEN = 0.92
+# Shells followed at most once in this share of the run, each time by this part of the way, up to this factor.
+_FOLLOW_EVERY = 0.03
+_FOLLOW_BY = 0.15
+_FOLLOW_MOST = 3.0
+_FOLLOW_LEAST = 0.8
+_FOLLOW_WIDTH = 2.0
+
+
+class Training:
+    """A network in training.
+
+    Args:
+        target: what to fit.
+        recipe: how.
+        device: where.
+        workers: share the work out.
+        watch: reports progress; says when to end.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        recipe: Recipe,
+        device: torch.device,
+        workers: Workers,
+        watch: Watch,
+    ) -> None:
+        self.target, self.recipe, self._workers, self._watch = target, recipe, workers, watch
+        self._device = device
+        self._hidden = torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+        self._random = torch.Generator().manual_seed(recipe.seed)
+        self._t = torch.from_numpy(target.coordinates).to(device)
+        self._mask = torch.from_numpy(target.mask.reshape(-1)[target.inside]).to(device)
+        self._boost = np.zeros(target.last + 1)
+        self.parameters = {name: p.to(device) for name, p in initial_parameters(recipe, self._random).items()}
+        self.row_steps: Tensor | None = None
+        self.done = 0
+        self.loss: list[tuple[int, float]] = []
+        self.fsc: list[tuple[int, float]] = []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The network's settings, as its model kind wants them."""
+        return network_settings(self.recipe)
+
+    def grow(self, recipe: Recipe) -> None:
+        """Go on with more neurons, from a network that computes the same."""
+        wide = widened(self.recipe, recipe, {n: p.cpu() for n, p in self.parameters.items()}, self._random)
+        self.parameters = {name: p.to(self._device) for name, p in wide.items()}
+        self.recipe = recipe
+
+    def run(self, until: float | None) -> None:
+        """Train for the recipe's steps, or until this second of the watch, whichever is first.
+
+        The learning rate falls to nothing towards that end. A stop asked for ends at once.
+        """
+        begin, first = self._watch.seconds, self.done
+        optimiser, rates = Soap(self.parameters), learning_rates(self.recipe)
+        self._watch.steps = first + self.recipe.steps
+        self.row_steps, followed = None, 0.0
+
+        def share() -> float:
+            in_time = 0.0 if until is None else (self._watch.seconds - begin) / max(until - begin, 1e-3)
+            return max((self.done - first) / self.recipe.steps, in_time)
+
+        while (now := share()) < 1 and not self._watch.stopped():
+            if self.recipe.bits <= 8 and now >= _STORED and (self.row_steps is None or now < _FROZEN):
+                self.row_steps = row_steps(self.parameters["hidden.weight"], self.recipe.bits)
+            y, fsc = self._targets()
+            if now - followed >= _FOLLOW_EVERY and _FOLLOW[0] <= now <= _FOLLOW[1]:
+                followed = now
+                self._follow(fsc)
+            loss = torch.tensor(0.0)
+            for rows in self._batches(len(y)):
+                now = share()
+                if now >= 1 or self._watch.stopped():
+                    break
+                loss = self._step(optimiser, y, rows, rates, now)
+                self.done += 1
+                if self._watch.due:
+                    self._watch.step = self.done
+                    self._watch.say("fitting", (self._watch.seconds - begin) * (1 / max(share(), 1e-3) - 1))
+            self.loss.append((self.done, float(loss)))
+        self._watch.step = self.done
+
+    def evaluation_seconds(self) -> float:
+        """Seconds that one evaluation of the lattice takes."""
+        begin = self._watch.seconds
+        self._targets()
+        return self._watch.seconds - begin
+
+    def _batches(self, count: int) -> tuple[Tensor, ...]:
+        """Rows of each batch of one pass over the points."""
+        order = torch.randperm(count, generator=self._random)
+        return order.to(self._device).split(self.recipe.batch)
+
+    def _step(
+        self,
+        optimiser: Soap,
+        y: Tensor,
+        rows: Tensor,
+        rates: dict[str, float],
+        now: float,
+    ) -> Tensor:
+        """One step on a batch; the mean squared error before it."""
+        used = {n: p.detach().requires_grad_() for n, p in self._used().items()}
+        trained = [name for name in used if name in rates]
+        t, mask, wanted = self._t[rows], self._mask[rows], y[rows]
+
+        def loss(part: slice) -> Tensor:
+            u = forward(self.recipe.kind, self.settings, used, t[part], self._hidden)
+            return (u * mask[part] - wanted[part]).square().sum() / len(rows)
+
+        value, gradients = self._workers.gradient(loss, len(rows), [used[name] for name in trained])
+        factor = min(1.0, now / _WARM_UP + 1e-2) * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
+        optimiser.step(dict(zip(trained, gradients, strict=True)), {n: r * factor for n, r in rates.items()})
+        return value
+
+    def _used(self) -> dict[str, Tensor]:
+        """Parameters as the forward pass takes them: as they will be stored, late in the run."""
+        if self.row_steps is None:
+            return self.parameters
+        return as_stored(self.parameters, self.row_steps, self.recipe.bits)
+
+    def _targets(self) -> tuple[Tensor, F64]:
+        """Targets (n,) of the points, and the fidelity FSC by shell."""
+        target, used = self.target, self._used()
+
+        def values(part: slice) -> Tensor:
+            return forward(self.recipe.kind, self.settings, used, self._t[part], self._hidden)
+
+        u = self._workers.evaluate(values, len(self._t)).cpu().numpy()
+        spectrum = transform(target.on_lattice(u))
+        curve = target.fidelity(spectrum)
+        self._watch.fsc = float(curve.worst(target.band_limit))
+        self.fsc.append((self.done, self._watch.fsc))
+        gain = np.exp(self._factors()).astype(np.float32)
+        within = target.shells.spread(np.ones(target.last + 1, np.float32))
+        error = invert(target.whitened * target.shells.spread(gain) - spectrum * within, target.lattice.shape)
+        inside: F32 = error.reshape(-1)[target.inside] + u * target.mask.reshape(-1)[target.inside]
+        return torch.from_numpy(inside).to(self._device), curve.fsc
+
+    def _factors(self) -> F64:
+        """Logarithm of what each shell's target is multiplied by; smooth, as the gains are."""
+        at = np.arange(self._boost.size)
+        kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
+        mean = kernel @ self._boost / kernel.sum(1)
+        out: F64 = np.clip(mean, math.log(_FOLLOW_LEAST), math.log(_FOLLOW_MOST))
+        return out
+
+    def _follow(self, fsc: NDArray[np.float64]) -> None:
+        """Strengthen the shells that lag behind the median one."""
+        missing = np.maximum(1 - fsc[: self._boost.size] ** 2, 1e-5)
+        missing[0] = np.median(missing[1:])
+        self._boost += _FOLLOW_BY / 2 * np.log(missing / np.median(missing[1:]))
+        np.clip(self._boost, 2 * math.log(_FOLLOW_LEAST), 2 * math.log(_FOLLOW_MOST), out=self._boost)
