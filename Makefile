@@ -1,0 +1,37 @@
+# From nothing but python3.11, pip and make: `make demo` shows it, `make test` tests it, `make check` reads it.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check docs clean
+
+help:
+	@echo "make demo    encode, inspect, decode and validate a real map; results in demo/"
+	@echo "make test    run the tests"
+	@echo "make check   ruff (lint and format) and mypy --strict"
+	@echo "make docs    rewrite docs/cli.md from the commands' own --help"
+	@echo "make clean   remove what these made, the environment in $(VENV) included"
+
+$(READY): pyproject.toml constraints.txt
+	@echo "== setting up $(VENV) (once; torch is the large one)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report]'
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python examples/demo.py demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -q
+
+check: $(READY)
+	@echo "== ruff check";  $(BIN)/ruff check .
+	@echo "== ruff format"; $(BIN)/ruff format --check .
+	@echo "== mypy --strict"; $(BIN)/mypy
+
+docs: $(READY)
+	@$(BIN)/python docs/make_cli_reference.py
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The command line of nmap: each module parses, calls the library verb of the same name, and prints."""

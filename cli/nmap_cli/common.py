@@ -1,0 +1,83 @@
+"""What several commands share: common options, the check of an output path, how results are said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from nmap.errors import OutputExistsError
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+verbose_option = click.option(
+    "--verbose", "-v", is_flag=True, help="Say more, and show where a fault in nmap happened."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of text.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output file if it exists.")
+
+
+def voice_options(command: Decorated) -> Decorated:
+    """Add `--quiet` and `--verbose`."""
+    return quiet_option(verbose_option(command))
+
+
+def refuse_existing(path: Path, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse, before any long work, an output path that is taken.
+
+    Args:
+        path: where the result is to go.
+        overwrite: whether the user allowed an existing file to be replaced.
+        inputs: files that the command reads; the output must not be one of them, `overwrite` or not.
+
+    Raises:
+        OutputExistsError: the path exists and may not be replaced, or is one of the inputs.
+    """
+    if not path.is_symlink() and not path.exists():
+        return
+    if path.exists() and any(path.samefile(source) for source in inputs):
+        raise OutputExistsError(f"{path}: is the input as well: give another output path")
+    if not overwrite:
+        raise OutputExistsError(f"{path}: exists already: give another path, or --overwrite to replace it")
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """Print a result on stdout, unless it is to be quiet."""
+    if not quiet:
+        click.echo(text)
+
+
+def say_json(value: Any) -> None:
+    """Print JSON on stdout: indented, non-finite numbers refused."""
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Two columns, the first padded to its widest; a row with no first part continues the one above."""
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them: exact below 10 kB, three digits and the exact number above."""
+    if count < 10_000:
+        return f"{count} bytes"
+    value, unit = (
+        (count / 1e9, "GB") if count >= 1e9 else (count / 1e6, "MB") if count >= 1e6 else (count / 1e3, "kB")
+    )
+    return f"{value:.3g} {unit} ({count} bytes)"
+
+
+def span(seconds: float) -> str:
+    """A time as a person reads it: 8 s, 1 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

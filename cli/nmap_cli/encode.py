@@ -1,0 +1,146 @@
+"""`nmap encode`: a density map to a `.nmap`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nmap.fit.options import EncodeOptions
+from nmap.grid import Triple
+from nmap_cli.common import (
+    json_option,
+    overwrite_option,
+    refuse_existing,
+    say,
+    say_json,
+    table,
+    voice_options,
+)
+from nmap_cli.inspect import summary
+from nmap_cli.interrupt import StopOnInterrupt
+from nmap_cli.main import INTERRUPTED
+from nmap_cli.parameters import BYTES, DURATION, INPUT, MASK, OUTPUT, VOXEL_SIZE
+from nmap_cli.progress import ProgressLine
+
+_DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
+
+Command = Callable[..., Any]
+
+
+def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Command]:
+    """An option that sets the field of `EncodeOptions` of the same name, and says its default."""
+    default = _DEFAULTS[flag.removeprefix("--").replace("-", "_")]
+    if default is not None:
+        kind["show_default"] = True
+    return click.option(flag, help=text, default=default, **kind)
+
+
+@click.command("encode", short_help="Fit a network to a density map and write it as a .nmap.")
+@click.argument("source", type=INPUT)
+@click.argument("output", metavar="OUT", type=OUTPUT)
+@_fit_option(
+    "--resolution",
+    "Band limit in Angstrom: nothing finer is kept. Estimated from the power spectrum if not given.",
+    type=float,
+    metavar="A",
+)
+@_fit_option(
+    "--mask", "Envelope of the molecule: found, none, or a mask file.", type=MASK, metavar="auto|none|FILE"
+)
+@_fit_option(
+    "--device", "Where to fit; auto takes a GPU if there is one.", type=click.Choice(["auto", "cpu", "cuda"])
+)
+@_fit_option("--seed", "Seed of all that is random.", type=int)
+@_fit_option(
+    "--time-budget",
+    "Stop in this time with the best so far, such as 30s or 5m.",
+    type=DURATION,
+    metavar="TIME",
+)
+@_fit_option("--steps", "Training steps.", type=int, show_default="by the map")
+@_fit_option("--arch", "Kind of network.", type=click.Choice(["siren", "fourier-features"]))
+@_fit_option("--hidden-features", "Neurons in a layer.", type=int, show_default="by the map")
+@_fit_option("--hidden-layers", "Hidden layers after the first.", type=int, show_default="by the map")
+@_fit_option("--omega0", "Sine factor of the first layer.", type=float, show_default="by the map")
+@_fit_option("--omega-hidden", "Sine factor of the hidden layers.", type=float)
+@_fit_option("--weight-bits", "Bits of a stored weight.", type=int)
+@_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
+@_fit_option(
+    "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"
+)
+@click.option(
+    "--voxel-size",
+    type=VOXEL_SIZE,
+    metavar="A|X,Y,Z",
+    help="Voxel size in Angstrom, instead of the header's.",
+)
+@click.option(
+    "--replace-nonfinite", type=click.Choice(["mean"]), help="Put the mean where the map is NaN or infinite."
+)
+@click.option("--max-memory", type=BYTES, metavar="SIZE", help="Refuse a map larger than this, such as 4G.")
+@click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
+@click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the HDF5 side.")
+@click.option("--keep-on-interrupt", is_flag=True, help="On Ctrl-C write the best so far instead of nothing.")
+@overwrite_option
+@json_option
+@voice_options
+def command(
+    source: Path,
+    output: Path,
+    voxel_size: Triple | None,
+    replace_nonfinite: str | None,
+    max_memory: int | None,
+    no_hdf5: bool,
+    thumbnail: bool,
+    keep_on_interrupt: bool,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **fitting: Any,
+) -> None:
+    """Fit a network to the density map SOURCE and write it to OUT, a .nmap file.
+
+    SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2). The quality reported is that of the
+    file as written and read back. Ctrl-C ends the fit: nothing is written, or with --keep-on-interrupt the
+    best so far.
+    """
+    mask = fitting["mask"]
+    EncodeOptions(**{**fitting, "mask": "auto"})  # refuse what cannot be used before anything is read
+    refuse_existing(output, overwrite, [source, mask] if isinstance(mask, Path) else [source])
+    from nmap.container import save
+    from nmap.inspection import inspect
+    from nmap.maps import read_map
+    from nmap.verbs import encode
+
+    density = read_map(
+        source, voxel_size=voxel_size, replace_nonfinite=replace_nonfinite, max_memory=max_memory
+    )
+    if isinstance(mask, Path):
+        fitting["mask"] = read_map(mask, voxel_size=voxel_size, max_memory=max_memory)
+    if verbose:
+        _describe(density.grid, fitting)
+    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet) as line:
+        neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
+        save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
+    found = replace(inspect(output), record=neural_map.record)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say(f"{output}\n{table(summary(found))}", quiet)
+    if interrupt.stopped():
+        click.echo("nmap: warning: interrupted; the best so far was written", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _describe(grid: object, fitting: dict[str, Any]) -> None:
+    """Say on stderr what is about to be done, with every setting."""
+    click.echo(f"map: {grid}", err=True)
+    for name, value in fitting.items():
+        if isinstance(value, str | int | float):
+            click.echo(f"{name}: {value}", err=True)

@@ -1,0 +1,96 @@
+"""`nmap fsc`: Fourier shell correlation of any two maps on one grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nmap.errors import OptionError
+from nmap_cli.common import (
+    json_option,
+    overwrite_option,
+    refuse_existing,
+    say,
+    say_json,
+    table,
+    voice_options,
+)
+from nmap_cli.parameters import INPUT, MASK, OUTPUT
+
+CONVENTION_NAMES = ("nmap", "relion", "linear")
+
+
+@click.command("fsc")
+@click.argument("a", type=INPUT)
+@click.argument("b", type=INPUT)
+@click.option(
+    "--mask", type=MASK, metavar="auto|none|FILE", help="Soft mask by which both maps are multiplied."
+)
+@click.option(
+    "--resolution", type=float, metavar="A", help="Name the worst shell to here; by default to Nyquist."
+)
+@click.option(
+    "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
+)
+@click.option("--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML.")
+@json_option
+@overwrite_option
+@voice_options
+def command(
+    a: Path,
+    b: Path,
+    mask: str | Path | None,
+    resolution: float | None,
+    convention: str,
+    fsc_xml: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Fourier shell correlation of two maps A and B that lie on one grid.
+
+    JSON keys: frequency (1/Angstrom, of each shell's centre), fsc, modes, crossings (Angstrom, at 0.9, 0.5
+    and 0.143;
+    null: not before Nyquist), convention, and more.
+    """
+    if resolution is not None and not 0 < resolution < float("inf"):
+        raise OptionError(f"--resolution {resolution}: wanted a positive number")
+    if fsc_xml is not None:
+        refuse_existing(fsc_xml, overwrite, [a, b])
+    from nmap.findings import Fidelity
+    from nmap.maps import read_map
+    from nmap.spectrum import fsc
+    from nmap.validate import require_same_grid
+    from nmap.validate_file import read_mask
+
+    first, second = read_map(a), read_map(b)
+    require_same_grid(first, second, "first map", "second map")
+    chosen = None if mask == "none" else mask
+    soft = read_mask(chosen, second, resolution)
+    values = None if soft is None else soft.values
+    curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
+    name = "none" if soft is None else Path(chosen or "none").name
+    if fsc_xml is not None:
+        from nmap.curve_files import fsc_xml as as_xml
+        from nmap_cli.validate import write_text
+
+        write_text(fsc_xml, as_xml(curve, f"FSC of {a.name} and {b.name}, mask {name}"), overwrite)
+    measured = Fidelity(curve, name, resolution)
+    if as_json:
+        say_json({"maps": [a.name, b.name], "mask": name, **_json(measured, second.grid)})
+        return
+    from nmap_cli.findings_text import convention_rows, fidelity_rows
+
+    rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
+    rows += [*fidelity_rows(measured, "FSC"), *convention_rows(curve)]
+    say(table(rows), quiet)
+
+
+def _json(measured: Any, grid: Any) -> dict[str, Any]:
+    from nmap.findings_json import curve_json, finite, grid_json
+
+    worst = {"worst": finite(measured.worst), "worst_shell": measured.curve.worst_shell(measured.resolution)}
+    return {"grid": grid_json(grid), "resolution": measured.resolution, **worst, **curve_json(measured.curve)}

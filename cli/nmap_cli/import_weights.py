@@ -1,0 +1,101 @@
+"""`nmap import-weights`: a SIREN trained elsewhere as a `.nmap`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nmap.errors import OptionError
+from nmap.grid import Grid, Shape, Triple
+from nmap_cli.common import overwrite_option, refuse_existing, say, size, voice_options
+from nmap_cli.parameters import INPUT, OUTPUT, SHAPE, VOXEL_SIZE
+
+
+@click.command("import-weights", short_help="Write SIREN weights trained elsewhere as a .nmap.")
+@click.argument("weights", type=INPUT)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="The .nmap file to write.")
+@click.option("--omega", type=float, default=30.0, show_default=True, help="Factor in the first sine layer.")
+@click.option(
+    "--omega-hidden", type=float, show_default="as --omega", help="Factor in the other sine layers."
+)
+@click.option("--grid-like", type=INPUT, help="The map that the network was fitted to: its grid is taken.")
+@click.option("--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples of the grid that it was fitted to.")
+@click.option("--voxel-size", type=VOXEL_SIZE, metavar="A|X,Y,Z", help="Spacing of that grid in Angstrom.")
+@click.option(
+    "--alignment",
+    type=click.Choice(["corners", "box"]),
+    default="corners",
+    show_default=True,
+    help="Where -1 and 1 lie: the first and last voxel centres, or the faces of the periodic box.",
+)
+@click.option(
+    "--columns",
+    type=click.Choice(["zyx", "xyz"]),
+    default="zyx",
+    show_default=True,
+    help="Which coordinate each column of the first layer takes.",
+)
+@click.option(
+    "--scale", type=float, default=1.0, show_default=True, help="Density per unit of network output."
+)
+@click.option(
+    "--offset", type=float, default=0.0, show_default=True, help="Density where the network gives 0."
+)
+@click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
+@overwrite_option
+@voice_options
+def command(
+    weights: Path,
+    output: Path,
+    omega: float,
+    omega_hidden: float | None,
+    grid_like: Path | None,
+    shape: Shape | None,
+    voxel_size: Triple | None,
+    alignment: str,
+    columns: str,
+    scale: float,
+    offset: float,
+    no_hdf5: bool,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Write SIREN WEIGHTS that were trained elsewhere as a .nmap file.
+
+    Reads .npz and .safetensors files, and torch state dicts (.pt, .pth) that load without running code, in
+    the layout of the SIREN authors' notebook: net.0.linear.weight, net.0.linear.bias, ..., net.N.weight,
+    net.N.bias. The grid is given by --grid-like, or by --shape and --voxel-size.
+    """
+    if (grid_like is None) == (shape is None and voxel_size is None):
+        raise OptionError(
+            "the network's grid: give --grid-like MAP, or --shape and --voxel-size, and not both"
+        )
+    if grid_like is None and (shape is None or voxel_size is None):
+        raise OptionError(
+            f"{'--voxel-size' if shape is None else '--shape'} alone: give --shape and --voxel-size"
+        )
+    refuse_existing(output, overwrite, [weights] if grid_like is None else [weights, grid_like])
+    from nmap.container import save
+    from nmap.foreign import import_weights
+    from nmap.maps import read_map
+
+    if shape is not None and voxel_size is not None:
+        grid = Grid(shape, voxel_size)
+    else:
+        assert grid_like is not None
+        grid = read_map(grid_like).grid
+    neural_map = import_weights(
+        weights,
+        grid,
+        omega=omega,
+        omega_hidden=omega_hidden,
+        alignment=alignment,
+        columns=columns,
+        scale=scale,
+        offset=offset,
+    )
+    written = save(neural_map, output, hdf5=not no_hdf5, overwrite=overwrite)
+    parameters = sum(tensor.size for tensor in neural_map.tensors.values())
+    say(f"{output}: {parameters} parameters, {grid}, {size(written)}", quiet)

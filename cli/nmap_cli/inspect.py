@@ -1,0 +1,165 @@
+"""`nmap inspect`: what a `.nmap` file holds, as a table that a biologist reads, or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nmap_cli.common import json_option, say, say_json, size, span, table, voice_options
+from nmap_cli.parameters import INPUT
+
+if TYPE_CHECKING:
+    from nmap.inspection import Inspection
+
+Rows = Iterator[tuple[str, str]]
+
+
+@click.command("inspect", short_help="Show which map a .nmap holds, how small and how true.")
+@click.argument("file", type=INPUT)
+@json_option
+@voice_options
+def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Show what a .nmap FILE holds: which map, how small, how true, on what grid, by what network.
+
+    Nothing is decoded. --verbose adds where the bytes went and every setting of the fit.
+    """
+    from nmap.inspection import inspect
+
+    found = inspect(file)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
+        say(table(rows + list(_details(found)) if verbose else rows), quiet)
+
+
+def summary(found: Inspection) -> list[tuple[str, str]]:
+    """The rows that matter right after a fit: size, resolution kept, fidelity, envelope, network, fit."""
+    kept = {"size", "ratio", "resolution kept", "fidelity FSC", "envelope", "network", "how fitted"}
+    rows: list[tuple[str, str]] = []
+    wanted = False
+    for rule in (_identity, _fidelity, _sampling, _network, _fit):
+        for name, value in rule(found):
+            wanted = name in kept or (wanted and not name)
+            if wanted:
+                rows.append((name, value))
+    return rows
+
+
+def _identity(found: Inspection) -> Rows:
+    source = _group(found, "source")
+    total, raw, on_disk = found.sizes["total"], found.raw_bytes, found.source_bytes
+    yield "map", str(source.get("file", "not recorded"))
+    for label in found.source_labels:
+        yield "", label
+    yield "size", f"{size(total)}; the map uncompressed was {size(raw)}"
+    if on_disk is not None and source.get("compression"):
+        yield "", f"its {source['compression']} file was {size(on_disk)}"
+        yield (
+            "ratio",
+            f"1/{raw / total:.4g} of the map, 1/{on_disk / total:.4g} of its {source['compression']} file",
+        )
+    else:
+        yield "ratio", f"1/{raw / total:.4g} of the map"
+
+
+def _fidelity(found: Inspection) -> Rows:
+    limit, fidelity = found.neural_map.field.band_limit, _group(found, "fidelity")
+    how = _group(found, "fit").get("band_limit_from")
+    if limit is None:
+        yield "resolution kept", "no band limit: the bare network"
+    else:
+        yield "resolution kept", f"{limit:.4g} A band limit" + (f" ({how})" if how else "")
+    if "worst" in fidelity:
+        to = fidelity.get("resolution", limit)
+        yield (
+            "fidelity FSC",
+            (
+                f"{fidelity['worst']:.3f} in the worst shell"
+                + (f" to {to:.4g} A" if to else "")
+                + f", decoded against source, mask: {fidelity.get('mask', 'none')}"
+            ),
+        )
+        crossings = [
+            f"{threshold} at {_angstrom(fidelity[f'resolution_{threshold}'])}"
+            for threshold in ("0.5", "0.143")
+            if f"resolution_{threshold}" in fidelity
+        ]
+        if crossings:
+            yield "", "falls below " + ", ".join(crossings) + " (not a half-map FSC)"
+        if "correlation" in fidelity:
+            yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
+    elif found.record_error:
+        yield "fidelity FSC", f"the record cannot be read: {found.record_error}"
+    else:
+        yield "fidelity FSC", "not recorded; measure it with nmap validate FILE SOURCE"
+
+
+def _sampling(found: Inspection) -> Rows:
+    grid, (low, high) = found.grid, found.bounds
+    nz, ny, nx = grid.shape
+    yield "sampling", f"{nx} x {ny} x {nz} voxels of {_triple(grid.voxel_size, ' x ')} A (x, y, z)"
+    yield "bounds", f"from ({_triple(low)}) to ({_triple(high)}) A (x, y, z)"
+    if not grid.is_orthogonal:
+        yield "cell angles", f"{_triple(grid.angles)} degrees (alpha, beta, gamma)"
+    field = found.neural_map.field
+    if field.envelope is not None and found.envelope_share is not None:
+        kz, ky, kx = field.envelope.shape
+        yield (
+            "envelope",
+            f"{100 * found.envelope_share:.3g} % of the box, from {kx} x {ky} x {kz} nodes (x, y, z)",
+        )
+    how = _group(found, "fit").get("mask")
+    if how:
+        yield "" if field.envelope is not None else "envelope", str(how)
+    yield "symmetry", "C1" if field.symmetry is None else field.symmetry.name
+
+
+def _network(found: Inspection) -> Rows:
+    network = found.neural_map.field.network
+    tensors, settings = network.tensors(), network.settings()
+    width, layers = len(tensors["first.bias"]), len(tensors["hidden.weight"])
+    widths = "-".join([str(width)] * (layers + 1)) if layers < 4 else f"{width}x{layers + 1}"
+    yield "network", f"{network.kind}, 3-{widths}-1, {found.parameters} parameters"
+    yield "", f"{found.bits_per_weight:.3g} bits a parameter as stored"
+    if "omegas" in settings:
+        yield "omegas", ", ".join(f"{omega:g}" for omega in settings["omegas"])
+
+
+def _fit(found: Inspection) -> Rows:
+    fit = _group(found, "fit")
+    if "imported_from" in fit:
+        yield "how made", f"weights imported from {fit['imported_from']}"
+        return
+    said = (("steps", "{} steps"), ("seconds", "{}"), ("device", "{}"), ("seed", "seed {}"))
+    parts = [
+        words.format(span(fit[name]) if name == "seconds" else fit[name])
+        for name, words in said
+        if name in fit
+    ]
+    yield "how fitted", ", ".join(parts) or "not recorded"
+
+
+def _details(found: Inspection) -> Rows:
+    names = {"hdf5": "HDF5 side"}
+    bytes_by_use = [f"{names.get(k, k)} {v}" for k, v in found.sizes.items() if k != "total"]
+    yield "bytes", ", ".join(bytes_by_use)
+    for group in ("source", "fit", "fidelity"):
+        for name, value in _group(found, group).items():
+            if isinstance(value, str | int | float):
+                yield f"{group}/{name}", f"{value}"
+
+
+def _group(found: Inspection, name: str) -> Mapping[str, Any]:
+    return found.record.get(name, {})
+
+
+def _triple(values: tuple[float, float, float], between: str = ", ") -> str:
+    return between.join(f"{v:.5g}" for v in values)
+
+
+def _angstrom(value: Any) -> str:
+    return f"{value:.3g} A"

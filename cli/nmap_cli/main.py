@@ -1,0 +1,110 @@
+"""`nmap`: the group of commands, how errors are printed, and what the shell gets back."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from nmap import __version__
+from nmap.errors import NmapError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells give it (128 + SIGINT)."""
+
+_COMMANDS = (
+    "encode",
+    "decode",
+    "inspect",
+    "validate",
+    "fsc",
+    "report",
+    "import-weights",
+    "strip",
+    "repair",
+)
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is run; every failure becomes one line and a stable exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"nmap_cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        arguments = list(sys.argv[1:] if args is None else args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
+            except BaseException as failure:
+                code = _explain(failure, "--verbose" in arguments or "-v" in arguments)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(
+    "nmap",
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done; 1 falls short of what was asked; 2 usage; 3 bad input file; "
+    "4 limit, missing package or I/O; 130 interrupted.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="nmap", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Cryo-EM density maps as small neural networks: one .nmap file, decoded to MRC at any sampling."""
+
+
+def _explain(failure: BaseException, verbose: bool) -> int:
+    """Print one line on stderr that says what went wrong; return the exit code."""
+    if isinstance(failure, SystemExit):
+        return failure.code if isinstance(failure.code, int) else 0
+    if isinstance(failure, (click.Abort, KeyboardInterrupt)):
+        return _fail("interrupted; nothing was written", INTERRUPTED)
+    if isinstance(failure, click.ClickException):
+        return _fail(_usage(failure), failure.exit_code)
+    if isinstance(failure, NmapError):
+        return _fail(str(failure), failure.exit_code)
+    if verbose:
+        click.echo("".join(traceback.format_exception(failure)), err=True, nl=False)
+    if isinstance(failure, MemoryError):
+        return _fail(f"out of memory: {failure}" if str(failure) else "out of memory", 4)
+    if isinstance(failure, OSError):
+        name = f"{failure.filename}: " if failure.filename else ""
+        return _fail(f"{name}{failure.strerror or failure}", 4)
+    advice = "" if verbose else " (a fault in nmap; --verbose shows where: please report it)"
+    return _fail(f"{type(failure).__name__}: {failure}{advice}", 4)
+
+
+def _usage(failure: click.ClickException) -> str:
+    """Click's message with where to look, on one line."""
+    context = getattr(failure, "ctx", None)
+    advice = f"; see '{context.command_path} --help'" if context is not None else ""
+    return failure.format_message().rstrip(".") + advice
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo("nmap: error: " + " ".join(message.split()), err=True)
+    return code
+
+
+def _show_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
+    click.echo("nmap: warning: " + " ".join(str(message).split()), err=True)

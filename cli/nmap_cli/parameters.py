@@ -1,0 +1,159 @@
+"""What the options mean: one click parameter type for each value of the field: shape, voxel size, mask."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nmap.errors import NmapError, OptionError
+from nmap.grid import Shape, Triple
+
+Region = tuple[Shape, Shape]
+"""First voxel and shape, both (z, y, x)."""
+
+_BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class InputFile(click.ParamType[Path]):
+    """A file that is there to be read; one that is not is a bad input file (exit code 3)."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, checked."""
+        path = Path(value)
+        if not path.exists():
+            raise NmapError(f"{path}: no such file: give the path of a file that exists")
+        if path.is_dir():
+            raise NmapError(f"{path}: is a folder: give the path of a file")
+        if not os.access(path, os.R_OK):
+            raise NmapError(f"{path}: may not be read: change its permissions or give another file")
+        return path
+
+
+class OutputFile(click.ParamType[Path]):
+    """A file to be written, in a folder that exists and may be written to."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, checked."""
+        path = Path(value)
+        if path.is_dir():
+            raise OptionError(f"{path}: is a folder: give the path of a file to write")
+        if not path.parent.is_dir():
+            raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(13, "may not be written to", str(path.parent))
+        return path
+
+
+class ShapeType(click.ParamType[Shape]):
+    """`N` or `NX,NY,NZ` samples, as (z, y, x)."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shape:
+        """Counts (z, y, x)."""
+        if isinstance(value, tuple):
+            return (int(value[0]), int(value[1]), int(value[2]))
+        if not re.fullmatch(r"\d+(,\d+,\d+)?", value) or "0" in (counts := value.split(",")):
+            self.fail(
+                f"{value!r}: wanted N or NX,NY,NZ, whole numbers of at least 1, such as 200", param, ctx
+            )
+        x, y, z = (int(n) for n in (counts * 3 if len(counts) == 1 else counts))
+        return (z, y, x)
+
+
+class VoxelSizeType(click.ParamType[Triple]):
+    """`A` or `X,Y,Z` Angstrom, as (x, y, z)."""
+
+    name = "voxel size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Triple:
+        """Angstrom (x, y, z)."""
+        if isinstance(value, tuple):
+            return (float(value[0]), float(value[1]), float(value[2]))
+        try:
+            numbers = [float(part) for part in value.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 3) or not all(math.isfinite(n) and n > 0 for n in numbers):
+            self.fail(
+                f"{value!r}: wanted one or three positive numbers of Angstrom, such as 1.05", param, ctx
+            )
+        x, y, z = numbers * 3 if len(numbers) == 1 else numbers
+        return (x, y, z)
+
+
+class RegionType(click.ParamType[Region]):
+    """`X0:X1,Y0:Y1,Z0:Z1` voxels, half open, as first voxel and shape, both (z, y, x)."""
+
+    name = "region"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Region:
+        """First voxel and shape."""
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch(r"-?\d+:-?\d+(,-?\d+:-?\d+){2}", value):
+            self.fail(f"{value!r}: wanted X0:X1,Y0:Y1,Z0:Z1 in voxels, such as 20:80,20:80,30:70", param, ctx)
+        (x0, x1), (y0, y1), (z0, z1) = (map(int, part.split(":")) for part in value.split(","))
+        if x1 <= x0 or y1 <= y0 or z1 <= z0:
+            self.fail(f"{value!r}: each range must end after it begins", param, ctx)
+        return ((z0, y0, x0), (z1 - z0, y1 - y0, x1 - x0))
+
+
+class DurationType(click.ParamType[float]):
+    """`30s`, `5m` or `1.5h`, as seconds; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = re.fullmatch(r"(\d+\.?\d*)([smh]?)", value)
+        if match is None or float(match[1]) <= 0:
+            self.fail(f"{value!r}: wanted a time such as 30s, 5m or 1h", param, ctx)
+        return float(match[1]) * _SECONDS[match[2]]
+
+
+class BytesType(click.ParamType[int]):
+    """`512M` or `4G`, as bytes (powers of 1024); a bare number is bytes."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+\.?\d*)([KMGT]?)(i?B)?", value, re.IGNORECASE)
+        if match is None or float(match[1]) <= 0:
+            self.fail(f"{value!r}: wanted an amount such as 512M or 4G", param, ctx)
+        return int(float(match[1]) * _BYTES[match[2].upper()])
+
+
+class MaskType(click.ParamType[str | Path]):
+    """`auto`, `none` or a mask file."""
+
+    name = "mask"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """One of the two words, or a path, checked."""
+        return value if value in ("auto", "none") else InputFile().convert(value, param, ctx)
+
+
+INPUT = InputFile()
+OUTPUT = OutputFile()
+SHAPE = ShapeType()
+VOXEL_SIZE = VoxelSizeType()
+REGION = RegionType()
+DURATION = DurationType()
+BYTES = BytesType()
+MASK = MaskType()

@@ -1,0 +1,79 @@
+"""Progress of a long job on stderr: a line redrawn on a terminal, plain lines now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from nmap_cli.common import span
+
+if TYPE_CHECKING:
+    from nmap.fit import Progress
+
+_BAR = 24
+
+
+class ProgressLine:
+    """Shows stage, step, FSC so far and time left; a context manager that leaves the terminal line clean.
+
+    Args:
+        quiet: show nothing.
+        every: seconds between two lines where stderr is no terminal.
+        patience: seconds before anything is shown: short jobs need no bar.
+        stream: where to write; stderr by default.
+    """
+
+    def __init__(
+        self, quiet: bool = False, every: float = 5.0, patience: float = 0.0, stream: TextIO | None = None
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._terminal = self._stream.isatty()
+        self._every = 0.1 if self._terminal else every
+        self._begin = time.monotonic() + patience
+        self._last = -float("inf")
+        self._shown = ("", -1)
+        self._drawn = False
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def __call__(self, progress: Progress) -> None:
+        """Take the news of a fit."""
+        self.show(progress.stage, progress.step, progress.steps, progress.fsc, progress.seconds_left)
+
+    def show(
+        self, stage: str, step: int, steps: int, fsc: float | None = None, seconds_left: float | None = None
+    ) -> None:
+        """Draw one state; drop it if one was drawn a moment ago and this neither begins nor ends a stage."""
+        now = time.monotonic()
+        news = stage != self._shown[0] or (step >= steps and step != self._shown[1])
+        if self._quiet or now < self._begin or not (news or now - self._last >= self._every):
+            return
+        self._last, self._shown = now, (stage, step)
+        parts = [f"{step}/{steps}"] if steps else []
+        if fsc is not None:
+            parts.append(f"worst-shell FSC {fsc:.3f}")
+        if seconds_left is not None:
+            parts.append(f"{span(seconds_left)} left")
+        if self._terminal:
+            full = round(_BAR * step / steps) if steps else 0
+            bar = f" [{'#' * full}{'.' * (_BAR - full)}]" if steps else ""
+            self._stream.write(f"\r\x1b[K{stage}{bar} {', '.join(parts)}")
+            self._drawn = True
+        else:
+            self._stream.write(f"{stage}: {', '.join(parts)}\n" if parts else f"{stage}\n")
+        self._stream.flush()
+
+    def _clear(self) -> None:
+        if self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._drawn = False

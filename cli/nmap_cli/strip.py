@@ -1,0 +1,29 @@
+"""`nmap strip`: a `.nmap` without its HDF5 side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nmap_cli.common import overwrite_option, refuse_existing, say, voice_options
+from nmap_cli.parameters import INPUT, OUTPUT
+
+
+@click.command("strip", short_help="Drop the HDF5 side of a .nmap.")
+@click.argument("file", type=INPUT)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="The smaller .nmap file to write.")
+@overwrite_option
+@voice_options
+def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
+    """Drop the HDF5 side of a .nmap FILE: the same map in fewer bytes.
+
+    What is left is a plain safetensors file. It decodes to the same densities. What only the HDF5 side
+    holds is gone: the source's MRC header and labels, how it was fitted, the loss and FSC curves, the
+    thumbnail.
+    """
+    refuse_existing(output, overwrite, [file])
+    from nmap.container import strip
+
+    written = strip(file, output, overwrite=overwrite)
+    say(f"{output}: {written} bytes, from {file.stat().st_size}", quiet)

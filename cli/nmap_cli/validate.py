@@ -1,0 +1,138 @@
+"""`nmap validate`: how true a `.nmap` file is to its source, and whether that is enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nmap.errors import OptionError
+from nmap_cli.common import json_option, overwrite_option, refuse_existing, say, say_json, voice_options
+from nmap_cli.parameters import INPUT, MASK, OUTPUT
+
+if TYPE_CHECKING:
+    from nmap.findings import Findings
+
+CONVENTION_NAMES = ("nmap", "relion", "linear")
+Mask = str | Path | None
+
+
+@click.command("validate")
+@click.argument("file", type=INPUT)
+@click.argument("source", type=INPUT)
+@click.option(
+    "--mask", type=MASK, metavar="auto|none|FILE", help="Soft mask for a second FSC, then the judged one."
+)
+@click.option(
+    "--resolution", type=float, metavar="A", help="Shells count to here; by default to the file's band limit."
+)
+@click.option(
+    "--min-fsc", type=float, metavar="C", help="Fall short unless every counted shell reaches this."
+)
+@click.option("--min-correlation", type=float, metavar="C", help="Fall short below this correlation.")
+@click.option("--min-psnr", type=float, metavar="DB", help="Fall short below this PSNR.")
+@click.option("--max-rmse", type=float, metavar="R", help="Fall short above this RMSE, in the map's units.")
+@click.option("--max-bytes", type=int, metavar="N", help="Fall short above this file size.")
+@click.option("--half1", type=INPUT, help="First half map of the source: half-map FSC next to fidelity.")
+@click.option("--half2", type=INPUT, help="Second half map.")
+@click.option("--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode.")
+@click.option(
+    "--off-grid/--no-off-grid",
+    default=None,
+    help="Decode at twice the sampling too; by default unless it is huge.",
+)
+@click.option(
+    "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
+)
+@click.option(
+    "--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML (half-map FSC if given)."
+)
+@click.option("--star", type=OUTPUT, help="Write the curves as a STAR file.")
+@json_option
+@overwrite_option
+@voice_options
+def command(
+    file: Path,
+    source: Path,
+    mask: Mask,
+    resolution: float | None,
+    min_fsc: float | None,
+    min_correlation: float | None,
+    min_psnr: float | None,
+    max_rmse: float | None,
+    max_bytes: int | None,
+    half1: Path | None,
+    half2: Path | None,
+    model: Path | None,
+    off_grid: bool | None,
+    convention: str,
+    fsc_xml: Path | None,
+    star: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Compare a .nmap FILE with the SOURCE map it was made from.
+
+    Exit code 0 if it holds, 1 if it falls short of a limit, 2 for a usage error or a map that lies
+    elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to
+    decode as well between voxels as on them.
+    """
+    if (half1 is None) != (half2 is None):
+        raise OptionError("--half1 and --half2: wanted both half maps, or neither")
+    for name, value in (("--resolution", resolution), ("--max-bytes", max_bytes)):
+        if value is not None and not value > 0:
+            raise OptionError(f"{name} {value}: wanted a positive number")
+    for path in (fsc_xml, star):
+        if path is not None:
+            refuse_existing(
+                path, overwrite, [p for p in (file, source, half1, half2, model) if p is not None]
+            )
+    from nmap.validate import Limits
+    from nmap.validate_file import validate_file
+
+    done = validate_file(
+        file,
+        source,
+        resolution=resolution,
+        mask=None if mask == "none" else mask,
+        half_maps=None if half1 is None or half2 is None else (half1, half2),
+        model=model,
+        limits=Limits(min_fsc, min_correlation, min_psnr, max_rmse, max_bytes),
+        off_grid=off_grid,
+        convention=convention,  # type: ignore[arg-type]
+    )
+    found = done.findings
+    _write_curves(found, fsc_xml, star, overwrite)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        from nmap_cli.findings_text import findings_text
+
+        say(findings_text(found, file.name, by_shell=verbose), quiet)
+    for check in found.failed:
+        click.echo(f"nmap: falls short: {check}", err=True)
+    return 0 if found.holds else 1
+
+
+def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
+    from nmap.curve_files import fidelity_star, fidelity_title, half_map_title
+    from nmap.curve_files import fsc_xml as as_xml
+
+    if fsc_xml is not None:
+        if found.half_maps is not None:
+            write_text(fsc_xml, as_xml(found.half_maps.best, half_map_title(found.half_maps)), overwrite)
+        else:
+            write_text(fsc_xml, as_xml(found.judged.curve, fidelity_title(found)), overwrite)
+    if star is not None:
+        write_text(star, fidelity_star(found.fidelity, found.masked, found.half_maps), overwrite)
+
+
+def write_text(path: Path, text: str, overwrite: bool) -> None:
+    """Write a text file, whole or not at all."""
+    from nmap.atomic import atomic_output
+
+    with atomic_output(path, overwrite) as out:
+        out.write(text.encode())

@@ -1,0 +1,101 @@
+"""Cryo-EM density maps as small neural networks.
+
+    import nmap
+
+    neural = nmap.encode("emd_3488.map.gz", nmap.EncodeOptions(resolution=3.2))
+    nmap.save(neural, "emd_3488.nmap")
+    neural = nmap.open("emd_3488.nmap")
+    nmap.write_map(nmap.decode(neural), "decoded.mrc")
+    neural.sample([[52.5, 52.5, 52.5]])  # density at a point (x, y, z) in Angstrom
+
+Every name below is imported when it is first used, so `import nmap` costs nothing and loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from nmap import errors as errors
+    from nmap.container import open_map as open
+    from nmap.container import repair, save, strip
+    from nmap.errors import NmapError
+    from nmap.fit.options import EncodeOptions
+    from nmap.foreign import import_weights
+    from nmap.grid import Grid
+    from nmap.inspection import inspect
+    from nmap.maps import DensityMap, read_map, write_map
+    from nmap.neural_map import NeuralMap
+    from nmap.validate import validate
+    from nmap.verbs import decode, encode
+
+_HOMES = {
+    "DensityMap": "nmap.maps",
+    "EncodeOptions": "nmap.fit.options",
+    "Grid": "nmap.grid",
+    "NeuralMap": "nmap.neural_map",
+    "NmapError": "nmap.errors",
+    "decode": "nmap.verbs",
+    "encode": "nmap.verbs",
+    "errors": "nmap.errors",
+    "import_weights": "nmap.foreign",
+    "inspect": "nmap.inspection",
+    "open": "nmap.container",
+    "read_map": "nmap.maps",
+    "repair": "nmap.container",
+    "save": "nmap.container",
+    "strip": "nmap.container",
+    "validate": "nmap.validate",
+    "write_map": "nmap.maps",
+}
+
+__all__ = [  # noqa: RUF022
+    "open",
+    "save",
+    "encode",
+    "decode",
+    "inspect",
+    "validate",
+    "import_weights",
+    "strip",
+    "repair",
+    "read_map",
+    "write_map",
+    "NeuralMap",
+    "DensityMap",
+    "Grid",
+    "EncodeOptions",
+    "NmapError",
+    "errors",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nmap' has no attribute {name!r}")
+    home = importlib.import_module(_HOMES[name])
+    value = home if name == "errors" else getattr(home, "open_map" if name == "open" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Face(ModuleType):
+    """Keeps `nmap.decode` and `nmap.validate` verbs when the modules of the same names get imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in _HOMES and name != "errors"):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

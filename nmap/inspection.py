@@ -1,0 +1,167 @@
+"""What a `.nmap` file says of itself: identity, sizes, sampling, network, fit and fidelity."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmap.coding import CodedTensor
+from nmap.container import labels, open_map, read_record, sizes
+from nmap.errors import FormatError, MapError
+from nmap.grid import Grid, Triple
+from nmap.mrc_header import parse_header
+from nmap.neural_map import NeuralMap, Record
+
+_NOT_TEXT = ("mrc_header", "extended_header", "xy", "xz", "yz")
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A `.nmap` file without its densities.
+
+    Attributes:
+        file: name of the file.
+        neural_map: the map, as decoding sees it.
+        sizes: bytes by use: weights, gains, envelope, header, hdf5, total.
+        record: what decoding does not need, by group; only the source's name where the file has no HDF5 side.
+        record_error: why the record could not be read; "" where it could.
+    """
+
+    file: str
+    neural_map: NeuralMap
+    sizes: Mapping[str, int]
+    record: Record
+    record_error: str = ""
+
+    @property
+    def source_labels(self) -> tuple[str, ...]:
+        """Text labels of the source's MRC header."""
+        header = self.record.get("source", {}).get("mrc_header")
+        return labels(header) if isinstance(header, bytes) else ()
+
+    @property
+    def source_bytes(self) -> int | None:
+        """Bytes of the source file as it lay on disk, compressed or not; None if not recorded."""
+        stored = self.record.get("source", {}).get("bytes")
+        return stored if isinstance(stored, int) else None
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of the source's uncompressed MRC file; of a float32 one where none is recorded."""
+        header = self.record.get("source", {}).get("mrc_header")
+        try:
+            if isinstance(header, bytes):
+                return parse_header(header).file_bytes
+        except MapError:
+            pass
+        return 1024 + 4 * self.grid.size
+
+    @property
+    def grid(self) -> Grid:
+        """The source's grid."""
+        return self.neural_map.grid
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the network."""
+        return sum(tensor.size for tensor in self._network.values())
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits for each parameter of the network, steps included."""
+        return 8 * sum(tensor.nbytes for tensor in self._network.values()) / self.parameters
+
+    @property
+    def bounds(self) -> tuple[Triple, Triple]:
+        """First and last corner (x, y, z) of the box's axis-aligned bounds, Angstrom."""
+        corners = self.grid.positions([[z, y, x] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
+        low, high = corners.min(0).tolist(), corners.max(0).tolist()
+        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+    @property
+    def envelope_share(self) -> float | None:
+        """Share of the box where the envelope is above 0.5, by its nodes; None without an envelope."""
+        envelope = self.neural_map.field.envelope
+        return None if envelope is None else float(envelope.occupancy.mean())
+
+    @property
+    def _network(self) -> dict[str, CodedTensor]:
+        return {n: t for n, t in self.neural_map.tensors.items() if n not in ("gains", "envelope")}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values; names end in their unit and axis order where they have one."""
+        field, grid, low_high = self.neural_map.field, self.grid, self.bounds
+        first = field.network.tensors()["first.weight"]
+        return {
+            "file": self.file,
+            "bytes": dict(self.sizes),
+            "size_ratio": {
+                "to_raw_mrc": self.raw_bytes / self.sizes["total"],
+                "to_source_file": _ratio(self.source_bytes, self.sizes["total"]),
+            },
+            "source": {**_plain(self.record.get("source", {})), "labels": list(self.source_labels)},
+            "grid": {
+                "shape_zyx": list(grid.shape),
+                "voxel_size_xyz_A": list(grid.voxel_size),
+                "origin_xyz_A": list(grid.origin),
+                "bounds_xyz_A": [list(corner) for corner in low_high],
+                "angles_deg": list(grid.angles),
+                "alignment": field.alignment,
+            },
+            "model": {
+                "kind": field.network.kind,
+                "neurons": int(first.shape[0]),
+                "hidden_layers": int(field.network.tensors()["hidden.weight"].shape[0]),
+                "parameters": self.parameters,
+                "bits_per_parameter": self.bits_per_weight,
+                "codings": {name: tensor.coding for name, tensor in sorted(self._network.items())},
+                "settings": field.network.settings(),
+                "offset": field.offset,
+                "scale": field.scale,
+                "band_limit_A": field.band_limit,
+                "lattice_zyx": None if field.lattice is None else list(field.lattice),
+                "envelope_nodes_zyx": None if field.envelope is None else list(field.envelope.shape),
+                "envelope_share_of_box": self.envelope_share,
+                "symmetry": "C1" if field.symmetry is None else field.symmetry.name,
+            },
+            "fidelity": _plain(self.record.get("fidelity", {})),
+            "fit": _plain(self.record.get("fit", {})),
+            "record_error": self.record_error or None,
+        }
+
+
+def inspect(path: str | os.PathLike[str]) -> Inspection:
+    """Look into a `.nmap` file; no density is decoded.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: it breaks the format; a damaged record alone is named in `record_error` instead.
+    """
+    neural_map = open_map(path)
+    record, error = neural_map.record, ""
+    try:
+        record = read_record(path)
+    except FormatError as failure:
+        error = str(failure)
+    return Inspection(Path(path).name, neural_map, sizes(path), record, error)
+
+
+def _ratio(other: int | None, total: int) -> float | None:
+    return None if other is None else other / total
+
+
+def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
+    """Record items as JSON values: arrays as lists, infinite numbers as null, binary ones left out."""
+    return {name: _json_value(value) for name, value in items.items() if name not in _NOT_TEXT}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_json_value(item) for item in value.tolist()]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,121 @@
+"""`nmap decode`: on which grid the map comes back, and what kind of file it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+from cli_files import run, write_siren
+
+
+@pytest.fixture(scope="module")
+def neural(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network over 12 x 10 x 8 voxels (x, y, z) of 2 A, periodic box."""
+    folder = tmp_path_factory.mktemp("neural")
+    write_siren(folder / "w.npz")
+    out = folder / "small.nmap"
+    ran = run(
+        "import-weights", folder / "w.npz", "--omega", 3, "--shape", "12,10,8", "--voxel-size", 2,
+        "--alignment", "box", "-o", out,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    return out
+
+
+def decode(neural: Path, out: Path, *options: object) -> mrcfile.mrcfile.MrcFile:
+    ran = run("decode", neural, "-o", out, "--overwrite", *options)
+    assert ran.code == 0, ran.err
+    return mrcfile.open(out)
+
+
+def test_without_options_the_sources_grid_comes_back(neural: Path, tmp_path: Path) -> None:
+    with decode(neural, tmp_path / "a.mrc") as mrc:
+        assert mrc.data.shape == (8, 10, 12)
+        assert mrc.data.dtype == np.float32
+        assert mrc.voxel_size.item() == (2, 2, 2)
+        assert mrc.header.ispg == 1
+
+
+def test_shape_gives_the_same_box_at_other_counts(neural: Path, tmp_path: Path) -> None:
+    with (
+        decode(neural, tmp_path / "a.mrc") as one,
+        decode(neural, tmp_path / "b.mrc", "--shape", "24,20,16") as two,
+    ):
+        assert two.data.shape == (16, 20, 24)
+        assert two.voxel_size.item() == (1, 1, 1)
+        np.testing.assert_allclose(two.data[::2, ::2, ::2], one.data, atol=1e-6)
+
+
+def test_voxel_size_keeps_the_origin(neural: Path, tmp_path: Path) -> None:
+    with (
+        decode(neural, tmp_path / "a.mrc") as one,
+        decode(neural, tmp_path / "b.mrc", "--voxel-size", 4) as two,
+    ):
+        assert two.data.shape == (4, 5, 6)
+        np.testing.assert_allclose(two.data, one.data[::2, ::2, ::2], atol=1e-6)
+
+
+def test_like_takes_the_other_maps_grid_and_leaves_solvent_outside(neural: Path, tmp_path: Path) -> None:
+    like = tmp_path / "like.mrc"
+    with mrcfile.new(like, np.zeros((4, 4, 4), np.float32)) as mrc:
+        mrc.voxel_size = 2
+        mrc.header.origin = (20, 0, 0)
+    with decode(neural, tmp_path / "a.mrc") as one, decode(neural, tmp_path / "b.mrc", "--like", like) as two:
+        assert two.data.shape == (4, 4, 4)
+        assert two.header.origin.item() == (20, 0, 0)
+        np.testing.assert_allclose(two.data[:, :, :2], one.data[:4, :4, 10:], atol=1e-6)
+        assert not two.data[:, :, 2:].any()
+
+
+def test_region_is_that_part_and_keeps_its_place(neural: Path, tmp_path: Path) -> None:
+    with (
+        decode(neural, tmp_path / "a.mrc") as one,
+        decode(neural, tmp_path / "b.mrc", "--region", "2:7,1:4,3:8") as two,
+    ):
+        assert two.data.shape == (5, 3, 5)
+        np.testing.assert_allclose(two.data, one.data[3:8, 1:4, 2:7], atol=1e-6)
+        assert two.header.origin.item() == (4, 2, 6)
+
+
+def test_float16_is_mode_12(neural: Path, tmp_path: Path) -> None:
+    with decode(neural, tmp_path / "a.mrc", "--dtype", "float16") as mrc:
+        assert mrc.header.mode == 12
+
+
+def test_the_file_passes_mrcfiles_own_validation(neural: Path, tmp_path: Path) -> None:
+    decode(neural, tmp_path / "a.mrc").close()
+    assert mrcfile.validate(tmp_path / "a.mrc")
+
+
+def test_two_grids_at_once_are_refused(neural: Path, tmp_path: Path) -> None:
+    ran = run("decode", neural, "-o", tmp_path / "a.mrc", "--shape", 8, "--voxel-size", 2)
+    assert ran.code == 2
+    assert "--shape and --voxel-size" in ran.err
+    assert not (tmp_path / "a.mrc").exists()
+
+
+def test_the_same_file_gives_the_same_bytes(neural: Path, tmp_path: Path) -> None:
+    decode(neural, tmp_path / "a.mrc").close()
+    decode(neural, tmp_path / "b.mrc").close()
+    assert (tmp_path / "a.mrc").read_bytes() == (tmp_path / "b.mrc").read_bytes()
+
+
+def test_quiet_prints_nothing(neural: Path, tmp_path: Path) -> None:
+    ran = run("decode", neural, "-o", tmp_path / "a.mrc", "--quiet")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_decoding_loads_no_torch_h5py_or_gemmi(neural: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom nmap_cli.main import cli\n"
+        "try: cli(sys.argv[1:])\n"
+        "except SystemExit as left: assert left.code == 0, left.code\n"
+        "print(*sorted({'torch', 'h5py', 'gemmi'} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-c", program, "decode", neural, "-o", tmp_path / "a.mrc", "--quiet"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

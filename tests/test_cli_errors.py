@@ -1,0 +1,165 @@
+"""What the shell gets back: one line on stderr and a stable exit code for each kind of failure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from cli_files import run, write_siren
+
+from nmap import errors
+from nmap_cli import main
+
+NETWORK = ("--omega", "10", "--shape", "8", "--voxel-size", "2")
+
+
+@pytest.fixture
+def neural(tmp_path: Path) -> Path:
+    weights = tmp_path / "w.npz"
+    write_siren(weights)
+    out = tmp_path / "a.nmap"
+    assert run("import-weights", weights, *NETWORK, "-o", out).code == 0
+    return out
+
+
+def one_line(text: str) -> str:
+    assert text.startswith("nmap: error: ")
+    assert text.count("\n") == 1 and text.endswith("\n")
+    return text.removeprefix("nmap: error: ").rstrip("\n")
+
+
+def test_success_is_0_and_says_nothing_on_stderr(neural: Path) -> None:
+    ran = run("inspect", neural)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out
+
+
+def test_an_unknown_command_is_2(tmp_path: Path) -> None:
+    ran = run("frobnicate")
+    assert ran.code == 2
+    assert "frobnicate" in one_line(ran.err)
+
+
+def test_a_missing_option_is_2_and_names_the_help(neural: Path) -> None:
+    ran = run("decode", neural)
+    assert ran.code == 2
+    assert "--output" in one_line(ran.err) and "nmap decode --help" in ran.err
+
+
+def test_an_output_that_exists_is_2_and_stays_as_it_was(neural: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.mrc"
+    taken.write_bytes(b"mine")
+    ran = run("decode", neural, "-o", taken)
+    assert ran.code == 2
+    assert "--overwrite" in one_line(ran.err)
+    assert taken.read_bytes() == b"mine"
+    assert run("decode", neural, "-o", taken, "--overwrite").code == 0
+    assert taken.read_bytes() != b"mine"
+
+
+def test_an_output_that_is_the_input_is_2_even_with_overwrite(neural: Path) -> None:
+    before = neural.read_bytes()
+    assert run("strip", neural, "-o", neural, "--overwrite").code == 2
+    assert neural.read_bytes() == before
+
+
+def test_an_output_in_no_folder_is_2(neural: Path, tmp_path: Path) -> None:
+    ran = run("decode", neural, "-o", tmp_path / "none" / "a.mrc")
+    assert ran.code == 2
+    assert "folder" in one_line(ran.err)
+
+
+@pytest.mark.parametrize("command", ["inspect", "strip", "decode", "repair"])
+def test_a_missing_input_is_3(command: str, tmp_path: Path) -> None:
+    tail = () if command == "inspect" else ("-o", tmp_path / "out")
+    ran = run(command, tmp_path / "none.nmap", *tail)
+    assert ran.code == 3
+    assert "none.nmap" in one_line(ran.err)
+
+
+@pytest.mark.parametrize("data", [b"", b"no such thing", bytes(4096)])
+def test_a_file_that_is_no_nmap_is_3(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.nmap"
+    path.write_bytes(data)
+    ran = run("inspect", path)
+    assert ran.code == 3
+    assert "bad.nmap" in one_line(ran.err)
+
+
+def test_a_folder_as_input_is_3(tmp_path: Path) -> None:
+    assert run("inspect", tmp_path).code == 3
+
+
+def failing(error: BaseException) -> click.Group:
+    group = main._Commands(name="nmap")
+
+    @click.command("inspect")
+    def command() -> None:
+        raise error
+
+    group.get_command = lambda ctx, name: command  # type: ignore[method-assign]
+    return group
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.QualityError("short"), 1),
+        (errors.OptionError("bad option"), 2),
+        (errors.GridError("grids differ"), 2),
+        (errors.OutputExistsError("taken"), 2),
+        (errors.MapError("no map"), 3),
+        (errors.FormatError("no nmap"), 3),
+        (errors.LimitError("too large"), 4),
+        (errors.MissingPackageError("install it"), 4),
+        (OSError(28, "No space left on device", "out.mrc"), 4),
+        (MemoryError(), 4),
+        (KeyError("a fault"), 4),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_each_failure_has_its_exit_code_and_one_line(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        failing(error).main(["inspect"])
+    assert left.value.code == code
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    one_line(text.lstrip("\n"))
+
+
+def test_a_message_with_line_breaks_becomes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        failing(errors.MapError("a\nforged: line")).main(["inspect"])
+    assert one_line(capsys.readouterr().err) == "a forged: line"
+
+
+def test_verbose_shows_where_a_fault_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    group = failing(ZeroDivisionError("x"))
+    group.get_command(None, "").params.append(click.Option(["--verbose"], is_flag=True, expose_value=False))  # type: ignore[arg-type, union-attr]
+    with pytest.raises(SystemExit) as left:
+        group.main(["inspect", "--verbose"])
+    assert left.value.code == 4
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", [["nmap"], ["nmap-em"], ["python", "-m", "nmap"]])
+def test_all_three_names_are_the_same_program(program: list[str]) -> None:
+    if program[0] == "python":
+        words = [sys.executable, *program[1:]]
+    else:
+        words = [str(Path(sys.executable).with_name(program[0]))]
+    done = subprocess.run([*words, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"nmap {__import__('nmap').__version__}\n"
+
+
+def test_help_lists_every_command_and_the_exit_codes() -> None:
+    ran = run("--help")
+    assert ran.code == 0
+    for name in ("encode", "decode", "inspect", "validate", "import-weights", "strip", "repair"):
+        assert f"  {name} " in ran.out
+    assert "130 interrupted" in ran.out

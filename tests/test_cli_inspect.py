@@ -1,0 +1,106 @@
+"""`nmap inspect`, `strip`, `repair`: what a file says, with less in it, after another program wrote to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from cli_files import run, write_siren
+from safetensors import safe_open
+
+
+@pytest.fixture
+def neural(tmp_path: Path) -> Path:
+    """A 3-8-8-1 network over 12 x 10 x 8 voxels (x, y, z) of 2 A."""
+    write_siren(tmp_path / "w.npz")
+    out = tmp_path / "small.nmap"
+    assert (
+        run(
+            "import-weights",
+            tmp_path / "w.npz",
+            "--omega",
+            7,
+            "--shape",
+            "12,10,8",
+            "--voxel-size",
+            2,
+            "-o",
+            out,
+        ).code
+        == 0
+    )
+    return out
+
+
+def test_the_table_names_grid_network_omegas_and_origin_of_the_weights(neural: Path) -> None:
+    text = run("inspect", neural).out
+    for words in (
+        "12 x 10 x 8 voxels of 2 x 2 x 2 A (x, y, z)",
+        "from (0, 0, 0) to (24, 20, 16) A",
+        "siren, 3-8-8-1, 113 parameters",
+        "32 bits a parameter",
+        "7, 7",
+        "imported from w.npz",
+        f"{neural.stat().st_size} bytes",
+    ):
+        assert words in text
+
+
+def test_json_has_the_same_facts_with_units_in_their_names(neural: Path) -> None:
+    found = json.loads(run("inspect", neural, "--json").out)
+    assert found["grid"]["shape_zyx"] == [8, 10, 12]
+    assert found["grid"]["voxel_size_xyz_A"] == [2, 2, 2]
+    assert found["grid"]["bounds_xyz_A"] == [[0, 0, 0], [24, 20, 16]]
+    assert found["model"]["parameters"] == 3 * 8 + 8 + 8 * 8 + 8 + 8 + 1
+    assert found["model"]["settings"]["omegas"] == [7, 7]
+    assert found["bytes"]["total"] == neural.stat().st_size
+    assert found["bytes"]["weights"] == 4 * found["model"]["parameters"]
+    assert found["size_ratio"]["to_raw_mrc"] == pytest.approx((1024 + 4 * 960) / neural.stat().st_size)
+
+
+def test_verbose_says_where_the_bytes_went(neural: Path) -> None:
+    assert "weights 452" in run("inspect", neural, "--verbose").out
+
+
+def test_quiet_prints_nothing(neural: Path) -> None:
+    assert run("inspect", neural, "--quiet").out == ""
+
+
+def weights_of(path: Path) -> dict[str, np.ndarray]:
+    with safe_open(path, "np") as file:
+        return {name: file.get_tensor(name) for name in file.keys() if not name.startswith("hdf5")}  # noqa: SIM118
+
+
+def test_strip_leaves_the_weights_and_no_hdf5(neural: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stripped.nmap"
+    assert run("strip", neural, "-o", out).code == 0
+    assert out.stat().st_size < neural.stat().st_size
+    assert not h5py.is_hdf5(out)
+    before, after = weights_of(neural), weights_of(out)
+    assert before.keys() == after.keys()
+    assert all((before[name] == after[name]).all() for name in before)
+
+
+def test_a_file_that_hdf5_appended_to_is_refused_with_the_cure_and_repair_mends_it(
+    neural: Path, tmp_path: Path
+) -> None:
+    whole = neural.read_bytes()
+    with h5py.File(neural, "r+") as file:
+        file.attrs["note"] = "mine"
+    ran = run("inspect", neural)
+    assert ran.code == 3
+    assert "repair" in ran.err
+    assert run("repair", neural, "-o", tmp_path / "mended.nmap").code == 0
+    assert (tmp_path / "mended.nmap").read_bytes() == whole
+
+
+def test_a_flipped_bit_in_the_weights_is_refused(neural: Path) -> None:
+    data = bytearray(neural.read_bytes())
+    data[-5] ^= 1
+    neural.write_bytes(data)
+    ran = run("inspect", neural)
+    assert ran.code == 3
+    assert ran.err.count("\n") == 1
