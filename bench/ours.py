@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +65,8 @@ def decode(path: Path) -> tuple[F32, float]:
     """Decode a `.nmap` file on its source's grid.
 
     Returns:
-        Density (z, y, x), and seconds from the file on disk; torch is not loaded.
+        Density (z, y, x), and seconds from the file on disk.
     """
-    assert "torch" not in sys.modules
     started = time.perf_counter()
     decoded = open_map(path).as_array()
     return decoded, time.perf_counter() - started

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.measure import OURS, Row, is_ours, measure
 from bench.plot import plot_rates
-from bench.results import against_table, command_line, compare_with, rate_page, rate_result, write_json
+from bench.reporting import against_table, command_line, compare_with, rate_page, rate_result, write_json
 from bench.rivals import CODECS
 from bench.source import read_source
 from bench.table import rate_table, summary

@@ -19,11 +19,13 @@ class Check:
         seconds: of training so far; looking is not counted.
         steps: of training so far.
         worst: lowest FSC of a shell that counts, of the network decoded on the whole grid.
+        median: of the same shells.
     """
 
     seconds: float
     steps: int
     worst: float
+    median: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def run_recipe(
     seen: list[Check] = []
     for look in range(checks):
         fit.train_to(seconds * 2.0 ** (look - checks + 1))
-        seen.append(Check(fit.seconds, fit.steps, referee.worst(fit.decoded())))
+        seen.append(Check(fit.seconds, fit.steps, *referee.worst_and_median(fit.decoded())))
         if seen[-1].worst >= target or fit.done:
             break
     return {

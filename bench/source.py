@@ -138,11 +138,16 @@ class Referee:
 
     def worst(self, decoded: F32) -> float:
         """Lowest FSC over shells 1 to the resolution; shells that are empty in the source do not count."""
+        return self.worst_and_median(decoded)[0]
+
+    def worst_and_median(self, decoded: F32) -> tuple[float, float]:
+        """Lowest and median FSC over shells 1 to the resolution; -1 where densities are not finite."""
         if not np.isfinite(decoded).all():
-            return -1.0
+            return -1.0, -1.0
         source = self.source
         curve = correlate_shells(transform(decoded), self._spectrum, source.shells, reference="second")
-        return curve.worst(source.resolution)
+        median = float(np.median(curve.fsc[1 : source.last + 1]))
+        return curve.worst(source.resolution), median
 
     def psnr(self, decoded: F32) -> float:
         """20 log10(range of the source / rmse) over the whole box, decibel; infinite for equal maps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -61,7 +62,8 @@ def encode_ours(source: str, settings: dict[str, Any], coded: str) -> dict[str, 
 
 
 def decode_ours(coded: str, decoded: str) -> dict[str, Any]:
-    """Decode a `.nmap` file on its own grid, and count its bytes."""
+    """Decode a `.nmap` file on its own grid, and count its bytes; torch plays no part, nor its memory."""
+    assert "torch" not in sys.modules
     values, seconds = ours.decode(Path(coded))
     np.save(decoded, values)
     size, container = ours.count(Path(coded))

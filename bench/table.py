@@ -60,9 +60,8 @@ def summary(rows: Sequence[Row]) -> list[str]:
         other = yard.get(row.target)
         if not is_ours(row.codec) or not row.size or not other:
             continue
-        line = (
-            f"at {row.target:g}: {row.codec} {row.size} B, {row.size / other:.3f} of {YARDSTICK}'s {other} B"
-        )
+        share = f"{row.size / other:.3f} of {YARDSTICK}'s {other} B"
+        line = f"at {row.target:g}: {row.codec} {row.size} B, {share}"
         lines.append(line if row.meets else f"{line}, but {row.note}")
     return lines
 

@@ -19,11 +19,12 @@ from bench.measure import OURS, is_ours
 from bench.ours import Settings
 from bench.process import StepError, run_step
 from bench.reach import Check, Reach, reach
-from bench.results import circumstances, command_line, heading, write_json
+from bench.reporting import circumstances, command_line, heading, write_json
 from bench.source import Referee, Source, read_source
 from bench.table import markdown_table
 from nmap.errors import NmapError, OptionError
 
+NEVER = "never reached"
 RECIPES = ("thesis", "neurcomp")
 ENTRIES = (OURS, f"{OURS}:siren", *RECIPES)
 
@@ -105,7 +106,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
                 if is_ours(name)
                 else _recipe(name, Path(work), options)
             )
-            print(f"  {name}: {_seconds(entry.reach)} s, {entry.reach.how}", file=sys.stderr, flush=True)
+            print(f"  {name}: {_seconds(entry)} s, {entry.reach.how}", file=sys.stderr, flush=True)
             entries.append(entry)
     result = {
         "benchmark": "time",
@@ -140,8 +141,8 @@ def _ours(name: str, source: Source, work: Path, options: argparse.Namespace) ->
         measured = run_step("bench.steps:decode_ours", coded=coded, decoded=decoded)
     except StepError as error:
         return Entry(name, Reach(None, False, f"not reached: {error}"))
-    worst = Referee(source).worst(np.load(decoded))
-    check = Check(encoded["seconds"], encoded.get("steps", 0), worst)
+    worst, median = Referee(source).worst_and_median(np.load(decoded))
+    check = Check(encoded["seconds"], 0, worst, median)
     how = "measured: map in memory to file on disk, search included"
     if worst < options.fsc:
         how = f"not reached: {worst:.4f} after {check.seconds:.1f} s"
@@ -165,7 +166,7 @@ def _recipe(name: str, work: Path, options: argparse.Namespace) -> Entry:
     checks = tuple(Check(**check) for check in found.pop("checks"))
     answer = reach(checks, options.fsc)
     if found["complete"] and checks[-1].worst < options.fsc:
-        answer = Reach(None, False, f"not reached: {checks[-1].worst:.3f} when the recipe ended")
+        answer = Reach(None, False, f"{NEVER}: {checks[-1].worst:.3f} when the recipe ended")
     return Entry(name, answer, 4 * found["parameters"], checks, found.pop("peak_bytes"), found)
 
 
@@ -176,8 +177,9 @@ def time_table(entries: Sequence[Entry], target: float) -> str:
         f"s to {target:g}",
         "s run",
         "worst shell then",
+        "median shell",
+        "s a pass of the box",
         "steps",
-        "passes of the box",
         "bytes",
         "MB",
         "how known",
@@ -186,14 +188,16 @@ def time_table(entries: Sequence[Entry], target: float) -> str:
     for entry in entries:
         last = entry.checks[-1] if entry.checks else None
         passes = entry.details.get("passes")
+        a_pass = f"{last.seconds / passes:.1f}" if last and passes else ""
         body.append(
             [
                 entry.name,
-                _seconds(entry.reach),
+                _seconds(entry),
                 f"{last.seconds:.1f}" if last else "",
                 f"{last.worst:.4f}" if last else "",
+                f"{last.median:.4f}" if last else "",
+                a_pass,
                 f"{last.steps}" if last and last.steps else "",
-                "" if passes is None else f"{passes:.2f}",
                 f"{entry.size}" if entry.size else "",
                 f"{entry.peak / 1e6:.0f}" if entry.peak else "",
                 entry.reach.how.replace("|", "/"),
@@ -202,9 +206,10 @@ def time_table(entries: Sequence[Entry], target: float) -> str:
     return markdown_table(head, body)
 
 
-def _seconds(found: Reach) -> str:
+def _seconds(entry: Entry) -> str:
+    found = entry.reach
     if found.seconds is None:
-        return "-"
+        return f"> {entry.checks[-1].seconds:.0f}" if entry.checks and NEVER not in found.how else "never"
     return f"~{found.seconds:.2g}" if found.extrapolated else f"{found.seconds:.1f}"
 
 

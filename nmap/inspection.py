@@ -15,6 +15,7 @@ from nmap.coding import CodedTensor
 from nmap.container import labels, open_map, read_record, sizes
 from nmap.errors import FormatError, MapError
 from nmap.grid import Grid, Triple
+from nmap.model.radial_basis import RadialBasis
 from nmap.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
 
@@ -69,13 +70,24 @@ class Inspection:
 
     @property
     def parameters(self) -> int:
-        """Parameters of the network."""
+        """Parameters of the network; of a radial-basis one the weights that are not zero."""
+        network = self.neural_map.field.network
+        if isinstance(network, RadialBasis):
+            return int(np.count_nonzero(network.weights))
         return sum(tensor.size for tensor in self._network.values())
 
     @property
+    def widths(self) -> tuple[int, ...] | None:
+        """Neurons of each hidden layer, the first included; None for a network without layers."""
+        tensors = self.neural_map.field.network.tensors()
+        if "first.bias" not in tensors:
+            return None
+        return (len(tensors["first.bias"]),) * (1 + len(tensors["hidden.weight"]))
+
+    @property
     def bits_per_weight(self) -> float:
-        """Stored bits for each parameter of the network, steps included."""
-        return 8 * sum(tensor.nbytes for tensor in self._network.values()) / self.parameters
+        """Stored bits for each parameter of the network, steps and places included."""
+        return 8 * sum(tensor.nbytes for tensor in self._network.values()) / max(self.parameters, 1)
 
     @property
     def bounds(self) -> tuple[Triple, Triple]:
@@ -97,7 +109,6 @@ class Inspection:
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON values; names end in their unit and axis order where they have one."""
         field, grid, low_high = self.neural_map.field, self.grid, self.bounds
-        first = field.network.tensors()["first.weight"]
         return {
             "file": self.file,
             "bytes": dict(self.sizes),
@@ -116,8 +127,7 @@ class Inspection:
             },
             "model": {
                 "kind": field.network.kind,
-                "neurons": int(first.shape[0]),
-                "hidden_layers": int(field.network.tensors()["hidden.weight"].shape[0]),
+                "widths": None if self.widths is None else list(self.widths),
                 "parameters": self.parameters,
                 "bits_per_parameter": self.bits_per_weight,
                 "codings": {name: tensor.coding for name, tensor in sorted(self._network.items())},

@@ -15,7 +15,20 @@ import numpy as np
 import pytest
 from cli_files import run
 
-SMALL = ("--resolution", 8, "--hidden-features", 16, "--hidden-layers", 1, "--steps", 30, "--device", "cpu")
+SMALL = (
+    "--arch",
+    "siren",
+    "--resolution",
+    8,
+    "--hidden-features",
+    16,
+    "--hidden-layers",
+    1,
+    "--steps",
+    30,
+    "--device",
+    "cpu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +161,7 @@ def test_a_map_without_voxel_size_needs_the_option(source: Path, tmp_path: Path)
     with mrcfile.new(path, mrcfile.read(source)):
         pass
     ran = run("encode", path, tmp_path / "a.nmap", *SMALL)
-    assert ran.code == 3 and "voxel" in ran.err
+    assert ran.code == 3 and "--voxel-size" in ran.err
     assert run("encode", path, tmp_path / "a.nmap", *SMALL, "--voxel-size", 2).code == 0
     found = json.loads(run("inspect", tmp_path / "a.nmap", "--json").out)
     assert found["grid"]["voxel_size_xyz_A"] == [2, 2, 2]

@@ -138,6 +138,12 @@ def test_a_message_with_line_breaks_becomes_one_line(capsys: pytest.CaptureFixtu
     assert one_line(capsys.readouterr().err) == "a forged: line"
 
 
+def test_a_message_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        failing(errors.MapError("a\x1b[2Jb\x07")).main(["inspect"])
+    assert one_line(capsys.readouterr().err) == "a?[2Jb?"
+
+
 def test_verbose_shows_where_a_fault_happened(capsys: pytest.CaptureFixture[str]) -> None:
     group = failing(ZeroDivisionError("x"))
     group.get_command(None, "").params.append(click.Option(["--verbose"], is_flag=True, expose_value=False))  # type: ignore[arg-type, union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from cli_files import run, write_siren
 from safetensors import safe_open
+
+import nmap
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def test_the_table_names_grid_network_omegas_and_origin_of_the_weights(neural: P
         "12 x 10 x 8 voxels of 2 x 2 x 2 A (x, y, z)",
         "from (0, 0, 0) to (24, 20, 16) A",
         "siren, 3-8-8-1, 113 parameters",
-        "32 bits a parameter",
+        "32 bits for each",
         "7, 7",
         "imported from w.npz",
         f"{neural.stat().st_size} bytes",
@@ -59,6 +62,15 @@ def test_json_has_the_same_facts_with_units_in_their_names(neural: Path) -> None
     assert found["bytes"]["total"] == neural.stat().st_size
     assert found["bytes"]["weights"] == 4 * found["model"]["parameters"]
     assert found["size_ratio"]["to_raw_mrc"] == pytest.approx((1024 + 4 * 960) / neural.stat().st_size)
+
+
+def test_labels_of_the_source_cannot_write_to_the_terminal(neural: Path, tmp_path: Path) -> None:
+    header = bytearray(1024)
+    header[224:240] = b"good\x1b[2J label  "
+    made = nmap.open(neural)
+    nmap.save(replace(made, record={"source": {"mrc_header": bytes(header)}}), tmp_path / "odd.nmap")
+    text = run("inspect", tmp_path / "odd.nmap").out
+    assert "good?[2J label" in text and "\x1b" not in text
 
 
 def test_verbose_says_where_the_bytes_went(neural: Path) -> None:

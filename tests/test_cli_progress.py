@@ -45,6 +45,14 @@ def test_on_a_terminal_one_line_is_redrawn_and_wiped_at_the_end() -> None:
     assert text.endswith("\r\x1b[K")
 
 
+def test_a_warning_stays_on_the_terminal_as_a_line_of_its_own() -> None:
+    stream = Terminal()
+    with ProgressLine(stream=stream) as line:
+        line.show("train", 50, 100)
+        line.show("warning: too few steps", 50, 100)
+    assert stream.getvalue().endswith("\r\x1b[Knmap: warning: too few steps\n")
+
+
 def test_quiet_shows_nothing() -> None:
     stream = Terminal()
     with ProgressLine(quiet=True, stream=stream) as line:

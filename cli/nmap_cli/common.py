@@ -56,9 +56,14 @@ def say_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
+def printable(text: str) -> str:
+    """One line of text that a file or a user gave, safe for a terminal: control characters become "?"."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
 def table(rows: Iterable[tuple[str, str]]) -> str:
     """Two columns, the first padded to its widest; a row with no first part continues the one above."""
-    rows = list(rows)
+    rows = [(name, printable(value)) for name, value in rows]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
 

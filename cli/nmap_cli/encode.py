@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nmap.errors import LimitError, NonFiniteError, VoxelSizeError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Triple
 from nmap_cli.common import (
@@ -24,7 +27,7 @@ from nmap_cli.common import (
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import BYTES, DURATION, INPUT, MASK, OUTPUT, VOXEL_SIZE
+from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, VOXEL_SIZE
 from nmap_cli.progress import ProgressLine
 
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
@@ -57,18 +60,47 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option("--seed", "Seed of all that is random.", type=int)
 @_fit_option(
+    "--preset",
+    "Worst-shell FSC to aim at: 0.5, 0.9 or 0.98.",
+    type=click.Choice(["small", "balanced", "faithful"]),
+)
+@_fit_option(
+    "--target-fsc", "Worst-shell FSC that must be reached, else nothing is written.", type=float, metavar="C"
+)
+@_fit_option(
+    "--max-bytes", "All that decoding needs must fit in this, such as 8K.", type=BYTES, metavar="SIZE"
+)
+@_fit_option("--ratio", "The same, as a share of the map's float32 voxels.", type=float, metavar="R")
+@_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
+@_fit_option(
     "--time-budget",
     "Stop in this time with the best so far, such as 30s or 5m.",
     type=DURATION,
     metavar="TIME",
 )
+@_fit_option(
+    "--symmetry",
+    "Point group: C4, D7, T, O, I, ...; C1 for none; auto takes the highest that holds.",
+    metavar="auto|GROUP",
+)
+@_fit_option(
+    "--symmetry-threshold", "Self-correlation from which a point group holds.", type=float, metavar="C"
+)
+@_fit_option("--force-symmetry", "Take the given group even if it does not hold.", is_flag=True)
+@_fit_option(
+    "--checkpoint", "Keep the state of the fit in this folder, and go on from it.", type=FOLDER, metavar="DIR"
+)
+@_fit_option(
+    "--arch",
+    "Kind of network. The options below are for the last two.",
+    type=click.Choice(["radial-basis", "siren", "fourier-features"]),
+)
 @_fit_option("--steps", "Training steps.", type=int, show_default="by the map")
-@_fit_option("--arch", "Kind of network.", type=click.Choice(["siren", "fourier-features"]))
 @_fit_option("--hidden-features", "Neurons in a layer.", type=int, show_default="by the map")
 @_fit_option("--hidden-layers", "Hidden layers after the first.", type=int, show_default="by the map")
 @_fit_option("--omega0", "Sine factor of the first layer.", type=float, show_default="by the map")
 @_fit_option("--omega-hidden", "Sine factor of the hidden layers.", type=float)
-@_fit_option("--weight-bits", "Bits of a stored weight.", type=int)
+@_fit_option("--weight-bits", "Bits of a stored hidden weight: 16, or 2 to 8.", type=int)
 @_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
 @_fit_option(
     "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"
@@ -118,11 +150,13 @@ def command(
     from nmap.maps import read_map
     from nmap.verbs import encode
 
-    density = read_map(
-        source, voxel_size=voxel_size, replace_nonfinite=replace_nonfinite, max_memory=max_memory
+    read = partial(
+        read_map, voxel_size=voxel_size, replace_nonfinite=replace_nonfinite, max_memory=max_memory
     )
-    if isinstance(mask, Path):
-        fitting["mask"] = read_map(mask, voxel_size=voxel_size, max_memory=max_memory)
+    with _advice():
+        density = read(source)
+        if isinstance(mask, Path):
+            fitting["mask"] = read(mask)
     if verbose:
         _describe(density.grid, fitting)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet) as line:
@@ -136,6 +170,19 @@ def command(
     if interrupt.stopped():
         click.echo("nmap: warning: interrupted; the best so far was written", err=True)
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _advice() -> Iterator[None]:
+    """Name the option that helps where a map is refused for what an option can give."""
+    try:
+        yield
+    except VoxelSizeError as error:
+        raise VoxelSizeError(f"{error} (--voxel-size)") from error
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{error} (--replace-nonfinite mean)") from error
+    except LimitError as error:
+        raise LimitError(f"{error} (--max-memory)") from error
 
 
 def _describe(grid: object, fitting: dict[str, Any]) -> None:

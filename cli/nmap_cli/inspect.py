@@ -38,7 +38,16 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
 
 def summary(found: Inspection) -> list[tuple[str, str]]:
     """The rows that matter right after a fit: size, resolution kept, fidelity, envelope, network, fit."""
-    kept = {"size", "ratio", "resolution kept", "fidelity FSC", "envelope", "network", "how fitted"}
+    kept = {
+        "size",
+        "ratio",
+        "resolution kept",
+        "fidelity FSC",
+        "envelope",
+        "symmetry",
+        "network",
+        "how fitted",
+    }
     rows: list[tuple[str, str]] = []
     wanted = False
     for rule in (_identity, _fidelity, _sampling, _network, _fit):
@@ -112,21 +121,25 @@ def _sampling(found: Inspection) -> Rows:
             "envelope",
             f"{100 * found.envelope_share:.3g} % of the box, from {kx} x {ky} x {kz} nodes (x, y, z)",
         )
-    how = _group(found, "fit").get("mask")
-    if how:
-        yield "" if field.envelope is not None else "envelope", str(how)
+    name = "envelope" if field.envelope is None else ""
+    for part in str(_group(found, "fit").get("mask", "")).replace(": ", "; ").split("; "):
+        if part:
+            yield name, part
+            name = ""
     yield "symmetry", "C1" if field.symmetry is None else field.symmetry.name
 
 
 def _network(found: Inspection) -> Rows:
-    network = found.neural_map.field.network
-    tensors, settings = network.tensors(), network.settings()
-    width, layers = len(tensors["first.bias"]), len(tensors["hidden.weight"])
-    widths = "-".join([str(width)] * (layers + 1)) if layers < 4 else f"{width}x{layers + 1}"
-    yield "network", f"{network.kind}, 3-{widths}-1, {found.parameters} parameters"
-    yield "", f"{found.bits_per_weight:.3g} bits a parameter as stored"
-    if "omegas" in settings:
-        yield "omegas", ", ".join(f"{omega:g}" for omega in settings["omegas"])
+    network, widths = found.neural_map.field.network, found.widths
+    if widths is None:
+        yield "network", f"{network.kind}, {found.parameters} weights that are not zero"
+    else:
+        layers = "-".join(map(str, widths)) if len(widths) < 5 else f"{widths[0]}x{len(widths)}"
+        yield "network", f"{network.kind}, 3-{layers}-1, {found.parameters} parameters"
+    yield "", f"{found.bits_per_weight:.3g} bits for each as stored"
+    omegas = network.settings().get("omegas")
+    if omegas:
+        yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
 
 
 def _fit(found: Inspection) -> Rows:

@@ -13,6 +13,7 @@ import click
 
 from nmap import __version__
 from nmap.errors import NmapError
+from nmap_cli.common import printable
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it (128 + SIGINT)."""
@@ -102,9 +103,9 @@ def _usage(failure: click.ClickException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo("nmap: error: " + " ".join(message.split()), err=True)
+    click.echo(f"nmap: error: {printable(message)}", err=True)
     return code
 
 
 def _show_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
-    click.echo("nmap: warning: " + " ".join(str(message).split()), err=True)
+    click.echo(f"nmap: warning: {printable(str(message))}", err=True)

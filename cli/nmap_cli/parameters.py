@@ -150,6 +150,7 @@ class MaskType(click.ParamType[str | Path]):
 
 
 INPUT = InputFile()
+FOLDER = click.Path(file_okay=False, path_type=Path)
 OUTPUT = OutputFile()
 SHAPE = ShapeType()
 VOXEL_SIZE = VoxelSizeType()

@@ -52,12 +52,22 @@ class ProgressLine:
     def show(
         self, stage: str, step: int, steps: int, fsc: float | None = None, seconds_left: float | None = None
     ) -> None:
-        """Draw one state; drop it if one was drawn a moment ago and this neither begins nor ends a stage."""
-        now = time.monotonic()
-        news = stage != self._shown[0] or (step >= steps and step != self._shown[1])
-        if self._quiet or now < self._begin or not (news or now - self._last >= self._every):
+        """Draw one state, or a warning, which stays.
+
+        A state is dropped if one was drawn a moment ago and this one neither begins nor ends a stage.
+        """
+        if self._quiet:
             return
-        self._last, self._shown = now, (stage, step)
+        if stage.startswith("warning:"):
+            self._clear()
+            self._stream.write(f"nmap: {stage}\n")
+            return
+        now = time.monotonic()
+        kind = stage.partition(",")[0]  # what follows a comma changes all the time
+        news = kind != self._shown[0] or (step >= steps and step != self._shown[1])
+        if now < self._begin or not (news or now - self._last >= self._every):
+            return
+        self._last, self._shown = now, (kind, step)
         parts = [f"{step}/{steps}"] if steps else []
         if fsc is not None:
             parts.append(f"worst-shell FSC {fsc:.3f}")

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from nmap.accelerate import Workers, choose_device, device_name
+from nmap.errors import QualityError
 from nmap.fit.options import EncodeOptions
-from nmap.fit.prepare import prepare
+from nmap.fit.prepare import Target, prepare
 from nmap.fit.progress import Progress, Watch
 from nmap.fit.quantise import Result, coded_tensors, finish
+from nmap.fit.radial_map import fit_radial
 from nmap.fit.recipe import Recipe, choose_recipe
-from nmap.fit.record import record
+from nmap.fit.record import History, record
 from nmap.fit.train import Training
 from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap
-
-GOAL = 0.9
-"""Worst-shell fidelity FSC below which a network whose size was left to the fit is grown."""
 
 # Growth ends after so many rounds, or this many seconds without a time budget.
 _ROUNDS = 3
@@ -49,25 +49,49 @@ def fit(
     watch = Watch(progress, should_stop, options.time_budget)
     watch.say("preparing")
     target = prepare(density, options)
-    recipe = choose_recipe(target, options)
     notes: list[str] = []
-    with Workers(device) as workers:
-        training = Training(target, recipe, device, workers, watch)
-        best = _best(training, watch, notes)
-    if best.result.worst < GOAL:
-        notes.append(
-            f"worst shell FSC {best.result.worst:.3f} is below {GOAL:g}: more neurons, steps or bits may raise it"
-        )
-        watch.say(f"warning: {notes[-1]}", 0.0)
-    made = record(
-        target, options, best.recipe, training, best.result, notes, device_name(device), watch.seconds
-    )
+    if options.arch == "radial-basis":
+        result, history = fit_radial(target, options, watch, device, notes)
+    else:
+        result, history = _train(target, options, watch, device, notes)
+    made = record(target, options, history, result, notes, device_name(device), watch.seconds)
     watch.say("done", 0.0)
-    field = best.result.neural_map
+    field = result.neural_map
     return NeuralMap(field.field, field.tensors, made)
 
 
-def _best(training: Training, watch: Watch, notes: list[str]) -> Round:
+def _train(
+    target: Target, options: EncodeOptions, watch: Watch, device: torch.device, notes: list[str]
+) -> tuple[Result, History]:
+    """Train a network of dense layers, growing it until it reaches the goal."""
+    recipe = choose_recipe(target, options)
+    goal = options.goal_fsc
+    with Workers(device) as workers:
+        training = Training(target, recipe, device, workers, watch)
+        best = _best(training, watch, goal, notes)
+    worst = best.result.worst
+    if worst < goal and options.target_fsc is not None and not watch.stopped():
+        raise QualityError(
+            f"worst shell to {target.band_limit:g} A reached {worst:.3f} of the wanted {goal:g}: allow more "
+            "--hidden-features, --steps or --weight-bits, more time, or a coarser --resolution"
+        )
+    if worst < goal:
+        notes.append(
+            f"worst shell FSC {worst:.3f} is below {goal:g}: more neurons, steps or bits may raise it"
+        )
+        watch.say(f"warning: {notes[-1]}", 0.0)
+    settings = {
+        "batch": best.recipe.batch,
+        "hidden_features": best.recipe.features,
+        "hidden_layers": best.recipe.layers,
+        "omega0": best.recipe.omega0,
+        "omega_hidden": best.recipe.omega_hidden,
+        "weight_bits": best.recipe.bits,
+    }
+    return best.result, History(training.done, settings, training.loss, training.fsc)
+
+
+def _best(training: Training, watch: Watch, goal: float, notes: list[str]) -> Round:
     """Train, and grow while it falls short and there is time; the best round by its worst shell."""
     best: Round | None = None
     for number in range(1 + _ROUNDS):
@@ -78,7 +102,7 @@ def _best(training: Training, watch: Watch, notes: list[str]) -> Round:
         if best is None or this.result.worst > best.result.worst:
             best = this
         watch.fsc = best.result.worst
-        if best.result.worst >= GOAL or watch.stopped() or not training.recipe.can_grow or number == _ROUNDS:
+        if best.result.worst >= goal or watch.stopped() or not training.recipe.can_grow or number == _ROUNDS:
             break
         left = _PATIENCE - watch.seconds if watch.left is None else watch.left
         if left < 1.5 * this.seconds:

@@ -14,7 +14,7 @@ from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
-from nmap.spectrum import Complex, Shells, crop_spectrum, invert, lattice_shape, transform
+from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Literal
 
 from nmap.errors import OptionError
 from nmap.maps import DensityMap
+from nmap.symmetry import PointGroup
 
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)
 MAX_FEATURES = 2048
 MAX_LAYERS = 16
+# Worst-shell fidelity FSC of each preset.
+PRESETS = {"small": 0.5, "balanced": 0.9, "faithful": 0.98}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +29,17 @@ class EncodeOptions:
         seed: of all that is random; same seed, same device, same result.
         time_budget: seconds that the whole fit may take; None for no limit.
         steps: training steps.
-        arch: kind of network, "siren" or "fourier-features".
+        arch: kind of network, "radial-basis", "siren" or "fourier-features".
+        preset: "small", "balanced" or "faithful": a worst-shell FSC of 0.5, 0.9 or 0.98, without insisting.
+        target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
+        max_bytes: all that decoding needs must fit in this, else QualityError; radial-basis only.
+        ratio: the same as a share of the map: 4 bytes a voxel over this; radial-basis only.
+        effort: "low", "default" or "high": how long a radial-basis network is searched for.
+        symmetry: "auto" takes the highest point group that holds, else "C1", "C4", "D7", "T", "O", "I", ...;
+            radial-basis only, others are fitted as C1.
+        symmetry_threshold: self-correlation inside the envelope from which a point group holds.
+        force_symmetry: take the given group even if it does not hold.
+        checkpoint: folder in which a radial-basis fit keeps its state, and from which it goes on.
         hidden_features: neurons in a layer.
         hidden_layers: hidden layers after the first.
         omega0: sine factor of the first layer.
@@ -44,7 +58,16 @@ class EncodeOptions:
     seed: int = 0
     time_budget: float | None = None
     steps: int | None = None
-    arch: Literal["siren", "fourier-features"] = "siren"
+    arch: Literal["radial-basis", "siren", "fourier-features"] = "radial-basis"
+    preset: Literal["small", "balanced", "faithful"] = "balanced"
+    target_fsc: float | None = None
+    max_bytes: int | None = None
+    ratio: float | None = None
+    effort: Literal["low", "default", "high"] = "default"
+    symmetry: str = "auto"
+    symmetry_threshold: float = 0.99
+    force_symmetry: bool = False
+    checkpoint: str | os.PathLike[str] | None = None
     hidden_features: int | None = None
     hidden_layers: int | None = None
     omega0: float | None = None
@@ -59,6 +82,10 @@ class EncodeOptions:
         _positive("time budget", self.time_budget, "s")
         _positive("omega0", self.omega0)
         _positive("omega_hidden", self.omega_hidden)
+        _positive("ratio", self.ratio)
+        _share("target FSC", self.target_fsc)
+        _share("symmetry threshold", self.symmetry_threshold)
+        _whole("max bytes", self.max_bytes, 16, 1 << 40)
         _whole("seed", self.seed, 0, 2**63 - 1)
         _whole("steps", self.steps, 1, 10**8)
         _whole("hidden features", self.hidden_features, 4, MAX_FEATURES)
@@ -71,11 +98,39 @@ class EncodeOptions:
             raise OptionError(f"mask {self.mask!r}: wanted 'auto', 'none' or a map")
         for name, value, wanted in (
             ("device", self.device, ("auto", "cpu", "cuda")),
-            ("arch", self.arch, ("siren", "fourier-features")),
+            ("arch", self.arch, ("radial-basis", "siren", "fourier-features")),
+            ("preset", self.preset, tuple(PRESETS)),
+            ("effort", self.effort, ("low", "default", "high")),
             ("weight bits", self.weight_bits, WEIGHT_BITS),
         ):
             if value not in wanted:
                 raise OptionError(f"{name} {value!r}: wanted one of {', '.join(map(str, wanted))}")
+
+        goals = [name for name in ("target_fsc", "max_bytes", "ratio") if getattr(self, name) is not None]
+        if len(goals) > 1:
+            raise OptionError(f"{' and '.join(goals)}: wanted one of them at most")
+        if self.arch != "radial-basis":
+            for name in ("max_bytes", "ratio", "checkpoint"):
+                if getattr(self, name) is not None:
+                    raise OptionError(f"{name} with arch {self.arch}: only radial-basis can; leave it out")
+            if self.symmetry.upper() not in ("AUTO", "C1"):
+                raise OptionError(f"symmetry {self.symmetry} with arch {self.arch}: only radial-basis can")
+        elif self.symmetry != "auto":
+            PointGroup(self.symmetry)
+
+    @property
+    def goal_fsc(self) -> float:
+        """Worst-shell fidelity FSC to aim at: the target, or the preset's."""
+        return PRESETS[self.preset] if self.target_fsc is None else self.target_fsc
+
+    def goal_bytes(self, voxels: int) -> int | None:
+        """Bytes that a map of so many voxels may take; None for no limit."""
+        return self.max_bytes if self.ratio is None else max(int(4 * voxels / self.ratio), 1)
+
+
+def _share(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < 1:
+        raise OptionError(f"{name} {value:g}: wanted a number between 0 and 1")
 
 
 def _positive(name: str, value: float | None, unit: str = "") -> None:

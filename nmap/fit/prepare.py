@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.automatic_mask import solvent_value
+from nmap.automatic_mask import constant_solvent, solvent_value
 from nmap.coding import CodedTensor, decode_tensor, encode_log
 from nmap.errors import OptionError
 from nmap.fit.band_limit import estimate_band_limit
@@ -42,7 +42,7 @@ F64 = NDArray[np.float64]
 _FLOOR = 1e-8
 # Width of the smoothing of the gains, in units of the shells over which an object's spectrum is coherent,
 # box edge / envelope width: sharper gains would spread the whitened map beyond the envelope.
-_SMOOTH = 2.2
+_SMOOTH = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,8 @@ class Target:
         outside: share of the band-limited variance that the envelope leaves out.
         lattice: where the network is evaluated.
         truth: half transform on the lattice of (source - solvent) * envelope within the band limit.
+        reference: what fidelity is measured against: the truth, or for a map whose solvent is constant (masked
+            before) the whole source within the band limit.
         gains: factor of each shell from 0 to the last, as decoded from `coded`; at most about 1.
         scale: density units per unit of network output; the whitened map has unit variance inside.
         coded: "gains" and "envelope" as the file stores them.
@@ -76,6 +78,7 @@ class Target:
     outside: float
     lattice: Grid
     truth: Complex
+    reference: Complex
     gains: F32
     scale: float
     coded: dict[str, CodedTensor]
@@ -86,6 +89,11 @@ class Target:
     def shells(self) -> Shells:
         """Fourier shells of the lattice."""
         return Shells(self.lattice)
+
+    @property
+    def masked(self) -> bool:
+        """Whether fidelity is measured within the envelope, not over the whole box."""
+        return self.reference is self.truth and self.envelope is not None
 
     @property
     def last(self) -> int:
@@ -134,11 +142,11 @@ class Target:
         return out.reshape(self.lattice.shape)
 
     def fidelity(self, spectrum: Complex) -> ShellCurve:
-        """Fidelity FSC of a half transform on the lattice against the source times the envelope.
+        """Fidelity FSC of a half transform on the lattice against `reference`.
 
         Gains change no shell's correlation, so the spectrum of m . u does as well as the decoded one.
         """
-        return correlate_shells(spectrum, self.truth, self.shells, "second")
+        return correlate_shells(spectrum, self.reference, self.shells, "second")
 
 
 def prepare(density: DensityMap, options: EncodeOptions) -> Target:
@@ -162,7 +170,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
     if chosen.envelope is not None:
         solvent = solvent_value(density.values, chosen.envelope.on_lattice(grid.shape))
     lattice = grid.resampled(lattice_shape(grid, band_limit))
-    truth, outside = _truth(density, chosen.envelope, solvent, lattice, band_limit)
+    truth, reference, outside = _truth(density, chosen.envelope, solvent, lattice, band_limit)
     center, half_width = _domain(chosen.envelope, lattice)
     shells = Shells(lattice)
     coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, chosen.envelope)
@@ -179,6 +187,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
         outside=outside,
         lattice=lattice,
         truth=truth,
+        reference=reference,
         gains=np.asarray(decode_tensor(coded), np.float32),
         scale=scale,
         coded=stored,
@@ -222,8 +231,8 @@ def _band_limit(density: DensityMap, resolution: float | None) -> tuple[float, s
 
 def _truth(
     density: DensityMap, envelope: Envelope | None, solvent: float, lattice: Grid, band_limit: float
-) -> tuple[Complex, float]:
-    """Transform of the enveloped source within the band limit, and the share of variance left out."""
+) -> tuple[Complex, Complex, float]:
+    """Transform within the band limit of the enveloped source and of the reference, and the variance left out."""
     shells = Shells(lattice)
     keep = shells.spread(np.ones(shells.last(band_limit) + 1, np.float32))
 
@@ -234,11 +243,13 @@ def _truth(
 
     values = density.values - np.float32(solvent)
     if envelope is None:
-        return within(values), 0.0
+        return (whole := within(values)), whole, 0.0
     mask = envelope.on_lattice(density.grid.shape)
     whole, part = within(values), within(values * (1 - mask))
     everything, left = (shells.total(np.abs(f) ** 2) for f in (whole, part))
-    return np.asarray(whole - part, np.complex64), left / everything
+    truth = np.asarray(whole - part, np.complex64)
+    masked = constant_solvent(density.values) is not None
+    return truth, whole if masked else truth, left / everything
 
 
 def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,35 +14,25 @@ from numpy.typing import NDArray
 from nmap.coding import CodedTensor, encode_lattice, encode_log
 from nmap.errors import QualityError
 from nmap.fit.options import EncodeOptions
+from nmap.fit.point_group import choose
 from nmap.fit.prepare import Target
 from nmap.fit.progress import Watch
+from nmap.fit.quantise import Result
 from nmap.fit.radial import Lattice
+from nmap.fit.record import History
 from nmap.fit.search import Found, Goal, search, weights_of
 from nmap.grid import Shape
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import Shells, crop_spectrum
+from nmap.spectrum import ShellCurve, Shells, crop_spectrum
 from nmap.symmetry import PointGroup
 
 # The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
 _STEPS_PER_SHELL = 2 * math.sqrt(2)
+# Aimed at beyond the goal, for what rounding of gains and grids may take.
+_MARGIN = 5e-4
 # Sites lie where the envelope exceeds this.
 _INSIDE = 0.25
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A finished fit.
-
-    Attributes:
-        neural_map: as a file of it will decode, its record empty.
-        found: the search's best.
-        sites: how many sites could hold a weight.
-    """
-
-    neural_map: NeuralMap
-    found: Found
-    sites: int
 
 
 def fine_lattice(target: Target) -> Shape:
@@ -58,7 +47,10 @@ def fine_lattice(target: Target) -> Shape:
 
 
 def lattice_of(
-    target: Target, symmetry: PointGroup | None, device: torch.device, ceiling: NDArray[np.float32] | None = None
+    target: Target,
+    symmetry: PointGroup | None,
+    device: torch.device,
+    ceiling: NDArray[np.float32] | None = None,
 ) -> Lattice:
     """Sites inside the envelope, in one asymmetric unit, and the whitened truth.
 
@@ -70,7 +62,7 @@ def lattice_of(
     """
     shape = fine_lattice(target)
     grid = target.lattice.resampled(shape)
-    truth = crop_spectrum(target.truth, target.lattice.shape, shape)
+    truth = crop_spectrum(target.reference, target.lattice.shape, shape)
     shells = Shells(grid)
     power = (shells.sum(truth.real**2 + truth.imag**2) / np.maximum(shells.modes, 1))[: target.last + 1]
     inverse = np.zeros(target.last + 1, np.float32)
@@ -86,42 +78,54 @@ def lattice_of(
         points = (sites / np.asarray(shape))[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
         sites = sites[symmetry.fold(points)[1] == 0]
     share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
-    return Lattice(shape, sites, truth, grid, target.last, symmetry, device, torch.from_numpy(share).to(device))
+    return Lattice(
+        shape, sites, truth, grid, target.last, symmetry, device, torch.from_numpy(share).to(device)
+    )
 
 
 def fit_radial(
     target: Target,
     options: EncodeOptions,
-    symmetry: PointGroup | None,
     watch: Watch,
     device: torch.device,
+    notes: list[str],
     ceiling: NDArray[np.float32] | None = None,
-) -> Fitted:
+) -> tuple[Result, History]:
     """Fit a radial basis function network.
 
     Args:
         target: what to fit.
-        options: goal, effort, checkpoint.
-        symmetry: point group or None for C1.
+        options: goal, effort, symmetry, checkpoint.
         watch: clock and listener.
         device: torch device.
+        notes: what the record should say is added here.
         ceiling: as in `lattice_of`.
 
+    Returns:
+        The network as a decoder sees it, and how the fit went.
+
     Raises:
-        QualityError: an explicit goal that the search could not meet.
+        QualityError: an explicit goal that the search could not meet, or a point group that does not hold.
+        OptionError: a point group for a cell that is not orthogonal.
     """
+    symmetry, measured = _symmetry(target, options, watch)
     watch.say("laying out the lattice")
     lattice = lattice_of(target, symmetry, device, ceiling)
     side = target.last + 1
-    goal = Goal(options.goal_fsc, None if options.goal_bytes is None else max(options.goal_bytes - side, 1))
+    most = options.goal_bytes(target.density.grid.size)
+    goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))
     began = time.monotonic()
+    curve_of_fsc: list[tuple[int, float]] = []
     left = watch.left
 
     def report(found: Found, share: float) -> None:
         watch.fsc, watch.step = found.worst, found.sweeps
+        if not curve_of_fsc or curve_of_fsc[-1][0] < found.sweeps:
+            curve_of_fsc.append((found.sweeps, found.worst))
         watch.steps = round(found.sweeps / max(share, 0.01))
         seconds = (time.monotonic() - began) * (1 - share) / max(share, 0.01)
-        watch.say(f"placing weights, {found.size} bytes", seconds if share > 0.05 else None, always=False)
+        if watch.due:
+            watch.say(f"placing weights, {found.size} bytes", seconds if share > 0.05 else None)
 
     # A tenth of a short budget, and what coding takes, is kept for the rest of the job.
     deadline = math.inf if left is None else began + max(0.85 * left - 1.0 - len(lattice.sites) * 4e-6, 0.0)
@@ -136,12 +140,62 @@ def fit_radial(
         checkpoint=checkpoint,
     )
     cut_short = watch.stopped() or time.monotonic() >= deadline
-    if options.explicit_goal and not found.meets and not cut_short:
-        raise QualityError(_missed(goal, found, side, target.band_limit))
-    return Fitted(_assembled(target, lattice, found, symmetry), found, len(lattice.sites))
+    asked = options.target_fsc is not None or most is not None
+    if asked and not found.meets and not watch.stopped():
+        raise QualityError(_missed(goal, found, side, target.band_limit, cut_short))
+    if not found.meets:
+        notes.append(f"worst shell FSC {found.worst:.3f}: the goal was not reached in the time given")
+        watch.say(f"warning: {notes[-1]}", 0.0)
+    watch.say("storing and measuring")
+    neural_map = _assembled(target, lattice, found, symmetry)
+    curve = _measured(target, neural_map)
+    settings = {
+        "effort": options.effort,
+        "max_bytes": most,
+        "sites": len(lattice.sites),
+        "step": round(found.step, 8),
+        "symmetry": measured,
+    }
+    history = History(found.sweeps, settings, fsc=curve_of_fsc)
+    return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
 
 
-def _missed(goal: Goal, found: Found, side: int, band_limit: float) -> str:
+def _symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[PointGroup | None, str]:
+    """The point group to fit with, and what was measured of it, in words."""
+    if options.symmetry.upper() == "C1":
+        return None, "C1, as asked"
+    watch.say("measuring the symmetry")
+    grid = target.density.grid
+    mask = None if target.envelope is None else target.envelope.on_lattice(grid.shape)
+    group, table = choose(
+        target.density.values - np.float32(target.solvent),
+        grid,
+        mask,
+        target.band_limit,
+        options.symmetry,
+        threshold=options.symmetry_threshold,
+        force=options.force_symmetry,
+    )
+    held = max(table, key=lambda found: (found.group == group, found.correlation), default=None)
+    if held is None:
+        return group, "C1: the cell is not orthogonal"
+    said = f"{held.group.name} has a self-correlation of {held.correlation:.4f} inside the envelope"
+    return group, said if group is not None else f"C1: {said}, the highest found"
+
+
+def _measured(target: Target, neural_map: NeuralMap) -> ShellCurve:
+    """Fidelity FSC of the decoded coded network against the source times the envelope."""
+    shape = neural_map.field.lattice
+    assert shape is not None
+    return target.fidelity(crop_spectrum(neural_map.field.spectrum(), shape, target.lattice.shape))
+
+
+def _missed(goal: Goal, found: Found, side: int, band_limit: float, cut_short: bool) -> str:
+    if goal.worst_fsc is not None and cut_short:
+        return (
+            f"worst shell to {band_limit:g} A reached {found.worst:.3f} of the wanted {goal.worst_fsc:g} when the "
+            "time was up: use a longer --time-budget"
+        )
     if goal.worst_fsc is not None:
         return (
             f"worst shell to {band_limit:g} A reached {found.worst:.3f} of the wanted {goal.worst_fsc:g} in "
@@ -160,7 +214,7 @@ def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGr
     box = target.density.grid
     spectrum = RadialBasis(weights.astype(np.float32)).spectrum(lattice.grid, symmetry)
     shells = Shells(lattice.grid)
-    truth = crop_spectrum(target.truth, target.lattice.shape, lattice.shape)
+    truth = crop_spectrum(target.reference, target.lattice.shape, lattice.shape)
     cross = shells.sum(truth.real * spectrum.real + truth.imag * spectrum.imag)
     own = shells.sum(spectrum.real**2 + spectrum.imag**2)
     gains = np.divide(cross, own, out=np.zeros_like(cross), where=own > 0)[: target.last + 1]

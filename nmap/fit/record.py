@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,7 @@ import nmap
 from nmap.fit.options import EncodeOptions
 from nmap.fit.prepare import Target
 from nmap.fit.quantise import Result
-from nmap.fit.recipe import Recipe
 from nmap.maps import MapHeader
-
-if TYPE_CHECKING:
-    from nmap.fit.train import Training
 
 MAX_CURVE = 64
 # mmCIF's em_map.data_type, by MRC mode; float16 has no word of its own there.
@@ -29,19 +26,45 @@ _DATA_TYPES = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class History:
+    """How a fit went.
+
+    Attributes:
+        steps: training steps, or sweeps.
+        settings: those that the fit chose, JSON values.
+        loss: pairs of step and loss.
+        fsc: pairs of step and worst-shell fidelity FSC.
+    """
+
+    steps: int
+    settings: dict[str, Any]
+    loss: list[tuple[int, float]] = field(default_factory=list)
+    fsc: list[tuple[int, float]] = field(default_factory=list)
+
+
 def record(
     target: Target,
     options: EncodeOptions,
-    recipe: Recipe,
-    training: Training,
+    history: History,
     result: Result,
     notes: list[str],
     device: str,
     seconds: float,
 ) -> dict[str, dict[str, Any]]:
-    """The record of a fit, by group: "source", "fit" and "fidelity"."""
+    """The record of a fit, by group: "source", "fit" and "fidelity".
+
+    Args:
+        target: what was fitted.
+        options: as given.
+        history: settings chosen and curves.
+        result: what came of it.
+        notes: in words.
+        device: in words.
+        seconds: of the whole fit.
+    """
     fit: dict[str, Any] = {
-        "settings": _settings(options, recipe),
+        "settings": {**_settings(options), **history.settings},
         "versions": {
             "nmap": nmap.__version__,
             "numpy": np.__version__,
@@ -50,13 +73,13 @@ def record(
         },
         "device": device,
         "seed": options.seed,
-        "steps": training.done,
+        "steps": history.steps,
         "seconds": seconds,
         "mask": f"{target.envelope_from}; {target.outside:.3g} of the band-limited variance lies outside",
         "band_limit_from": target.band_limit_from,
         "notes": "; ".join(notes) or None,
     }
-    for name, curve in (("loss", training.loss), ("fsc", training.fsc)):
+    for name, curve in (("loss", history.loss), ("fsc", history.fsc)):
         if curve:
             fit[f"{name}_step"], fit[name] = (
                 _thinned(np.asarray(c, np.float32)) for c in zip(*curve, strict=True)
@@ -105,23 +128,18 @@ def fidelity(target: Target, result: Result) -> dict[str, Any]:
         "resolution_0.143": curve.crossing(0.143),
         "correlation": together / spread if spread > 0 else None,
         "psnr": 10 * np.log10(span**2 / error) if error > 0 else None,
-        "mask": "none" if target.envelope is None else "envelope",
+        "mask": "envelope" if target.masked else "none",
     }
 
 
-def _settings(options: EncodeOptions, recipe: Recipe) -> dict[str, Any]:
+def _settings(options: EncodeOptions) -> dict[str, Any]:
     return {
-        "arch": recipe.kind,
-        "batch": recipe.batch,
+        "arch": options.arch,
         "crop": options.crop,
         "downsample": options.downsample,
-        "hidden_features": recipe.features,
-        "hidden_layers": recipe.layers,
-        "omega0": recipe.omega0,
-        "omega_hidden": recipe.omega_hidden,
         "resolution": options.resolution,
+        "target_fsc": options.goal_fsc,
         "time_budget": options.time_budget,
-        "weight_bits": recipe.bits,
     }
 
 

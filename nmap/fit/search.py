@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nmap import lattice_coding
 from nmap.atomic import atomic_output
-from nmap.fit.radial import RATE, Lattice, State, balance, iterate, rescale, start
+from nmap.fit.radial import RATE, Lattice, balance, iterate, rescale, start
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Found:
         size: estimated, then coded bytes.
         meets: whether it meets the goal.
         sweeps: how many sweeps led to it.
+        step: density of the whitened map per unit of weight.
     """
 
     q: NDArray[np.float32]
@@ -80,6 +81,7 @@ class Found:
     size: int
     meets: bool
     sweeps: int
+    step: float
 
 
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
@@ -223,7 +225,7 @@ class _Run:
                 size = size_exact
             meets, ends = size <= goal.max_bytes, size > 0.97 * goal.max_bytes
         fsc = np.zeros(self.lattice.last + 1, np.float32) if state.fsc is None else state.fsc.cpu().numpy()
-        found = Found(state.q.cpu().numpy(), worst, fsc, size, meets, state.iteration)
+        found = Found(state.q.cpu().numpy(), worst, fsc, size, meets, state.iteration, state.step)
         self.best = found if self.best is None else _better(goal, self.best, found)
         return ends
 
@@ -239,7 +241,7 @@ class _Run:
                 numbers=np.asarray(numbers, np.float64),
                 best=best.q.astype(np.int8),
                 fsc=best.fsc,
-                found=np.asarray([best.worst, best.size, best.meets, best.sweeps], np.float64),
+                found=np.asarray([best.worst, best.size, best.meets, best.sweeps, best.step], np.float64),
             )
         self.saved = time.monotonic()
 
@@ -251,9 +253,9 @@ class _Run:
             self.state.q = torch.from_numpy(kept["q"].astype(np.float32)).to(device)
             self.state.weights = torch.from_numpy(kept["weights"]).to(device)
             step, iteration, share, reached, waited, held = kept["numbers"].tolist()
-            worst, size, meets, sweeps = kept["found"].tolist()
+            worst, size, meets, sweeps, scale = kept["found"].tolist()
             best = kept["best"].astype(np.float32)
-            self.best = Found(best, worst, kept["fsc"], int(size), bool(meets), int(sweeps))
+            self.best = Found(best, worst, kept["fsc"], int(size), bool(meets), int(sweeps), scale)
         self.state.step, self.state.iteration, self.state.share = step, int(iteration), share
         self.state.reached, self.waited, self.held = bool(reached), int(waited), int(held)
         self.state.modes = self.lattice.spectrum(self.state.q)
