@@ -84,7 +84,7 @@ the size of the whole `.nmap` file with its record is under "file bytes". Second
 one decode; nmap's encode holds its search for the fewest bytes, the others are encoded at the setting
 that a search had found before. MB are the most that the process held, interpreter, libraries and source
 map included. PSNR is 20 log10(range of the source / rmse) over the whole box. The bound is the rate of a
-stationary Gaussian source confined to the mask.
+stationary Gaussian source confined to the mask: a yardstick, not a limit, for a molecule is no such source.
 """
 
 

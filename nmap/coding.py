@@ -29,7 +29,10 @@ STORED: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
 }
 MAX_OCCUPANCY_NODES = 1 << 20
-MAX_LATTICE_SITES = 1 << 28
+MAX_LATTICE_POINTS = 1 << 28
+_LATTICE = (
+    f"three multiples of 4, at most {MAX_LATTICE_POINTS} points and {MAX_OCCUPANCY_NODES} blocks of 8 x 8 x 8"
+)
 _BLOCK = 1 << 20
 
 
@@ -177,8 +180,8 @@ def encode_lattice(weights: NDArray[np.integer]) -> CodedTensor:
         OptionError: a shape or a number that the coding cannot hold.
     """
     whole = np.asarray(weights)
-    if whole.ndim != 3 or any(n % 4 or not n for n in whole.shape) or whole.size > MAX_LATTICE_SITES:
-        raise OptionError(f"lattice of shape {whole.shape}: wanted three multiples of 4")
+    if not _is_lattice(whole.shape):
+        raise OptionError(f"lattice of shape {whole.shape}: wanted {_LATTICE}")
     place = np.nonzero(whole)
     off = sum(int(((place[0] ^ place[a]) & 1).sum()) for a in (1, 2))
     largest = int(np.abs(whole).max()) if whole.size else 0
@@ -186,9 +189,14 @@ def encode_lattice(weights: NDArray[np.integer]) -> CodedTensor:
         raise OptionError(
             f"lattice weights up to {largest}, {off} of them between sites: wanted at most 127 and none"
         )
+    shape = (whole.shape[0], whole.shape[1], whole.shape[2])
+    sites = lattice_coding.sites_in(lattice_coding.blocks_of(whole), shape)
+    total = int(np.abs(whole[place], dtype=np.int64).sum())
+    if sites > lattice_coding.MAX_SITES or total > lattice_coding.MAX_SUM:
+        limits = f"at most {lattice_coding.MAX_SITES} and {lattice_coding.MAX_SUM}, use a coarser resolution"
+        raise OptionError(f"lattice of {sites} sites, weights that add up to {total}: wanted {limits}")
     stream, blocks = lattice_coding.pack(whole)
     arrays = {"": stream or b"\0", "blocks": blocks or b"\0"}
-    shape = (whole.shape[0], whole.shape[1], whole.shape[2])
     return CodedTensor("lattice", shape, {}, {name: np.frombuffer(a, np.uint8) for name, a in arrays.items()})
 
 
@@ -216,14 +224,17 @@ def check_tensor(coded: CodedTensor, name: str = "tensor") -> None:
 
 
 def decode_tensor(coded: CodedTensor, name: str = "tensor") -> NDArray[Any]:
-    """The decoded tensor: float32, or bool for the occupancy coding.
+    """The decoded tensor: float32, or bool for the occupancy coding, or int8 for the lattice coding.
 
     Raises:
         FormatError: the stored arrays do not fit, or hold a value that is not finite.
     """
     check_tensor(coded, name)
-    values = CODINGS[coded.coding].decode(coded)
-    if values.dtype != bool and not np.isfinite(values).all():
+    try:
+        values = CODINGS[coded.coding].decode(coded)
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}") from None
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise FormatError(f"{name}: {int((~np.isfinite(values)).sum())} values are not finite")
     return values
 
@@ -341,10 +352,16 @@ def _decode_occupancy(coded: CodedTensor) -> NDArray[np.bool_]:
     return occupancy.unpack(coded.arrays[""].tobytes(), coded.shape)
 
 
+def _is_lattice(shape: tuple[int, ...]) -> bool:
+    """Whether the lattice coding holds this shape."""
+    points, blocks = math.prod(shape), math.prod(-(-n // lattice_coding.BLOCK) for n in shape)
+    fits = 0 < points <= MAX_LATTICE_POINTS and blocks <= MAX_OCCUPANCY_NODES
+    return len(shape) == 3 and fits and not any(n % 4 for n in shape)
+
+
 def _check_lattice(coded: CodedTensor) -> None:
-    if len(coded.shape) != 3 or any(n % 4 or not n for n in coded.shape) or coded.size > MAX_LATTICE_SITES:
-        wanted = f"three multiples of 4 and at most {MAX_LATTICE_SITES} in all"
-        raise FormatError(f"shape {coded.shape}: wanted {wanted}")
+    if not _is_lattice(coded.shape):
+        raise FormatError(f"shape {coded.shape}: wanted {_LATTICE}")
     for suffix in ("", "blocks"):
         _check_array(coded, suffix, ("U8",), (coded.arrays[suffix].size,))
 

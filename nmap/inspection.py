@@ -85,6 +85,15 @@ class Inspection:
         return (len(tensors["first.bias"]),) * (1 + len(tensors["hidden.weight"]))
 
     @property
+    def network(self) -> str:
+        """The network in a few words: "siren, 3-64-64-1, 4481 parameters"."""
+        kind, widths = self.neural_map.field.network.kind, self.widths
+        if widths is None:
+            return f"{kind}, {self.parameters} weights that are not zero"
+        layers = "-".join(map(str, widths)) if len(widths) < 5 else f"{widths[0]}x{len(widths)}"
+        return f"{kind}, 3-{layers}-1, {self.parameters} parameters"
+
+    @property
     def bits_per_weight(self) -> float:
         """Stored bits for each parameter of the network, steps and places included."""
         return 8 * sum(tensor.nbytes for tensor in self._network.values()) / max(self.parameters, 1)
@@ -127,6 +136,7 @@ class Inspection:
             },
             "model": {
                 "kind": field.network.kind,
+                "network": self.network,
                 "widths": None if self.widths is None else list(self.widths),
                 "parameters": self.parameters,
                 "bits_per_parameter": self.bits_per_weight,

@@ -16,11 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap import occupancy
+from nmap.errors import FormatError
 
 # Sites per block edge, in steps of the fine lattice: whole blocks without a weight cost nothing but their
 # bit.
 BLOCK = 8
 MAX_WEIGHT = 127
+# What a reader's work is bounded by, since a few bytes can claim that every block is full of large weights:
+# sites in coded blocks (a full lattice of 2^26 points, as many values as other codings may have), the sum of
+# absolute values, and zero bytes imagined after a stream's end.
+MAX_SITES = 1 << 24
+MAX_SUM = 1 << 26
+MAX_BEYOND = 64
+# Zero bytes that a writer may leave out: a decoder reads up to 4 ahead.
+_MAX_DROPPED = MAX_BEYOND - 4
 # Squared distances of the neighbour shells that form a context, and what a unit of weight there counts for.
 SHELLS = {3: 32, 4: 45, 8: 45, 11: 16, 12: 51}
 # Activity (see `_activity`) at which each class above 0 begins: half octaves.
@@ -55,9 +64,14 @@ def blocks_of(weights: NDArray[np.integer]) -> NDArray[np.bool_]:
     return np.asarray(padded.reshape(z, BLOCK, y, BLOCK, x, BLOCK).any((1, 3, 5)))
 
 
+def sites_in(blocks: NDArray[np.bool_], shape: tuple[int, int, int]) -> int:
+    """Number of sites in the set blocks of a lattice `shape`, counts that are multiples of 4."""
+    z, y, x = (np.minimum(BLOCK, n - np.arange(0, n, BLOCK)) for n in shape)
+    return int(((blocks @ x) @ y) @ z) // 4
+
+
 def pack(weights: NDArray[np.integer]) -> tuple[bytes, bytes]:
-    """Code integers on the fine lattice (z, y, x); only sites whose indices are all even or all odd may be
-    set.
+    """Code integers on the fine lattice (z, y, x), which are 0 unless all indices are even or all odd.
 
     Returns:
         The stream of weights, and the occupancy-coded blocks.
@@ -74,11 +88,19 @@ def pack(weights: NDArray[np.integer]) -> tuple[bytes, bytes]:
 
 
 def unpack(stream: bytes, blocks: bytes, shape: tuple[int, int, int]) -> I8:
-    """The integers on the fine lattice (z, y, x) that `pack` coded; bytes past the end read as zero."""
+    """The integers on the fine lattice (z, y, x) that `pack` coded; bytes past the end read as zero.
+
+    Raises:
+        FormatError: more sites, larger weights or a shorter stream than the format allows.
+    """
     z, y, x = (-(-n // BLOCK) for n in shape)
+    coded = occupancy.unpack(blocks, (z, y, x))
+    sites = sites_in(coded, shape)
+    if sites > MAX_SITES:
+        raise FormatError(f"lattice with {sites} sites in coded blocks: wanted at most {MAX_SITES}")
     known = np.zeros(tuple(n + 2 * _PAD for n in shape), np.int8)
     coder = _Decoder(stream)
-    for stage in _stages(known, occupancy.unpack(blocks, (z, y, x))):
+    for stage in _stages(known, coded):
         known.reshape(-1)[stage.flat] = coder.stage(stage)
     return np.ascontiguousarray(known[_PAD:-_PAD, _PAD:-_PAD, _PAD:-_PAD])
 
@@ -179,13 +201,14 @@ class _Encoder(_Contexts):
         if self.low:
             short = next(n for n in (self.high & ~((1 << k) - 1) for k in (24, 16, 8, 0)) if n >= self.low)
             self.out += short.to_bytes(4, "big")
-        return bytes(self.out).rstrip(b"\0")
+        return bytes(self.out[:-_MAX_DROPPED] + self.out[-_MAX_DROPPED:].rstrip(b"\0"))
 
 
 class _Decoder(_Contexts):
     def __init__(self, stream: bytes) -> None:
         super().__init__()
         self.low, self.high, self.read, self.stream = 0, _MASK, 4, stream
+        self.sum_left, self.last = MAX_SUM, len(stream) + MAX_BEYOND
         self.code = int.from_bytes(stream[:4].ljust(4, b"\0"), "big")
 
     def bit(self, context: int) -> int:
@@ -202,6 +225,8 @@ class _Decoder(_Contexts):
             self.low, self.high = self.low << 8 & _MASK, self.high << 8 & _MASK | 255
             following = self.stream[self.read] if self.read < len(self.stream) else 0
             self.code, self.read = self.code << 8 & _MASK | following, self.read + 1
+            if self.read > self.last:
+                raise FormatError(f"lattice stream of {len(self.stream)} bytes: it ends far too early")
         return bit
 
     def stage(self, stage: _Stage) -> list[int]:
@@ -213,5 +238,8 @@ class _Decoder(_Contexts):
             positive, size, start = self.bit(self.signs + sign), 1, self.sizes + 16 * activity
             while size < MAX_WEIGHT and self.bit(start + min(size, 16) - 1):
                 size += 1
+            self.sum_left -= size
+            if self.sum_left < 0:
+                raise FormatError(f"lattice weights: wanted a sum of absolute values of at most {MAX_SUM}")
             out.append(size if positive else -size)
         return out

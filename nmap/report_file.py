@@ -64,8 +64,7 @@ def _identity(done: Validation, about: Mapping[str, Any]) -> Rows:
     header = done.source.header
     named = about["source"].get("file") or done.findings.source
     limit = "none: the bare network" if field.band_limit is None else f"{field.band_limit:g} Å"
-    network = f"{model['kind']}, {model['hidden_layers']} hidden layers of {model['neurons']}, "
-    network += f"{model['parameters']} parameters at {model['bits_per_parameter']:.2f} bits"
+    network = f"{model['network']} at {model['bits_per_parameter']:.2f} bits"
     rows = [("map", str(named)), ("compared with", os.path.basename(done.findings.source))]
     rows += [("" if i else "labels", label) for i, label in enumerate(header.labels if header else ())]
     return [

@@ -202,3 +202,21 @@ def test_ctrl_c_keeps_the_best_so_far_where_asked(source: Path, tmp_path: Path) 
     assert code == 130
     assert "Traceback" not in text
     assert run("decode", tmp_path / "a.nmap", "-o", tmp_path / "a.mrc").code == 0
+
+
+def test_by_default_the_worst_shell_reaches_the_preset_balanced(data_dir: Path, tmp_path: Path) -> None:
+    ran = run(
+        "encode", data_dir / "EMD-3197.map", tmp_path / "a.nmap", "--effort", "low", "--no-hdf5", "--json"
+    )
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["model"]["kind"] == "radial-basis"
+    assert found["fidelity"]["worst"] >= 0.9
+    assert run("validate", tmp_path / "a.nmap", data_dir / "EMD-3197.map", "--min-fsc", 0.9).code == 0
+
+
+def test_a_target_that_is_missed_is_1_and_nothing_is_written(source: Path, tmp_path: Path) -> None:
+    ran = run("encode", source, tmp_path / "a.nmap", *SMALL, "--target-fsc", 0.99999)
+    assert ran.code == 1
+    assert "0.99999" in ran.err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,7 @@
 """Whole numbers on a body-centred cubic lattice, to bytes and back."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,8 +65,42 @@ def test_bytes_after_the_end_read_as_zero():
 def test_any_stream_decodes_to_something_within_bounds():
     rng = np.random.default_rng(3)
     for _ in range(20):
-        out = lattice_coding.unpack(rng.bytes(40), rng.bytes(4), (16, 12, 20))
+        out = lattice_coding.unpack(rng.bytes(400), rng.bytes(4), (16, 12, 20))
         assert np.abs(out.astype(int)).max() <= 127
+
+
+def test_an_empty_stream_cannot_claim_many_weights():
+    # Zero bytes mean the likelier and likelier bits of 127 everywhere: without a limit each would be free.
+    began = time.process_time()
+    with pytest.raises(FormatError, match="too early"):
+        lattice_coding.unpack(b"", b"", (256, 256, 256))
+    assert time.process_time() - began < 10
+
+
+def test_the_largest_weights_everywhere_come_back_though_their_stream_ends_in_zeros():
+    weights = sparse((32, 32, 32), 0)
+    weights[::2, ::2, ::2] = weights[1::2, 1::2, 1::2] = 127
+    stream, blocks = lattice_coding.pack(weights)
+    np.testing.assert_array_equal(lattice_coding.unpack(stream, blocks, (32, 32, 32)), weights)
+
+
+def test_full_blocks_of_more_than_2_24_sites_are_refused_before_any_is_decoded():
+    with pytest.raises(FormatError, match="16979328 sites in coded blocks: wanted at most 16777216"):
+        lattice_coding.unpack(b"", b"", (408, 408, 408))
+    assert lattice_coding.sites_in(np.ones((2, 1, 3), bool), (12, 4, 20)) == 12 * 4 * 20 // 4
+
+
+def test_weights_that_add_up_to_more_than_the_limit_are_refused(monkeypatch):
+    weights = sparse((16, 16, 16), 0.5, size=4)
+    total = int(np.abs(weights.astype(int)).sum())
+    coded = encode_lattice(weights)
+    monkeypatch.setattr(lattice_coding, "MAX_SUM", total)
+    np.testing.assert_array_equal(decode_tensor(coded), weights)
+    monkeypatch.setattr(lattice_coding, "MAX_SUM", total - 1)
+    with pytest.raises(FormatError, match="absolute values"):
+        decode_tensor(coded)
+    with pytest.raises(OptionError, match="add up to"):
+        encode_lattice(weights)
 
 
 @pytest.mark.parametrize(

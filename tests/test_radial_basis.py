@@ -6,6 +6,7 @@ import pytest
 from nmap.coding import encode_lattice, encode_log
 from nmap.errors import FormatError
 from nmap.grid import Grid
+from nmap.mask import Envelope
 from nmap.model import Field, RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.symmetry import PointGroup
@@ -13,7 +14,9 @@ from nmap.symmetry import PointGroup
 EDGE = 40.0
 
 
-def network(sites: dict[tuple[int, int, int], int], *, gains=None, symmetry=None, shape=(24, 24, 24)) -> NeuralMap:
+def network(
+    sites: dict[tuple[int, int, int], int], *, gains=None, symmetry=None, shape=(24, 24, 24)
+) -> NeuralMap:
     weights = np.zeros(shape, np.int8)
     for place, weight in sites.items():
         weights[place] = weight
@@ -104,5 +107,30 @@ def test_weights_that_do_not_fit_the_lattice_are_refused():
     weights = RadialBasis(np.zeros((24, 24, 24), np.float32))
     with pytest.raises(FormatError, match="wanted the lattice"):
         Field(weights, Grid((20, 20, 20), (2.0,) * 3), band_limit=5.2, lattice=(28, 28, 28))
-    with pytest.raises(FormatError, match="wanted the lattice"):
+    with pytest.raises(FormatError, match="without a band limit"):
         Field(weights, Grid((20, 20, 20), (2.0,) * 3))
+    with pytest.raises(FormatError, match="with an envelope"):
+        Field(
+            weights,
+            Grid((20, 20, 20), (2.0,) * 3),
+            band_limit=5.2,
+            lattice=(24, 24, 24),
+            envelope=Envelope(np.ones((2, 2, 2), bool)),
+        )
+
+
+def test_a_lattice_too_coarse_for_its_sites_to_carry_the_band_is_refused():
+    weights = RadialBasis(np.zeros((16, 16, 16), np.float32))
+    with pytest.raises(FormatError, match=r"wanted 2.8 times \(7, 7, 7\)"):
+        Field(weights, Grid((20, 20, 20), (2.0,) * 3), band_limit=5.2, lattice=(16, 16, 16))
+
+
+def test_a_weight_beside_the_sites_is_refused():
+    weights = np.zeros((24, 24, 24), np.float32)
+    weights[2, 4, 7] = 1
+    with pytest.raises(FormatError, match="beside the sites"):
+        RadialBasis.build({}, {"weights": weights})
+
+
+def test_whole_numbers_stay_bytes_in_memory():
+    assert network({(6, 10, 6): 3}).field.network.weights.dtype == np.int8

@@ -130,14 +130,9 @@ def _sampling(found: Inspection) -> Rows:
 
 
 def _network(found: Inspection) -> Rows:
-    network, widths = found.neural_map.field.network, found.widths
-    if widths is None:
-        yield "network", f"{network.kind}, {found.parameters} weights that are not zero"
-    else:
-        layers = "-".join(map(str, widths)) if len(widths) < 5 else f"{widths[0]}x{len(widths)}"
-        yield "network", f"{network.kind}, 3-{layers}-1, {found.parameters} parameters"
+    yield "network", found.network
     yield "", f"{found.bits_per_weight:.3g} bits for each as stored"
-    omegas = network.settings().get("omegas")
+    omegas = found.neural_map.field.network.settings().get("omegas")
     if omegas:
         yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
 

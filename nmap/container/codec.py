@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nmap.coding import CODINGS, CodedTensor
+from nmap.coding import CODINGS, MAX_LATTICE_POINTS, CodedTensor
 from nmap.container.hdf5 import image
 from nmap.container.header import Header, from_text, to_text
 from nmap.container.layout import Image, Layout, build, digest, read_layout, view
@@ -121,7 +121,7 @@ def coded_tensors(header: Header, arrays: Mapping[str, NDArray[Any]]) -> dict[st
         FormatError: an array that is missing, left over, or too large once decoded.
         UnsupportedError: a coding that this reader does not have.
     """
-    rest, out, total = dict(arrays), {}, 0
+    rest, out = dict(arrays), {}
     for name, entry in header.codings.items():
         coding = CODINGS.get(entry["coding"])
         if coding is None:
@@ -138,12 +138,24 @@ def coded_tensors(header: Header, arrays: Mapping[str, NDArray[Any]]) -> dict[st
         parameters = {key: entry[key] for key in coding.parameters if key in entry}
         out[name] = CodedTensor(entry["coding"], shape, parameters, parts)
     out |= {name: CodedTensor("float", array.shape, {}, {"": array}) for name, array in rest.items()}
-    for name, coded in out.items():
-        total += coded.size
-        if max(coded.shape, default=1) > MAX_EDGE or total > MAX_PARAMETERS:
-            limits = f"{MAX_EDGE} along an axis and {MAX_PARAMETERS} in all"
-            raise FormatError(f'tensor "{name:.60}" has decoded shape {coded.shape}: more than {limits}')
+    _check_sizes(out)
     return out
+
+
+def _check_sizes(tensors: Mapping[str, CodedTensor]) -> None:
+    """Check 11: what decoding may take, in memory and, by one lattice at most, in time."""
+    total, lattices = 0, 0
+    for name, coded in tensors.items():
+        most = MAX_PARAMETERS
+        if coded.coding == "lattice":
+            lattices, most = lattices + 1, MAX_LATTICE_POINTS
+        else:
+            total += coded.size
+        if max(coded.shape, default=1) > MAX_EDGE or max(total, coded.size) > most:
+            limits = f"{MAX_EDGE} along an axis and {most} in all"
+            raise FormatError(f'tensor "{name:.60}" has decoded shape {coded.shape}: more than {limits}')
+        if lattices > 1:
+            raise FormatError(f'tensor "{name:.60}" is the second of the lattice coding: wanted one at most')
 
 
 def _image(header: Header, arrays: Arrays, record: Record, points: int) -> Image:

@@ -71,6 +71,10 @@ VOCABULARY: dict[str, dict[str, str]] = {
         "psnr": "number",
         "size_ratio": "number",
         "mask": "text",
+        "half_map_fsc": "curve",
+        "half_map_resolution": "number",
+        "decode_half2_fsc": "curve",
+        "cross_validation": "text",
     },
     "thumbnail": {"xy": "image", "xz": "image", "yz": "image", "minimum": "number", "maximum": "number"},
 }

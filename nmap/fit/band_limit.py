@@ -60,7 +60,7 @@ def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, str]:
 
 def _smooth(power: F64) -> F64:
     """Mean over three neighbouring shells, in the logarithm."""
-    logs = np.log(np.maximum(power, 1e-30 * max(float(power.max()), 1e-300)))
+    logs = np.log(np.maximum(power, max(1e-30 * float(power.max()), 1e-300)))
     padded = np.pad(logs, 1, mode="edge")
     return np.asarray(np.exp((padded[:-2] + padded[1:-1] + padded[2:]) / 3), np.float64)
 

@@ -47,6 +47,10 @@ class EncodeOptions:
         weight_bits: bits of a stored hidden weight: 16 (float), or 2 to 8 (integers, one step per neuron).
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
+        half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell is worth;
+            radial-basis only.
+        half2: second half map.
+        cross_validate: fit half1 alone, and report how far the decode agrees with half2.
 
     Raises:
         OptionError: a value that cannot be used.
@@ -75,6 +79,9 @@ class EncodeOptions:
     weight_bits: int = 6
     crop: int | None = None
     downsample: int = 1
+    half1: DensityMap | None = None
+    half2: DensityMap | None = None
+    cross_validate: bool = False
 
     def __post_init__(self) -> None:
         self._check_choices()
@@ -106,6 +113,7 @@ class EncodeOptions:
             if value not in wanted:
                 raise OptionError(f"{name} {value!r}: wanted one of {', '.join(map(str, wanted))}")
 
+        self._check_halves()
         goals = [name for name in ("target_fsc", "max_bytes", "ratio") if getattr(self, name) is not None]
         if len(goals) > 1:
             raise OptionError(f"{' and '.join(goals)}: wanted one of them at most")
@@ -117,6 +125,15 @@ class EncodeOptions:
                 raise OptionError(f"symmetry {self.symmetry} with arch {self.arch}: only radial-basis can")
         elif self.symmetry != "auto":
             PointGroup(self.symmetry)
+
+    def _check_halves(self) -> None:
+        if (self.half1 is None) != (self.half2 is None):
+            given, missing = ("half1", "half2") if self.half2 is None else ("half2", "half1")
+            raise OptionError(f"{given} without {missing}: wanted both half maps or none")
+        if self.half1 is not None and self.arch != "radial-basis":
+            raise OptionError(f"half1 with arch {self.arch}: only radial-basis can; leave the half maps out")
+        if self.cross_validate and self.half1 is None:
+            raise OptionError("cross_validate without half maps: wanted half1 and half2")
 
     @property
     def goal_fsc(self) -> float:

@@ -19,6 +19,7 @@ from nmap.coding import CodedTensor, decode_tensor, encode_log
 from nmap.errors import OptionError
 from nmap.fit.band_limit import estimate_band_limit
 from nmap.fit.envelope import choose_envelope, degrees_of_freedom
+from nmap.fit.half_maps import Halves, check_grids, halves_of, resolution_of
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap

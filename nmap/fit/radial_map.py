@@ -11,6 +11,7 @@ import scipy.fft as sf
 import torch
 from numpy.typing import NDArray
 
+from nmap.accelerate import one_thread
 from nmap.coding import CodedTensor, encode_lattice, encode_log
 from nmap.errors import QualityError
 from nmap.fit.options import EncodeOptions
@@ -130,15 +131,16 @@ def fit_radial(
     # A tenth of a short budget, and what coding takes, is kept for the rest of the job.
     deadline = math.inf if left is None else began + max(0.85 * left - 1.0 - len(lattice.sites) * 4e-6, 0.0)
     checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
-    found = search(
-        lattice,
-        goal,
-        options.effort,
-        deadline=deadline,
-        should_stop=watch.stopped,
-        report=report,
-        checkpoint=checkpoint,
-    )
+    with one_thread():
+        found = search(
+            lattice,
+            goal,
+            options.effort,
+            deadline=deadline,
+            should_stop=watch.stopped,
+            report=report,
+            checkpoint=checkpoint,
+        )
     cut_short = watch.stopped() or time.monotonic() >= deadline
     asked = options.target_fsc is not None or most is not None
     if asked and not found.meets and not watch.stopped():

@@ -44,20 +44,24 @@ class Schedule:
         settled: share of the weights that may still move then.
         patience: sweeps after which the step shrinks all the same.
         hold: sweeps at the goal.
+        haste: decay and patience while the mean shell is still far from the goal.
         rate: what a bit is worth; see `radial.RATE`.
     """
 
     decay: float = 0.97
     settled: float = 0.03
-    patience: int = 20
+    patience: int = 12
     hold: int = 40
+    haste: tuple[float, int] = (0.87, 5)
     rate: float = RATE
 
 
 SCHEDULES: dict[str, tuple[Schedule, ...]] = {
-    "low": (Schedule(0.93, 0.2, 8, 16),),
+    "low": (Schedule(0.93, 0.2, 8, 16, (0.8, 3)),),
     "default": (Schedule(),),
-    "high": tuple(Schedule(0.98, 0.02, 30, 120, rate) for rate in (0.07, 0.1, 0.14)),
+    "high": tuple(
+        Schedule(0.98, 0.02, 30, 120, (0.93, 10), rate) for rate in (0.07, 0.1, 0.14)
+    ),
 }
 
 
@@ -84,6 +88,10 @@ class Found:
     step: float
 
 
+# Seconds between two checkpoints.
+SAVE_EVERY = 10.0
+# A mean shell below this share of the goal is far from it.
+_FAR = 0.85
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
 _CODED = 1.12
 
@@ -183,12 +191,19 @@ class _Run:
             self.held += 1
             rescale(state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
             state.modes = self.lattice.spectrum(state.q)
-        elif state.moved < self.schedule.settled * count + 3 or self.waited >= self.schedule.patience:
-            rescale(state, self.schedule.decay)
+        elif state.moved < self.schedule.settled * count + 3 or self.waited >= self._pace[1]:
+            rescale(state, self._pace[0])
             state.modes = self.lattice.spectrum(state.q)
             self.waited = 0
-        if self.checkpoint is not None and time.monotonic() - self.saved > 10:
+        if self.checkpoint is not None and time.monotonic() - self.saved > SAVE_EVERY:
             self._save(self.checkpoint)
+
+    @property
+    def _pace(self) -> tuple[float, int]:
+        """Decay and patience that suit the distance to the goal."""
+        wanted, fsc = self.goal.worst_fsc, self.state.fsc
+        far = fsc is not None and wanted is not None and float(fsc[1:].mean()) < _FAR * wanted
+        return self.schedule.haste if far else (self.schedule.decay, self.schedule.patience)
 
     def finish(self) -> Found:
         """The best of this run, its bytes as coded."""
@@ -218,11 +233,9 @@ class _Run:
             ends = meets
         else:
             assert goal.max_bytes is not None
-            if size > goal.max_bytes and self.best is not None:
-                size_exact = (
-                    coded_bytes(self.lattice, state.q.cpu().numpy()) if size < 1.1 * goal.max_bytes else size
-                )
-                size = size_exact
+            improves = self.best is None or not self.best.meets or worst > self.best.worst
+            if improves and 0.7 < size / goal.max_bytes < 1.2:
+                size = coded_bytes(self.lattice, state.q.cpu().numpy())
             meets, ends = size <= goal.max_bytes, size > 0.97 * goal.max_bytes
         fsc = np.zeros(self.lattice.last + 1, np.float32) if state.fsc is None else state.fsc.cpu().numpy()
         found = Found(state.q.cpu().numpy(), worst, fsc, size, meets, state.iteration, state.step)

@@ -31,7 +31,7 @@ from nmap.spectrum import invert, transform
 _WARM_UP = 0.03
 _FOLLOW = (0.15, 0.75)
 _STORED = 0.7
-_FROZEN = 0.92
+_FROZEN = 0.7
 # Shells followed at most once in this share of the run, each time by this part of the way, up to this factor.
 _FOLLOW_EVERY = 0.03
 _FOLLOW_BY = 0.15

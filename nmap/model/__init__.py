@@ -38,7 +38,7 @@ def build_network(kind: str, settings: Mapping[str, Any], tensors: Mapping[str, 
     """
     if kind not in KINDS:
         raise UnsupportedError(f"model kind {kind!r}: this version knows {', '.join(KINDS)}; update nmap")
-    parameters = {name: np.asarray(values, np.float32) for name, values in tensors.items() if name in _NAMES}
+    parameters = {name: _numbers(values) for name, values in tensors.items() if name in _NAMES}
     try:
         return KINDS[kind].build(settings, parameters)
     except FormatError:
@@ -47,6 +47,11 @@ def build_network(kind: str, settings: Mapping[str, Any], tensors: Mapping[str, 
         raise FormatError(f"{kind} model lacks {missing}: the file is incomplete") from missing
     except (TypeError, ValueError) as error:
         raise FormatError(f"{kind} model with settings {dict(settings)}: {error}") from error
+
+
+def _numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """As float32; whole numbers of a byte stay that, since there may be many."""
+    return values if values.dtype == np.int8 else np.asarray(values, np.float32)
 
 
 _NAMES = {

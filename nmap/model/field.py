@@ -81,14 +81,22 @@ class Field:
             raise FormatError(f"offset {self.offset} and scale {self.scale}: wanted finite numbers")
         if self.alignment not in ("box", "corners"):
             raise FormatError(f"alignment {self.alignment!r}: wanted 'box' or 'corners'")
-        if isinstance(self.network, RadialBasis) and self.network.shape != self.lattice:
-            raise FormatError(
-                f"radial-basis weights of shape {self.network.shape}: wanted the lattice, {self.lattice}"
-            )
+        if isinstance(self.network, RadialBasis):
+            self._check_radial(self.network)
         if self.band_limit is not None and self.lattice is not None:
             self._check_band(self.band_limit, self.lattice)
         elif any(part is not None for part in (self.band_limit, self.lattice, self.gains)):
             raise FormatError("band limit, lattice and gains: wanted the first two together, or none of them")
+
+    def _check_radial(self, network: RadialBasis) -> None:
+        if self.band_limit is None:
+            raise FormatError("a radial-basis network without a band limit: wanted band_limit and lattice")
+        if network.shape != self.lattice:
+            raise FormatError(
+                f"radial-basis weights of shape {network.shape}: wanted the lattice, {self.lattice}"
+            )
+        if self.envelope is not None:
+            raise FormatError("a radial-basis network with an envelope: wanted none, the file is damaged")
 
     def _check_band(self, band_limit: float, lattice: Shape) -> None:
         if not 1e-3 <= band_limit < math.inf:
@@ -96,6 +104,13 @@ class Field:
         object.__setattr__(self, "lattice", tuple(int(n) for n in lattice))
         if any(n <= 2 * k for n, k in zip(lattice, self.degree, strict=True)):
             raise FormatError(f"lattice {lattice} (z, y, x): too coarse for a band limit of {band_limit} A")
+        if isinstance(self.network, RadialBasis) and any(
+            5 * n < 14 * k for n, k in zip(lattice, self.degree, strict=True)
+        ):
+            raise FormatError(
+                f"lattice {lattice} (z, y, x): too coarse for radial-basis weights and {band_limit} A, "
+                f"wanted 2.8 times {self.degree} at least"
+            )
         count = self.last_shell + 1
         if self.gains is not None and self.gains.shape != (count,):
             raise FormatError(

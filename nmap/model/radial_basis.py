@@ -2,14 +2,16 @@
 
     u(x) = sum over sites i, and over the copies R of each under the point group, of w_i delta(x - R x_i)
 
-so that the field g * u is a sum of equal radial functions, whose shape is the Fourier transform of the shell gains g.
-Broomhead and Lowe, "Multivariable functional interpolation and adaptive networks", Complex Systems 2 (1988) 321; centres
-on a body-centred cubic lattice, the thinnest sampling of a band-limited volume: Petersen and Middleton, "Sampling and
-reconstruction of wave-number-limited functions in N-dimensional Euclidean spaces", Information and Control 5 (1962) 279.
+so that the field g * u is a sum of equal radial functions, whose shape is the Fourier transform of the shell
+gains g. Broomhead and Lowe, "Multivariable functional interpolation and adaptive networks", Complex Systems 2
+(1988) 321; centres on a body-centred cubic lattice, the thinnest sampling of a band-limited volume: Petersen and
+Middleton, "Sampling and reconstruction of wave-number-limited functions in N-dimensional Euclidean spaces",
+Information and Control 5 (1962) 279.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,9 +28,10 @@ from nmap.threads import workers
 
 F64 = NDArray[np.float64]
 C64 = NDArray[np.complex64]
+Weights = NDArray[np.float32] | NDArray[np.int8]
 
-# Spreading of centres that fall between lattice points: width in fine steps, and how steep the kernel falls there
-# (exponential of semicircle for an oversampling of 1.4; Barnett, Magland and af Klinteberg 2019, eq. 3.6).
+# Spreading of centres that fall between lattice points: width in fine steps, and how steep the kernel falls
+# there (exponential of semicircle for an oversampling of 1.4; Barnett, Magland and af Klinteberg 2019, eq. 3.6).
 _WIDTH = 8
 _STEEP = 0.976 * np.pi * (1 - 1 / (2 * 1.4)) * _WIDTH
 
@@ -38,14 +41,14 @@ class RadialBasis:
     """Weights on a fine lattice, of which the sites with all indices even or all odd may be set.
 
     Args:
-        weights: whole numbers, float32 (z, y, x) over the box; site (k, j, i) of (K, J, I) lies at box fraction
-            (k/K, j/J, i/I). Counts are multiples of 4.
+        weights: usually whole numbers, int8 or float32 (z, y, x) over the box; site (k, j, i) of (K, J, I) lies
+            at box fraction (k/K, j/J, i/I). Counts are multiples of 4.
 
     Raises:
         FormatError: not three axes, or counts that are not multiples of 4.
     """
 
-    weights: F32
+    weights: Weights
     kind: ClassVar[str] = "radial-basis"
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class RadialBasis:
         """Never: see `__call__`."""
         raise FormatError("a radial-basis network has no values without a band limit: the file is damaged")
 
-    def tensors(self) -> dict[str, F32]:
+    def tensors(self) -> dict[str, NDArray[Any]]:
         """The weights."""
         return {"weights": self.weights}
 
@@ -72,8 +75,16 @@ class RadialBasis:
 
     @staticmethod
     def build(settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> RadialBasis:
-        """The network of a file."""
-        return RadialBasis(np.asarray(tensors["weights"], np.float32))
+        """The network of a file.
+
+        Raises:
+            FormatError: also a weight beside the sites.
+        """
+        network = RadialBasis(tensors["weights"])
+        for z, y, x in itertools.product((0, 1), repeat=3):
+            if not z == y == x and network.weights[z::2, y::2, x::2].any():
+                raise FormatError("radial-basis weight beside the sites: wanted indices all even or all odd")
+        return network
 
     @property
     def shape(self) -> Shape:
@@ -89,9 +100,11 @@ class RadialBasis:
             symmetry: point group whose copies are added; None for C1.
         """
         if symmetry is None or symmetry.order == 1:
-            return np.asarray(sf.rfftn(self.weights, workers=workers()), np.complex64)
+            weights = np.asarray(self.weights, np.float32)
+            return np.asarray(sf.rfftn(weights, workers=workers()), np.complex64)
         sites = np.stack(np.nonzero(self.weights), -1)
-        return centres_spectrum(sites, self.weights[tuple(sites.T)], self.shape, box, symmetry)
+        weights = np.asarray(self.weights[tuple(sites.T)], np.float32)
+        return centres_spectrum(sites, weights, self.shape, box, symmetry)
 
 
 def centres_spectrum(
@@ -144,7 +157,7 @@ def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
     base = np.ceil(places - _WIDTH / 2).astype(np.int64)
     offsets = np.arange(_WIDTH)
     wz, wy, wx = (_kernel(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
-    nz, ny, nx = volume.shape
+    _, ny, nx = volume.shape
     z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(volume.shape))
     line = volume.reshape(-1)
     for start in range(0, len(places), 1 << 13):
@@ -162,7 +175,7 @@ def _kernel(distance: F64) -> F64:
 
 
 def _kernel_transform(frequency: F64) -> F64:
-    """Fourier transform of the kernel at frequencies in cycles per lattice step (Gauss-Legendre quadrature)."""
+    """Fourier transform of the kernel at frequencies in cycles per lattice step, by Gauss-Legendre quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(64)
     at = nodes * (_WIDTH / 2)
     return np.asarray(np.cos(2 * np.pi * np.outer(frequency, at)) @ (weights * _kernel(at)) * (_WIDTH / 2))

@@ -1,0 +1,155 @@
+"""Half maps: how far a map can be trusted shell by shell, and what a fit of it owes.
+
+Two halves that hold the same signal S and independent noise of equal power correlate by F = S / (S + N) in a shell, so
+their average correlates with the truth by sqrt(2 F / (1 + F)) (Rosenthal and Henderson, J. Mol. Biol. 333 (2003) 721,
+C_ref) and a single half by sqrt(F). What a decode D owes its source is a share of that: the rest is noise.
+
+Cross-validation fits half 1 alone and sets the decode against half 2. A decode whose error has nothing to do with the
+truth, the worst case, correlates with half 2 by FSC(D, half 1) x F; nothing is lost but `SLACK` where FSC(D, half 1) is
+at least 1 - SLACK / F. Sparse weights keep signal sooner than noise, which only helps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.errors import GridError, OptionError
+from nmap.fit.envelope import choose_envelope
+from nmap.fit.options import EncodeOptions
+from nmap.grid import Grid
+from nmap.maps import DensityMap
+from nmap.mask import Envelope
+from nmap.spectrum import ShellCurve, Shells, fsc
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+THRESHOLD = 0.143
+"""Half-map FSC that ends the resolution (Rosenthal and Henderson 2003)."""
+TOLERANCE = 0.005
+"""A cross-validated decode may correlate with half 2 by this much less than half 1 does."""
+SLACK = 0.003
+"""What a cross-validated fit aims at, within the tolerance."""
+_LEAST, _MOST = 0.05, 1.0
+# Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
+_SMOOTH = 1.0
+# No fit is asked for less than the preset would, nor, where F is low, for less than this.
+_ENOUGH = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """Two half maps on the source's grid, and how far they agree.
+
+    Attributes:
+        half1: first half map.
+        half2: second half map.
+        envelope: what both are multiplied by before they are compared; None for the whole box.
+        curve: their FSC inside the envelope.
+        cross_validate: whether half 1 alone is fitted.
+    """
+
+    half1: DensityMap
+    half2: DensityMap
+    envelope: Envelope | None
+    curve: ShellCurve
+    cross_validate: bool
+
+    @property
+    def resolution(self) -> float | None:
+        """Where they fall below 0.143, Angstrom; None: not before Nyquist."""
+        return self.curve.crossing(THRESHOLD)
+
+    def agreement(self, count: int) -> F64:
+        """Half-map FSC of the first `count` shells, smoothed lightly and clipped to [0.05, 1]; 1 in shell 0."""
+        padded = np.pad(self.curve.fsc[1:], 2, mode="edge")
+        kernel = np.exp(-0.5 * (np.arange(-2, 3) / _SMOOTH) ** 2)
+        smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
+        return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
+
+    def ceiling(self, count: int, goal: float) -> F32:
+        """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
+
+        Of the average of both halves it is what it correlates with the truth by. Under cross-validation it is set so
+        that the goal times it is the larger of that share of sqrt(F) and of what keeps the decode beside half 2.
+
+        Args:
+            count: shells, with shell 0.
+            goal: share of it that the search will ask of every shell.
+        """
+        agree = self.agreement(count)
+        if not self.cross_validate:
+            return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
+        needed = np.maximum(1 - SLACK / agree, min(goal, _ENOUGH))
+        return np.asarray(np.maximum(needed, goal * np.sqrt(agree)) / goal, np.float32)
+
+    def against_half2(self, decoded: F32) -> ShellCurve:
+        """FSC of a decode (z, y, x) with half 2 inside the envelope."""
+        return _within(decoded, self.half2.values, self.half2.grid, self.envelope)
+
+    def verdict(self, decoded: ShellCurve, last: int) -> tuple[bool, str]:
+        """Whether a decode of half 1 is as close to half 2 as half 1 is, in every shell to `last`; and in words."""
+        margin = (decoded.fsc - self.curve.fsc)[1 : last + 1]
+        worst = int(np.argmin(margin))
+        passed = bool(margin[worst] >= -TOLERANCE)
+        at = float(1 / decoded.frequency[worst + 1])
+        return passed, (
+            f"{'passed' if passed else 'failed'}: FSC(decode, half 2) - FSC(half 1, half 2) is at least "
+            f"{margin[worst]:+.4f}, at {at:.3g} A; allowed {-TOLERANCE:g}"
+        )
+
+
+def check_grids(density: DensityMap, options: EncodeOptions) -> None:
+    """Refuse half maps that do not lie on the source's grid.
+
+    Raises:
+        GridError: naming both grids.
+    """
+    for name, half in (("half 1", options.half1), ("half 2", options.half2)):
+        if half is not None and not half.grid.matches(density.grid):
+            raise GridError(
+                f"{name} lies on {half.grid}, the map on {density.grid}: give the halves of this very map"
+            )
+
+
+def resolution_of(
+    density: DensityMap, half1: DensityMap, half2: DensityMap, options: EncodeOptions, limit: float
+) -> tuple[float, str]:
+    """Band limit where the halves' FSC inside the envelope falls below 0.143, and how it was found, in words.
+
+    Args:
+        density: the source, in which the envelope is looked for.
+        half1: first half map on its grid.
+        half2: second half map on its grid.
+        options: mask.
+        limit: a first guess of the resolution, for the envelope.
+
+    Raises:
+        OptionError: the halves agree nowhere.
+    """
+    grid = density.grid
+    envelope = choose_envelope(density, options.mask, limit, 0.0).envelope
+    crossing = _within(half1.values, half2.values, grid, envelope).crossing_at(THRESHOLD)
+    where = "inside the envelope" if envelope is not None else "over the whole box"
+    if crossing.resolution is None:
+        return 1 / grid.nyquist, f"Nyquist: the half maps' FSC {where} stays above {THRESHOLD}"
+    if crossing.last_above is None or Shells(grid).last(crossing.resolution) < 1:
+        raise OptionError(
+            f"the half maps' FSC is below {THRESHOLD} from the first shell on: give halves of one map, or --resolution"
+        )
+    return crossing.resolution, f"half maps: their FSC {where} falls below {THRESHOLD}"
+
+
+def halves_of(
+    half1: DensityMap, half2: DensityMap, envelope: Envelope | None, options: EncodeOptions
+) -> Halves:
+    """Both halves and their FSC inside the envelope of the fit."""
+    curve = _within(half1.values, half2.values, half1.grid, envelope)
+    return Halves(half1, half2, envelope, curve, options.cross_validate)
+
+
+def _within(a: F32, b: F32, grid: Grid, envelope: Envelope | None) -> ShellCurve:
+    return fsc(a, b, grid, None if envelope is None else envelope.on_lattice(grid.shape))

@@ -1,0 +1,161 @@
+"""Fits of radial basis function networks to small phantoms whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nmap.errors import OptionError, QualityError
+from nmap.fit import EncodeOptions, encode
+from nmap.fit.point_group import box_centre
+from nmap.grid import Grid
+from nmap.maps import DensityMap
+from nmap.spectrum import fsc
+from nmap.symmetry import PointGroup
+
+GRID = Grid((48, 48, 48), (1.5,) * 3, (10.0, -20.0, 5.0))
+RESOLUTION = 4.5
+
+
+def blobs(operators: np.ndarray, count: int = 25, seed: int = 0) -> np.ndarray:
+    """Gaussian atoms around voxel n/2, and their copies under the operators."""
+    rng = np.random.default_rng(seed)
+    centre = np.asarray(box_centre(GRID))
+    points = GRID.points() - np.asarray(GRID.origin)
+    out = np.zeros(GRID.shape)
+    for place in rng.uniform(-15, 15, (count, 3)):
+        for operator in operators:
+            apart = points - (operator @ place + centre)
+            out += np.exp(-(apart**2).sum(-1) / (2 * 1.6**2))
+    out[out < 1e-4] = 0
+    return out.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def phantom() -> DensityMap:
+    return DensityMap(blobs(np.eye(3)[None], 90), GRID)
+
+
+@pytest.fixture(scope="module")
+def fourfold() -> DensityMap:
+    return DensityMap(blobs(PointGroup("C4").operators), GRID)
+
+
+def options(**changes) -> EncodeOptions:
+    return EncodeOptions(**{"resolution": RESOLUTION, "symmetry": "C1", **changes})
+
+
+def worst(neural_map, density: DensityMap) -> float:
+    return float(fsc(neural_map.as_array(), density.values, density.grid).worst(RESOLUTION))
+
+
+@pytest.mark.parametrize(("preset", "least"), [("small", 0.5), ("balanced", 0.9), ("faithful", 0.98)])
+def test_every_shell_of_the_decode_reaches_the_preset(phantom, preset, least):
+    neural_map = encode(phantom, options(preset=preset))
+    assert worst(neural_map, phantom) >= least
+    assert neural_map.record["fidelity"]["worst"] == pytest.approx(worst(neural_map, phantom), abs=2e-3)
+
+
+def test_fidelity_costs_bytes(phantom):
+    sizes = [
+        encode(phantom, options(target_fsc=goal)).tensors["weights"].nbytes for goal in (0.5, 0.8, 0.95)
+    ]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_the_same_seed_gives_the_same_bytes(phantom):
+    first, second = (encode(phantom, options(preset="small")).tensors["weights"].arrays[""] for _ in "ab")
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_byte_limit_is_kept_and_used(phantom):
+    neural_map = encode(phantom, options(max_bytes=600))
+    used = sum(coded.nbytes for coded in neural_map.tensors.values())
+    assert 480 <= used <= 600
+    assert worst(neural_map, phantom) > worst(encode(phantom, options(max_bytes=300)), phantom)
+
+
+def test_a_target_out_of_reach_is_refused_with_what_was_reached(phantom):
+    with pytest.raises(QualityError, match=r"worst shell .* of the wanted 0.999"):
+        encode(phantom, options(target_fsc=0.999, effort="low", time_budget=1.5))
+
+
+def test_a_fit_that_is_stopped_gives_the_best_so_far(phantom):
+    asked = iter(range(100))
+    neural_map = encode(phantom, options(), should_stop=lambda: next(asked) > 25)
+    assert 0 < worst(neural_map, phantom) < 0.9
+
+
+def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, monkeypatch):
+    import nmap.fit.search as search
+
+    monkeypatch.setattr(search, "SAVE_EVERY", 0.0)
+    whole = encode(phantom, options())
+
+    class Killed(Exception):
+        pass
+
+    count = iter(range(1000))
+
+    def kill() -> bool:
+        if next(count) > 40:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        encode(phantom, options(checkpoint=tmp_path), should_stop=kill)
+    assert list(tmp_path.iterdir())
+    resumed = encode(phantom, options(checkpoint=tmp_path))
+    assert abs(worst(resumed, phantom) - worst(whole, phantom)) < 1e-3
+    assert not list(tmp_path.iterdir())
+
+
+def test_symmetry_is_found_and_pays(fourfold):
+    free = encode(fourfold, options())
+    found = encode(fourfold, options(symmetry="auto"))
+    assert found.field.symmetry is not None
+    assert found.field.symmetry.name == "C4"
+    assert found.tensors["weights"].nbytes < 0.45 * free.tensors["weights"].nbytes
+    assert worst(found, fourfold) >= 0.9
+
+
+def test_a_symmetric_decode_is_symmetric_to_rounding(fourfold):
+    values = encode(fourfold, options(symmetry="C4", preset="small")).as_array()
+    turned = np.rot90(values, axes=(1, 2))
+    # Voxel n/2 stays where it is: after rot90 of an even box that takes a shift by one.
+    turned = np.roll(turned, 1, axis=1) if np.abs(turned - values).max() > 1e-3 else turned
+    assert np.abs(turned - values).max() < 1e-5 * np.ptp(values)
+
+
+def test_an_asymmetric_map_stays_c1(phantom):
+    assert encode(phantom, options(symmetry="auto", preset="small")).field.symmetry is None
+
+
+def test_a_wrong_point_group_is_refused_with_its_correlation(phantom):
+    with pytest.raises(QualityError, match=r"C3 .* correlation of only -?0\.\d+"):
+        encode(phantom, options(symmetry="C3"))
+
+
+def test_a_wrong_point_group_can_be_forced(phantom):
+    forced = encode(phantom, options(symmetry="C2", force_symmetry=True, preset="small", effort="low"))
+    assert forced.field.symmetry is not None
+
+
+def test_pure_noise_decodes_to_nothing_of_another_noise():
+    rng = np.random.default_rng(5)
+    first, second = (DensityMap(rng.standard_normal(GRID.shape).astype(np.float32), GRID) for _ in "ab")
+    decoded = encode(first, options(preset="small", mask="none")).as_array()
+    curve = fsc(decoded, second.values, GRID)
+    inside = slice(3, int(1 / (RESOLUTION * curve.frequency[1])) + 1)
+    assert np.abs(curve.fsc[inside]).max() < 5 / np.sqrt(curve.modes[inside].min() / 2)
+    power = np.abs(np.fft.rfftn(decoded - decoded.mean())) ** 2
+    k = np.fft.fftfreq(48) * 48
+    radius = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + np.arange(25) ** 2)
+    assert power[radius > 16.6].sum() < 1e-6 * power.sum()
+
+
+def test_goals_that_contradict_each_other_are_refused():
+    with pytest.raises(OptionError, match="one of them"):
+        EncodeOptions(target_fsc=0.9, max_bytes=1000)
+    with pytest.raises(OptionError, match="only radial-basis"):
+        EncodeOptions(arch="siren", max_bytes=1000)
