@@ -16,7 +16,7 @@ help:
 $(READY): pyproject.toml constraints.txt
 	@echo "== setting up $(VENV) (once; torch is the large one)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,bench]'
 	@touch $@
 
 demo: $(READY)

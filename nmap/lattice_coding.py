@@ -226,7 +226,8 @@ class _Decoder(_Contexts):
             following = self.stream[self.read] if self.read < len(self.stream) else 0
             self.code, self.read = self.code << 8 & _MASK | following, self.read + 1
             if self.read > self.last:
-                raise FormatError(f"lattice stream of {len(self.stream)} bytes: it ends far too early")
+                size = len(self.stream)
+                raise FormatError(f"lattice stream of {size} bytes ends over {MAX_BEYOND} bytes too early")
         return bit
 
     def stage(self, stage: _Stage) -> list[int]:

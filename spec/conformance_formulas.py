@@ -101,6 +101,35 @@ def filtered(product: Function, box: Grid, lattice: Sequence[int], limit: float,
     return p
 
 
+def bumps(
+    weights: Array,
+    box: Grid,
+    limit: float,
+    gains: Sequence[float],
+    turns: Sequence[Array] = (np.eye(3),),
+    center: Triple = (0, 0, 0),
+) -> Function:
+    """The page model-radial-basis.md: a bump at every copy of every site, summed over modes as cosines."""
+    width, reciprocal = 1 / max(box.edges), np.linalg.inv(box.box).T
+    last = math.floor(1 / (limit * width) + 1e-6)
+    reach = [math.ceil((last + 1) * width * edge) for edge in box.edges]
+    modes = np.array(list(itertools.product(*(range(-n, n + 1) for n in reach))))  # (x, y, z)
+    shell = np.floor(np.linalg.norm(modes @ reciprocal.T, axis=1) / width + 0.5 + 1e-6).astype(int)
+    modes, shell = modes[shell <= last], shell[shell <= last]
+    places, values = [], []
+    for z, y, x in np.argwhere(weights):
+        nz, ny, nx = weights.shape
+        apart = box.box @ (x / nx, y / ny, z / nz) - center
+        places += [np.linalg.inv(box.box) @ (turn @ apart + center) for turn in turns]
+        values += [weights[z, y, x]] * len(turns)
+
+    def p(f: Triple) -> float:
+        phase = 2 * math.pi * (np.array(f[::-1]) - places) @ modes.T
+        return float(np.array(values) @ np.cos(phase) @ np.array(gains)[shell]) / weights.size
+
+    return p
+
+
 def folded(
     product: Function, box: Grid, center: Triple, turns: Sequence[Array], direction: Triple
 ) -> Function:

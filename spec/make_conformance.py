@@ -31,6 +31,7 @@ from conformance_formulas import (
     siren,
 )
 from conformance_invalid import invalid_files
+from conformance_radial import radial_cases, radial_invalid
 
 from nmap.coding import CodedTensor, encode_float, encode_occupancy, encode_uniform
 from nmap.container import encode_bytes
@@ -275,15 +276,15 @@ def make(folder: Path) -> None:
     valid, invalid = [], []
     for name in ("valid", "invalid"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for seed, case in enumerate([*bare_cases(), *composed_cases(), record_case()]):
+    radial = [Case(*parts) for parts in radial_cases()]
+    for seed, case in enumerate([*bare_cases(), *composed_cases(), record_case(), *radial]):
         data = encode_bytes(case.neural_map, case.hdf5, case.thumbnail)
         path = f"valid/{case.name}.nmap"
         (folder / path).write_bytes(data)
         valid.append(manifest_entry(case, path, data, seed))
     first = valid[0]
-    for forged in invalid_files(
-        (folder / first["file"]).read_bytes(), (folder / "valid/no-hdf5.nmap").read_bytes()
-    ):
+    dual, plain = ((folder / f"valid/{name}.nmap").read_bytes() for name in ("bare-siren-f32", "no-hdf5"))
+    for forged in [*invalid_files(dual, plain), *radial_invalid()]:
         if not forged.error:
             path = f"valid/{forged.name}.nmap"
             valid.append({**first, "file": path, "says": forged.says})

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+BESIDE = "reference_radial_basis"  # read where it is needed: a model kind and its coding
 TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U8": "u1"}
 P = (1 + np.sqrt(5)) / 2
 GENERATORS = {
@@ -36,17 +37,14 @@ class Map:
         text = header.pop("__metadata__")["nmap"]
         self.metadata = json.loads(text)
         stored, sums = {}, hashlib.sha256(text.replace(self.metadata["sha256"], "0" * 64, 1).encode())
-        for name, entry in sorted(header.items()):
-            if name.startswith("hdf5."):
-                continue
+        for name, entry in sorted(item for item in header.items() if not item[0].startswith("hdf5.")):
             begin, end = (8 + n + offset for offset in entry["data_offsets"])
             stored[name] = np.frombuffer(data[begin:end], TYPES[entry["dtype"]]).reshape(entry["shape"])
             if entry["dtype"] == "BF16":
                 stored[name] = (stored[name].astype(np.uint32) << 16).view(np.float32)
             line = f"{name} {entry['dtype']} {','.join(map(str, entry['shape']))}\n"
             sums.update(line.encode() + data[begin:end])
-        if sums.hexdigest() != self.metadata["sha256"]:
-            raise ValueError("the checksum does not fit")
+        assert sums.hexdigest() == self.metadata["sha256"], "the checksum does not fit"
         self.tensors = self._decoded(stored)
         grid = self.metadata["grid"]
         self.shape, self.voxel = np.array(grid["shape"]), np.array(grid["voxel_size"], float)
@@ -57,11 +55,10 @@ class Map:
 
     def _decoded(self, stored):
         """Section 3."""
-        out = {}
         for name, coding in self.metadata.get("codings", {}).items():
-            steps = stored.pop(name + ".step") if coding["coding"] == "uniform" else None
-            out[name] = CODINGS[coding["coding"]](stored.pop(name), coding, steps)
-        return {name: np.asarray(array, float) for name, array in (stored | out).items()}
+            beside = stored.pop(name + ".step", stored.pop(name + ".blocks", None))
+            stored[name] = CODINGS[coding["coding"]](stored[name], coding, beside)
+        return {name: np.asarray(array, float) for name, array in stored.items()}
 
     def sample(self, points) -> np.ndarray:
         """Density at points (n, 3), Cartesian (x, y, z) in Angstrom; section 6."""
@@ -118,9 +115,12 @@ class Map:
         """Section 6.4: the trigonometric polynomial at box fractions (n, 3)."""
         if self._filtered is None:
             n = self.metadata["lattice"]
-            lattice = np.stack(np.meshgrid(*(np.arange(m) / m for m in n), indexing="ij"), -1)
-            spectrum = np.fft.fftn(self.product(lattice.reshape(-1, 3)).reshape(n)) / np.prod(n)
             self._k = [np.fft.fftfreq(m, 1 / m) for m in n]
+            if self.metadata["model"]["kind"] == "radial-basis":
+                spectrum = __import__(BESIDE).coefficients(self, group) / np.prod(n)
+            else:
+                lattice = np.stack(np.meshgrid(*(np.arange(m) / m for m in n), indexing="ij"), -1)
+                spectrum = np.fft.fftn(self.product(lattice.reshape(-1, 3)).reshape(n)) / np.prod(n)
             modes = np.stack(np.meshgrid(*self._k, indexing="ij")[::-1], -1)
             width = 1 / self.edges.max()
             radius = np.linalg.norm(modes @ np.linalg.inv(self.cell), axis=-1) / width
@@ -142,9 +142,8 @@ def cell(angles):
 def group(name):
     """Rotations (k, 3, 3) and reference direction of a point group; section 6.3."""
     name = "I" if name == "I2" else name
-    generators = GENERATORS.get(name) or [(360 / int(name[1:]), (0, 0, 1)), (180, (1, 0, 0))]
-    if name[0] == "C":
-        generators = generators[:1]
+    axial = [(360 / int(name[1:]), (0, 0, 1)), (180, (1, 0, 0))] if name[0] in "CD" else []
+    generators = GENERATORS.get(name, axial[:1] if name[0] == "C" else axial)
     turns = [np.eye(3)]
     for known in turns:
         for degrees, axis in generators:
@@ -194,6 +193,7 @@ def occupancy(array, coding, _):
 
 
 CODINGS = {"float": lambda array, *_: array, "uniform": uniform, "log": log, "occupancy": occupancy}
+CODINGS["lattice"] = lambda *stored: __import__(BESIDE).whole_numbers(*stored, occupancy)
 
 if __name__ == "__main__":
     with open(sys.argv[1], "rb") as file:

@@ -78,10 +78,11 @@ def test_an_empty_stream_cannot_claim_many_weights():
 
 
 def test_the_largest_weights_everywhere_come_back_though_their_stream_ends_in_zeros():
-    weights = sparse((32, 32, 32), 0)
+    weights = sparse((20, 20, 20), 0)
     weights[::2, ::2, ::2] = weights[1::2, 1::2, 1::2] = 127
     stream, blocks = lattice_coding.pack(weights)
-    np.testing.assert_array_equal(lattice_coding.unpack(stream, blocks, (32, 32, 32)), weights)
+    assert not any(stream) and len(stream) > 10
+    np.testing.assert_array_equal(lattice_coding.unpack(stream, blocks, (20, 20, 20)), weights)
 
 
 def test_full_blocks_of_more_than_2_24_sites_are_refused_before_any_is_decoded():

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from nmap.errors import LimitError, NonFiniteError, VoxelSizeError
 from nmap.fit.options import EncodeOptions
-from nmap.grid import Triple
+from nmap.grid import Grid, Triple
+from nmap.maps import DensityMap
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -30,6 +32,7 @@ from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, VOXEL_SIZE
 from nmap_cli.progress import ProgressLine
 
+_ANY_MAP = DensityMap(np.zeros((1, 1, 1), np.float32), Grid((1, 1, 1), (1.0, 1.0, 1.0)))
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
 Command = Callable[..., Any]
@@ -105,6 +108,18 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option(
     "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"
 )
+@_fit_option(
+    "--half1",
+    "First half map; with --half2 it sets the band limit (FSC 0.143) and what each shell is worth.",
+    type=INPUT,
+    metavar="FILE",
+)
+@_fit_option("--half2", "Second half map.", type=INPUT, metavar="FILE")
+@_fit_option(
+    "--cross-validate",
+    "Fit half 1 alone and set the decode against half 2, in as many bytes as that takes.",
+    is_flag=True,
+)
 @click.option(
     "--voxel-size",
     type=VOXEL_SIZE,
@@ -142,9 +157,10 @@ def command(
     file as written and read back. Ctrl-C ends the fit: nothing is written, or with --keep-on-interrupt the
     best so far.
     """
-    mask = fitting["mask"]
-    EncodeOptions(**{**fitting, "mask": "auto"})  # refuse what cannot be used before anything is read
-    refuse_existing(output, overwrite, [source, mask] if isinstance(mask, Path) else [source])
+    maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
+    # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
+    EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
+    refuse_existing(output, overwrite, [source, *maps.values()])
     from nmap.container import save
     from nmap.inspection import inspect
     from nmap.maps import read_map
@@ -155,8 +171,7 @@ def command(
     )
     with _advice():
         density = read(source)
-        if isinstance(mask, Path):
-            fitting["mask"] = read(mask)
+        fitting.update({name: read(path) for name, path in maps.items()})
     if verbose:
         _describe(density.grid, fitting)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet) as line:

@@ -43,6 +43,8 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
         "ratio",
         "resolution kept",
         "fidelity FSC",
+        "half maps",
+        "cross-validation",
         "envelope",
         "symmetry",
         "network",
@@ -101,10 +103,21 @@ def _fidelity(found: Inspection) -> Rows:
             yield "", "falls below " + ", ".join(crossings) + " (not a half-map FSC)"
         if "correlation" in fidelity:
             yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
+        yield from _half_maps(fidelity)
     elif found.record_error:
         yield "fidelity FSC", f"the record cannot be read: {found.record_error}"
     else:
         yield "fidelity FSC", "not recorded; measure it with nmap validate FILE SOURCE"
+
+
+def _half_maps(fidelity: Mapping[str, Any]) -> Rows:
+    if "half_map_fsc" not in fidelity:
+        return
+    resolution = fidelity.get("half_map_resolution")
+    crossing = "stays above 0.143" if resolution is None else f"falls below 0.143 at {_angstrom(resolution)}"
+    yield "half maps", f"their FSC {crossing}"
+    if "cross_validation" in fidelity:
+        yield "cross-validation", str(fidelity["cross_validation"])
 
 
 def _sampling(found: Inspection) -> Rows:

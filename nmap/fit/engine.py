@@ -51,7 +51,11 @@ def fit(
     target = prepare(density, options)
     notes: list[str] = []
     if options.arch == "radial-basis":
-        result, history = fit_radial(target, options, watch, device, notes)
+        halves = target.halves
+        ceiling = None if halves is None else halves.ceiling(target.last + 1, options.goal_fsc)
+        result, history = fit_radial(target, options, watch, device, notes, ceiling)
+        if halves is not None and ceiling is not None:
+            notes.append(halves.owed(result.curve, ceiling))
     else:
         result, history = _train(target, options, watch, device, notes)
     made = record(target, options, history, result, notes, device_name(device), watch.seconds)

@@ -12,10 +12,12 @@ at least 1 - SLACK / F. Sparse weights keep signal sooner than noise, which only
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.automatic_mask import solvent_value
 from nmap.errors import GridError, OptionError
 from nmap.fit.envelope import choose_envelope
 from nmap.fit.options import EncodeOptions
@@ -86,6 +88,24 @@ class Halves:
         needed = np.maximum(1 - SLACK / agree, min(goal, _ENOUGH))
         return np.asarray(np.maximum(needed, goal * np.sqrt(agree)) / goal, np.float32)
 
+    def owed(self, curve: ShellCurve, ceiling: F32) -> str:
+        """How much of its ceiling a fit's fidelity curve reached in the worst shell, in words."""
+        shares = curve.fsc[1 : ceiling.size] / ceiling[1:]
+        of = "what cross-validation asks for" if self.cross_validate else "sqrt(2 F / (1 + F)), F the half-map FSC"
+        return f"the worst shell reached {shares.min():.3f} of {of}"
+
+    def findings(self, decoded: F32, last: int) -> dict[str, Any]:
+        """What the record keeps under "fidelity" of the halves and of a decode (z, y, x), shells 0 to `last`."""
+        found: dict[str, Any] = {
+            "half_map_fsc": _rounded(self.curve, last),
+            "half_map_resolution": self.resolution,
+        }
+        if self.cross_validate:
+            curve = self.against_half2(decoded)
+            found["decode_half2_fsc"] = _rounded(curve, last)
+            found["cross_validation"] = self.verdict(curve, last)[1]
+        return found
+
     def against_half2(self, decoded: F32) -> ShellCurve:
         """FSC of a decode (z, y, x) with half 2 inside the envelope."""
         return _within(decoded, self.half2.values, self.half2.grid, self.envelope)
@@ -131,7 +151,7 @@ def resolution_of(
         OptionError: the halves agree nowhere.
     """
     grid = density.grid
-    envelope = choose_envelope(density, options.mask, limit, 0.0).envelope
+    envelope = choose_envelope(density, options.mask, limit, solvent_value(density.values)).envelope
     crossing = _within(half1.values, half2.values, grid, envelope).crossing_at(THRESHOLD)
     where = "inside the envelope" if envelope is not None else "over the whole box"
     if crossing.resolution is None:
@@ -151,5 +171,15 @@ def halves_of(
     return Halves(half1, half2, envelope, curve, options.cross_validate)
 
 
+def _rounded(curve: ShellCurve, last: int) -> F64:
+    """Shells 0 to `last` to four digits, which half precision keeps."""
+    return np.round(curve.fsc[: last + 1], 4)
+
+
 def _within(a: F32, b: F32, grid: Grid, envelope: Envelope | None) -> ShellCurve:
-    return fsc(a, b, grid, None if envelope is None else envelope.on_lattice(grid.shape))
+    """FSC inside an envelope, each map from its own solvent: else the envelope's edge would correlate too."""
+    if envelope is None:
+        return fsc(a, b, grid)
+    mask = envelope.on_lattice(grid.shape)
+    a, b = (values - np.float32(solvent_value(values, mask)) for values in (a, b))
+    return fsc(a, b, grid, mask)

@@ -51,7 +51,7 @@ class Target:
     """What to fit, and how well a candidate does.
 
     Attributes:
-        density: the source after crop and downsampling; its grid is the box.
+        density: the source (half 1 under cross-validation) after crop and downsampling; its grid is the box.
         band_limit: resolution kept, Angstrom.
         band_limit_from: how that was decided, in words.
         solvent: density outside, and the zero of all that follows.
@@ -68,6 +68,7 @@ class Target:
         center: box fraction (z, y, x) where the network coordinates are 0.
         half_width: box fraction (z, y, x) from there to where they are 1; the same length in Angstrom on
             each axis.
+        halves: the half maps, where given.
     """
 
     density: DensityMap
@@ -85,6 +86,7 @@ class Target:
     coded: dict[str, CodedTensor]
     center: Triple
     half_width: Triple
+    halves: Halves | None = None
 
     @cached_property
     def shells(self) -> Shells:
@@ -155,19 +157,24 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
 
     Args:
         density: the source.
-        options: crop, downsampling, resolution and mask.
+        options: crop, downsampling, resolution, mask and half maps.
 
     Raises:
         OptionError: an option that does not suit this map.
-        GridError: a mask that does not lie on the map.
+        GridError: a mask or a half map that does not lie on the map.
     """
-    density = _reduced(density, options)
+    check_grids(density, options)
+    source = _reduced(density, options)
+    pair = [_reduced(half, options) for half in (options.half1, options.half2) if half is not None]
+    density = pair[0] if options.cross_validate else source
     grid = density.grid
     if not np.ptp(density.values) > 0:
         raise OptionError(f"every voxel is {density.values.flat[0]:g}: there is no density to fit")
-    band_limit, how = _band_limit(density, options.resolution)
+    band_limit, how = _band_limit(source, options.resolution)
+    if pair and options.resolution is None:
+        band_limit, how = resolution_of(source, pair[0], pair[1], options, band_limit)
+    chosen = choose_envelope(source, options.mask, band_limit, solvent_value(source.values))
     solvent = solvent_value(density.values)
-    chosen = choose_envelope(density, options.mask, band_limit, solvent)
     if chosen.envelope is not None:
         solvent = solvent_value(density.values, chosen.envelope.on_lattice(grid.shape))
     lattice = grid.resampled(lattice_shape(grid, band_limit))
@@ -194,6 +201,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
         coded=stored,
         center=center,
         half_width=half_width,
+        halves=halves_of(pair[0], pair[1], chosen.envelope, options) if pair else None,
     )
 
 

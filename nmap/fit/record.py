@@ -113,7 +113,8 @@ def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
 def fidelity(target: Target, result: Result) -> dict[str, Any]:
     """How true the decode is: FSC against the source times the envelope, the rest against the source itself."""
     curve, last = result.curve, target.last + 1
-    decoded = result.neural_map.as_array().astype(np.float64)
+    shown = result.neural_map.as_array()
+    decoded = shown.astype(np.float64)
     values = target.density.values.astype(np.float64)
     error = float(((decoded - values) ** 2).mean())
     span = float(np.ptp(values))
@@ -129,6 +130,7 @@ def fidelity(target: Target, result: Result) -> dict[str, Any]:
         "correlation": together / spread if spread > 0 else None,
         "psnr": 10 * np.log10(span**2 / error) if error > 0 else None,
         "mask": "envelope" if target.masked else "none",
+        **({} if target.halves is None else target.halves.findings(shown, target.last)),
     }
 
 
@@ -138,6 +140,7 @@ def _settings(options: EncodeOptions) -> dict[str, Any]:
         "crop": options.crop,
         "downsample": options.downsample,
         "resolution": options.resolution,
+        "cross_validate": options.cross_validate or None,
         "target_fsc": options.goal_fsc,
         "time_budget": options.time_budget,
     }

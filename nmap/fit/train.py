@@ -34,10 +34,11 @@ _STORED = 0.7
 _FROZEN = 0.7
 # Shells followed at most once in this share of the run, each time by this part of the way, up to this factor.
 _FOLLOW_EVERY = 0.03
-_FOLLOW_BY = 0.15
+_FOLLOW_BY = 0.3
 _FOLLOW_MOST = 3.0
 _FOLLOW_LEAST = 0.8
-_FOLLOW_WIDTH = 2.0
+# Smoothed over so many shells: the first ones are few, and a spike there leaves the envelope.
+_FOLLOW_WIDTH, _FIRST_SHELLS = (2.0, 1.0), 10
 
 
 class Training:
@@ -177,7 +178,8 @@ class Training:
     def _factors(self) -> F64:
         """Logarithm of what each shell's target is multiplied by; smooth, as the gains are."""
         at = np.arange(self._boost.size)
-        kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
+        width = np.where(at < _FIRST_SHELLS, *_FOLLOW_WIDTH)
+        kernel = np.exp(-0.5 * ((at[:, None] - at) / width[:, None]) ** 2)
         mean = kernel @ self._boost / kernel.sum(1)
         out: F64 = np.clip(mean, math.log(_FOLLOW_LEAST), math.log(_FOLLOW_MOST))
         return out

@@ -4,9 +4,9 @@
 
 so that the field g * u is a sum of equal radial functions, whose shape is the Fourier transform of the shell
 gains g. Broomhead and Lowe, "Multivariable functional interpolation and adaptive networks", Complex Systems 2
-(1988) 321; centres on a body-centred cubic lattice, the thinnest sampling of a band-limited volume: Petersen and
-Middleton, "Sampling and reconstruction of wave-number-limited functions in N-dimensional Euclidean spaces",
-Information and Control 5 (1962) 279.
+(1988) 321; centres on a body-centred cubic lattice, the thinnest sampling of a band-limited volume: Petersen
+and Middleton, "Sampling and reconstruction of wave-number-limited functions in N-dimensional Euclidean
+spaces", Information and Control 5 (1962) 279.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ C64 = NDArray[np.complex64]
 Weights = NDArray[np.float32] | NDArray[np.int8]
 
 # Spreading of centres that fall between lattice points: width in fine steps, and how steep the kernel falls
-# there (exponential of semicircle for an oversampling of 1.4; Barnett, Magland and af Klinteberg 2019, eq. 3.6).
+# there (exponential of semicircle for an oversampling of 1.4; Barnett, Magland, af Klinteberg 2019, eq. 3.6).
 _WIDTH = 8
 _STEEP = 0.976 * np.pi * (1 - 1 / (2 * 1.4)) * _WIDTH
 
@@ -41,8 +41,8 @@ class RadialBasis:
     """Weights on a fine lattice, of which the sites with all indices even or all odd may be set.
 
     Args:
-        weights: usually whole numbers, int8 or float32 (z, y, x) over the box; site (k, j, i) of (K, J, I) lies
-            at box fraction (k/K, j/J, i/I). Counts are multiples of 4.
+        weights: usually whole numbers, int8 or float32 (z, y, x) over the box; site (k, j, i) of (K, J, I)
+            lies at box fraction (k/K, j/J, i/I). Counts are multiples of 4.
 
     Raises:
         FormatError: not three axes, or counts that are not multiples of 4.
@@ -175,7 +175,7 @@ def _kernel(distance: F64) -> F64:
 
 
 def _kernel_transform(frequency: F64) -> F64:
-    """Fourier transform of the kernel at frequencies in cycles per lattice step, by Gauss-Legendre quadrature."""
+    """Fourier transform of the kernel at frequencies in cycles per lattice step, by quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(64)
     at = nodes * (_WIDTH / 2)
     return np.asarray(np.cos(2 * np.pi * np.outer(frequency, at)) @ (weights * _kernel(at)) * (_WIDTH / 2))
