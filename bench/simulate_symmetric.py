@@ -1,11 +1,13 @@
 """Simulate a symmetric complex from an atomic model of it: SIMULATED DATA, and labelled so in the file.
 
-    python -m bench.simulate_symmetric MODEL.pdb[.gz] OUT.mrc --chains 2 --group D7 --box 300 --voxel 0.98 --resolution 2.8
+    python -m bench.simulate_symmetric MODEL.pdb[.gz] OUT.mrc --chains 2 --group D7 --box 300 --voxel 0.98
+    --resolution 2.8
 
-The model's own axes are found by superposing its chains; its first chains (an asymmetric unit) are copied by the group's
-exact operators, with the n-fold along z and a two-fold along x through voxel n/2 (RELION's convention). The signal is the
-electrostatic potential (electron scattering factors). Noise, white in each shell to `--resolution` and symmetrised, is
-added so that its power inside the molecule's soft mask grows from 1/100 of the signal's at 20 A to three times it there.
+The model's own axes are found by superposing its chains; its first chains (an asymmetric unit) are copied
+by the group's exact operators, with the n-fold along z and a two-fold along x through voxel n/2 (RELION's
+convention). The signal is the electrostatic potential (electron scattering factors). Noise, white in each
+shell to `--resolution` and symmetrised, is added so that its power inside the molecule's soft mask grows
+from 1/100 of the signal's at 20 A to three times it there.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def rotation(a: F64, b: F64) -> tuple[F64, float]:
 
 
 def frame(model: gemmi.Model, fold: int) -> tuple[F64, F64]:
-    """Rotation (3, 3) to the frame with the n-fold along z and a two-fold along x, and the centre in Angstrom."""
+    """Rotation (3, 3) to the frame with the n-fold along z and a two-fold along x, and the centre (Angstrom)."""
     chains = [c for c in (alpha_carbons(chain) for chain in model) if len(c) > 50]
     first = chains[0]
     centre = np.concatenate(chains).mean(0)
@@ -59,7 +61,9 @@ def frame(model: gemmi.Model, fold: int) -> tuple[F64, F64]:
     return np.stack([x, np.cross(z, x), z]), centre
 
 
-def potential(model: gemmi.Model, group: PointGroup, chains: int, turn: F64, centre: F64, grid: Grid, b: float) -> F64:
+def potential(
+    model: gemmi.Model, group: PointGroup, chains: int, turn: F64, centre: F64, grid: Grid, b: float
+) -> F64:
     """Potential (z, y, x) of the asymmetric unit's chains and all their copies about voxel n/2."""
     middle = np.asarray(grid.edges) / 2
     built = gemmi.Model(1)
@@ -90,18 +94,24 @@ def noise(grid: Grid, resolution: float, group: PointGroup, seed: int) -> NDArra
     shape = grid.shape
     drawn = np.random.default_rng(seed).standard_normal(shape, np.float32)
     # Nothing finer, so that turning it by interpolation loses next to nothing.
-    white = ndi.spline_filter(band_limited(drawn, grid, resolution), order=3, mode="grid-wrap", output=np.float32)
+    white = ndi.spline_filter(
+        band_limited(drawn, grid, resolution), order=3, mode="grid-wrap", output=np.float32
+    )
     middle = np.asarray([n // 2 for n in shape], np.float64)
     out = np.zeros(shape, np.float32)
     for operator in group.operators:
         turned = operator[::-1, ::-1]
-        out += ndi.affine_transform(white, turned, middle - turned @ middle, order=3, mode="grid-wrap", prefilter=False)
+        out += ndi.affine_transform(
+            white, turned, middle - turned @ middle, order=3, mode="grid-wrap", prefilter=False
+        )
     return out
 
 
 def main() -> None:
     """Read the arguments, simulate, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("output")
     parser.add_argument("--group", default="D7")
@@ -127,10 +137,12 @@ def main() -> None:
     ratio = np.exp(np.interp(shells.frequency, [1 / 20, 1 / given.resolution], np.log([0.01, 3.0])))
     wanted = signal * ratio / float((mask**2).mean())
     gains = np.sqrt(wanted / own).astype(np.float32)[: shells.last(given.resolution) + 1]
-    values = clean + invert(drawn * shells.spread(gains), grid.shape)
+    values = np.asarray(clean + invert(drawn * shells.spread(gains), grid.shape), np.float32)
     label = f"SIMULATED from {given.model.rsplit('/', 1)[-1]}, symmetrised {given.group}, with noise"
     write_map(DensityMap(values, grid), given.output, overwrite=True, label=label[:80])
-    write_map(DensityMap(mask, grid), given.output.replace(".mrc", "_mask.mrc"), overwrite=True, label=label[:80])
+    write_map(
+        DensityMap(mask, grid), given.output.replace(".mrc", "_mask.mrc"), overwrite=True, label=label[:80]
+    )
 
 
 if __name__ == "__main__":

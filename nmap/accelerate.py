@@ -22,7 +22,8 @@ from torch.nn.functional import linear
 
 from nmap.errors import OptionError, UnsupportedError
 
-# Rows that a thread takes at least, and in an evaluation at most: fewer cost more to hand out than to compute.
+# Rows that a thread takes at least, and in an evaluation at most: fewer cost more to hand out than to
+# compute.
 _LEAST_ROWS = 1024
 _MOST_ROWS = 8192
 
@@ -66,7 +67,7 @@ def thread_count() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch single-threaded inside: its threads spin while they wait, which on a busy machine costs fivefold."""
+    """Torch single-threaded inside: its threads spin while they wait, which on a busy machine costs fivefold."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

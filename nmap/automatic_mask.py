@@ -143,7 +143,7 @@ def _without_dust(inside: Bits, local: F32) -> Bits:
     labels, count = ndi.label(inside)
     if count < 2:
         return inside
-    labels = _joined(labels, count)
+    labels = _joined(np.asarray(labels, np.int32), count)
     weight = np.bincount(labels.ravel(), local.ravel())
     weight[0] = 0
     kept = weight >= _DUST * weight.max()

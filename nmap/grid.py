@@ -73,17 +73,17 @@ class Grid:
     @property
     def axes(self) -> NDArray[np.float64]:
         """(3, 3) matrix whose columns are the steps of one voxel along x, y, z in Cartesian Angstrom."""
-        return _unit_axes(self.angles) * np.asarray(self.voxel_size)
+        return np.asarray(_unit_axes(self.angles) * np.asarray(self.voxel_size), np.float64)
 
     @property
     def box(self) -> NDArray[np.float64]:
         """(3, 3) matrix whose columns are the whole box edges along x, y, z in Cartesian Angstrom."""
-        return _unit_axes(self.angles) * np.asarray(self.edges)
+        return np.asarray(_unit_axes(self.angles) * np.asarray(self.edges), np.float64)
 
     @property
     def reciprocal(self) -> NDArray[np.float64]:
         """(3, 3) matrix that turns integer Fourier indices (h, k, l) along x, y, z into 1/Angstrom."""
-        return np.linalg.inv(self.box).T
+        return np.asarray(np.linalg.inv(self.box).T, np.float64)
 
     @property
     def nyquist(self) -> float:

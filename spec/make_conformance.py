@@ -106,7 +106,7 @@ def bare_cases() -> list[Case]:
     u = framed(siren(w, OMEGAS, "linear"))
     rng = np.random.default_rng(7)
     level = rng.integers(-8, 8, (2, 6, 6))
-    step = np.float16(rng.integers(4, 40, (2, 6)) / 256)
+    step = (rng.integers(4, 40, (2, 6)) / 256).astype(np.float16)
     quantised = {**w, "hidden.weight": level * step[..., None].astype(float)}
     coded = plain(quantised, "F16")
     coded["hidden.weight"] = encode_uniform(np.float32(quantised["hidden.weight"]), 4, step)

@@ -25,8 +25,8 @@ class Phantom:
 def phantom(n: int = 48, voxel: float = 1.5, resolution: float = 5.0, seed: int = 3) -> Phantom:
     """Atoms of B = 80 A^2 in six overlapping globules of an n^3 box.
 
-    The signal-to-noise ratio inside the mask falls exponentially with frequency, from 100 at 20 A to 1/6 (a half-map
-    FSC of 1/7) at the resolution.
+    The signal-to-noise ratio inside the mask falls exponentially with frequency, from 100 at 20 A to 1/6 (a
+    half-map FSC of 1/7) at the resolution.
     """
     rng = np.random.default_rng(seed)
     globules = n / 2 + rng.uniform(-0.18, 0.18, (6, 3)) * n

@@ -57,9 +57,7 @@ def test_every_shell_of_the_decode_reaches_the_preset(phantom, preset, least):
 
 
 def test_fidelity_costs_bytes(phantom):
-    sizes = [
-        encode(phantom, options(target_fsc=goal)).tensors["weights"].nbytes for goal in (0.5, 0.8, 0.95)
-    ]
+    sizes = [encode(phantom, options(target_fsc=goal)).tensors["weights"].nbytes for goal in (0.5, 0.8, 0.95)]
     assert sizes[0] < sizes[1] < sizes[2]
 
 

@@ -1,12 +1,14 @@
 """Half maps: how far a map can be trusted shell by shell, and what a fit of it owes.
 
-Two halves that hold the same signal S and independent noise of equal power correlate by F = S / (S + N) in a shell, so
-their average correlates with the truth by sqrt(2 F / (1 + F)) (Rosenthal and Henderson, J. Mol. Biol. 333 (2003) 721,
-C_ref) and a single half by sqrt(F). What a decode D owes its source is a share of that: the rest is noise.
+Two halves that hold the same signal S and independent noise of equal power correlate by F = S / (S + N) in
+a shell, so their average correlates with the truth by sqrt(2 F / (1 + F)) (Rosenthal and Henderson, J. Mol.
+Biol. 333 (2003) 721, C_ref) and a single half by sqrt(F). What a decode D owes its source is a share of
+that: the rest is noise.
 
-Cross-validation fits half 1 alone and sets the decode against half 2. A decode whose error has nothing to do with the
-truth, the worst case, correlates with half 2 by FSC(D, half 1) x F; nothing is lost but `SLACK` where FSC(D, half 1) is
-at least 1 - SLACK / F. Sparse weights keep signal sooner than noise, which only helps.
+Cross-validation fits half 1 alone and sets the decode against half 2. A decode whose error has nothing to
+do with the truth, the worst case, correlates with half 2 by FSC(D, half 1) x F; nothing is lost but `SLACK`
+where FSC(D, half 1) is at least 1 - SLACK / F. Sparse weights keep signal sooner than noise, which only
+helps.
 """
 
 from __future__ import annotations
@@ -31,15 +33,13 @@ F64 = NDArray[np.float64]
 
 THRESHOLD = 0.143
 """Half-map FSC that ends the resolution (Rosenthal and Henderson 2003)."""
-TOLERANCE = 0.005
+TOLERANCE = 0.01
 """A cross-validated decode may correlate with half 2 by this much less than half 1 does."""
-SLACK = 0.003
+SLACK = 0.008
 """What a cross-validated fit aims at, within the tolerance."""
 _LEAST, _MOST = 0.05, 1.0
 # Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
 _SMOOTH = 1.0
-# No fit is asked for less than the preset would, nor, where F is low, for less than this.
-_ENOUGH = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +75,9 @@ class Halves:
     def ceiling(self, count: int, goal: float) -> F32:
         """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
 
-        Of the average of both halves it is what it correlates with the truth by. Under cross-validation it is set so
-        that the goal times it is the larger of that share of sqrt(F) and of what keeps the decode beside half 2.
+        Of the average of both halves it is what it correlates with the truth by. Under cross-validation it
+        is set so that the goal times it is the larger of that share of sqrt(F) and of what keeps the decode
+        beside half 2.
 
         Args:
             count: shells, with shell 0.
@@ -85,13 +86,16 @@ class Halves:
         agree = self.agreement(count)
         if not self.cross_validate:
             return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
-        needed = np.maximum(1 - SLACK / agree, min(goal, _ENOUGH))
-        return np.asarray(np.maximum(needed, goal * np.sqrt(agree)) / goal, np.float32)
+        return np.asarray(np.maximum(1 - SLACK / agree, goal * np.sqrt(agree)) / goal, np.float32)
 
     def owed(self, curve: ShellCurve, ceiling: F32) -> str:
         """How much of its ceiling a fit's fidelity curve reached in the worst shell, in words."""
         shares = curve.fsc[1 : ceiling.size] / ceiling[1:]
-        of = "what cross-validation asks for" if self.cross_validate else "sqrt(2 F / (1 + F)), F the half-map FSC"
+        of = (
+            "what cross-validation asks for"
+            if self.cross_validate
+            else "sqrt(2 F / (1 + F)), F the half-map FSC"
+        )
         return f"the worst shell reached {shares.min():.3f} of {of}"
 
     def findings(self, decoded: F32, last: int) -> dict[str, Any]:

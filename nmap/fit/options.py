@@ -47,8 +47,8 @@ class EncodeOptions:
         weight_bits: bits of a stored hidden weight: 16 (float), or 2 to 8 (integers, one step per neuron).
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
-        half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell is worth;
-            radial-basis only.
+        half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell
+            is worth; radial-basis only.
         half2: second half map.
         cross_validate: fit half1 alone, and report how far the decode agrees with half2.
 

@@ -12,7 +12,7 @@ from nmap.fit.recipe import Recipe
 
 # Largest step, in radians of phase or units of activation, that a weight makes; the hidden weights' one
 # holds for `_WIDTH` neurons and falls with their number, for their effects add up.
-_RATE = {"first": 0.04, "hidden": 0.03, "last": 1e-3}
+_RATE = {"first": 0.04, "hidden": 0.02, "last": 1e-3}
 _WIDTH = 80
 _RELU_RATE = 1e-3
 
@@ -27,8 +27,9 @@ def network_settings(recipe: Recipe) -> dict[str, Any]:
 def initial_parameters(recipe: Recipe, random: torch.Generator) -> dict[str, Tensor]:
     """Parameters to begin with, by their name in the file.
 
-    SIREN as Sitzmann et al. 2020 say: first layer uniform in 1/inputs, the others in sqrt(6 / neurons) / omega.
-    Fourier features as Tancik et al. 2020: normal frequencies, amplitude 1; He's initialisation for ReLU layers.
+    SIREN as Sitzmann et al. 2020 say: first layer uniform in 1/inputs, the others in sqrt(6 / neurons) /
+    omega. Fourier features as Tancik et al. 2020: normal frequencies, amplitude 1; He's initialisation for
+    ReLU layers.
     """
     n, layers = recipe.features, recipe.layers
 

@@ -1,7 +1,7 @@
 """Which point group a map has: the self-correlation of candidates inside the envelope.
 
-Every shell up to the band limit counts the same (the map is whitened), so a group that holds at low resolution only, as a
-pseudo-symmetric complex has, is told from one that holds in the detail.
+Every shell up to the band limit counts the same (the map is whitened), so a group that holds at low
+resolution only, as a pseudo-symmetric complex has, is told from one that holds in the detail.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Found:
 
 
 def box_centre(grid: Grid) -> Triple:
-    """RELION's centre of rotation, voxel n // 2 along each axis, in Angstrom from the grid's origin (x, y, z)."""
+    """RELION's centre of rotation, voxel n // 2 along each axis, Angstrom from the grid's origin (x, y, z)."""
     x, y, z = grid.axes @ np.asarray([n // 2 for n in grid.shape[::-1]], np.float64)
     return float(x), float(y), float(z)
 
@@ -157,7 +157,7 @@ def choose(
 
 
 def _generators(group: PointGroup) -> list[NDArray[np.float64]]:
-    """Rotations that generate the group: for C and D the turn about z and the one about x, else all but the identity."""
+    """Rotations that generate the group: for C and D the turn about z and the one about x."""
     operators = group.operators
     if group.name[0] == "C":
         return [operators[1]] if len(operators) > 1 else []

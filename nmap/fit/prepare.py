@@ -1,9 +1,10 @@
 """What a network is fitted to: the whitened, band-limited map inside its envelope.
 
-Everything that a trainer needs is in `Target`, whatever the kind of network. Its truth is the source times the
-envelope within the band limit, on the lattice where a decoder evaluates the network. What a decoder shows anywhere is
-the trigonometric polynomial through the lattice's values, so an error measured by shell on the lattice is the error of
-the decoded density at every continuous position (Parseval): nothing is left free between the samples.
+Everything that a trainer needs is in `Target`, whatever the kind of network. Its truth is the source times
+the envelope within the band limit, on the lattice where a decoder evaluates the network. What a decoder
+shows anywhere is the trigonometric polynomial through the lattice's values, so an error measured by shell
+on the lattice is the error of the decoded density at every continuous position (Parseval): nothing is left
+free between the samples.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Target:
         outside: share of the band-limited variance that the envelope leaves out.
         lattice: where the network is evaluated.
         truth: half transform on the lattice of (source - solvent) * envelope within the band limit.
-        reference: what fidelity is measured against: the truth, or for a map whose solvent is constant (masked
-            before) the whole source within the band limit.
+        reference: what fidelity is measured against: the truth, or for a map whose solvent is constant
+            (masked before) the whole source within the band limit.
         gains: factor of each shell from 0 to the last, as decoded from `coded`; at most about 1.
         scale: density units per unit of network output; the whitened map has unit variance inside.
         coded: "gains" and "envelope" as the file stores them.

@@ -1,13 +1,14 @@
 """Fit a radial basis function network: which lattice sites get a weight, and which whole number.
 
-The map is whitened, so that a unit of error costs the same in every shell, and approximated by equal band-limited
-bumps. Weights move by one at a time where that lowers
+The map is whitened, so that a unit of error costs the same in every shell, and approximated by equal
+band-limited bumps. Weights move by one at a time where that lowers
 
     sum over modes of w_shell |Y - step Q|^2  +  lambda * bits,
 
-all sites at once that are not in each other's way (iterated conditional modes: Besag, J. R. Stat. Soc. B 48 (1986) 259;
-the bit counts are those of an adaptive coder's contexts). `lambda` is tied to the step. The step starts at the
-strongest peak and shrinks until the worst shell reaches its target; shells that lag get more weight.
+all sites at once that are not in each other's way (iterated conditional modes: Besag, J. R. Stat. Soc. B 48
+(1986) 259; the bit counts are those of an adaptive coder's contexts). `lambda` is tied to the step. The
+step starts at the strongest peak and shrinks until the worst shell reaches its target; shells that lag get
+more weight.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from nmap.symmetry import PointGroup
 C64 = NDArray[np.complex64]
 F64 = NDArray[np.float64]
 
-# Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few per cent
-# from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (bench/notes.md).
+# Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
+# per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (bench/notes.md).
 RATE = 0.1
 _SIZES = 16
 _CLASSES = 20
@@ -57,8 +58,8 @@ class Lattice:
         last: index of the last shell.
         symmetry: point group whose copies each site stands for; None for C1.
         device: torch device.
-        ceiling: highest correlation with the target that is worth having, by shell from 0, (last + 1,): below 1
-            where half maps tell how much of the target is noise.
+        ceiling: highest correlation with the target that is worth having, by shell from 0, (last + 1,):
+            below 1 where half maps tell how much of the target is noise.
     """
 
     shape: Shape
@@ -123,7 +124,8 @@ class Lattice:
         nz, ny, nx = self.shape
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self.device)
         half[self.band] = modes
-        volume = torch.fft.irfftn(half.reshape(nz, ny, nx // 2 + 1), s=self.shape, norm="forward")
+        half = half.reshape(nz, ny, nx // 2 + 1)
+        volume: torch.Tensor = torch.fft.irfftn(half, s=self.shape, norm="forward")
         return volume.reshape(-1)[self.flat]
 
     def _overlap(self) -> torch.Tensor:
@@ -252,7 +254,7 @@ def rescale(state: State, factor: float) -> None:
 
 
 def _bit_cost(lattice: Lattice, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Bits of each size in each context (contexts, sizes), bits of all weights as they are, and the contexts (n,)."""
+    """Bits of each size in each context, bits of all weights as they are, and the contexts (n,)."""
     size = q.abs()
     padded = torch.cat((size, size.new_zeros(1)))
     activity = torch.zeros_like(size)

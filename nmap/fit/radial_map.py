@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from nmap.accelerate import one_thread
-from nmap.coding import CodedTensor, encode_lattice, encode_log
-from nmap.errors import QualityError
+from nmap.coding import MAX_LATTICE_POINTS, CodedTensor, encode_lattice, encode_log
+from nmap.errors import OptionError, QualityError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.point_group import choose
 from nmap.fit.prepare import Target
@@ -23,6 +23,7 @@ from nmap.fit.radial import Lattice
 from nmap.fit.record import History
 from nmap.fit.search import Found, Goal, search, weights_of
 from nmap.grid import Shape
+from nmap.lattice_coding import MAX_SITES
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import ShellCurve, Shells, crop_spectrum
@@ -32,8 +33,13 @@ from nmap.symmetry import PointGroup
 _STEPS_PER_SHELL = 2 * math.sqrt(2)
 # Aimed at beyond the goal, for what rounding of gains and grids may take.
 _MARGIN = 5e-4
-# Sites lie where the envelope exceeds this.
-_INSIDE = 0.25
+# Seconds that a sweep takes for each mode in the band, and the sweeps below which a time budget is a short
+# one.
+_SWEEP, _SHORT = 3e-7, 200
+# Measuring the symmetry may take this share of a time budget.
+_SYMMETRY_SHARE, _SYMMETRY = 0.25, 4e-6
+# Sites lie where the envelope exceeds this; under cross-validation, where faithful counts for more than small, the other.
+_INSIDE, _ANYWHERE = 0.25, 0.001
 
 
 def fine_lattice(target: Target) -> Shape:
@@ -52,6 +58,7 @@ def lattice_of(
     symmetry: PointGroup | None,
     device: torch.device,
     ceiling: NDArray[np.float32] | None = None,
+    inside: float = _INSIDE,
 ) -> Lattice:
     """Sites inside the envelope, in one asymmetric unit, and the whitened truth.
 
@@ -60,6 +67,7 @@ def lattice_of(
         symmetry: point group or None for C1.
         device: torch device.
         ceiling: highest correlation worth having, by shell, (last + 1,); None for 1.
+        inside: sites lie where the envelope exceeds this.
     """
     shape = fine_lattice(target)
     grid = target.lattice.resampled(shape)
@@ -74,10 +82,15 @@ def lattice_of(
     mask = np.ones(shape, np.float32) if target.envelope is None else target.envelope.on_lattice(shape)
     parity = [np.arange(n) & 1 for n in shape]
     mask[(parity[0][:, None, None] != parity[1][:, None]) | (parity[1][:, None] != parity[2])] = 0
-    sites = np.argwhere(mask > _INSIDE)
+    sites = np.argwhere(mask > inside)
     if symmetry is not None:
         points = (sites / np.asarray(shape))[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
         sites = sites[symmetry.fold(points)[1] == 0]
+    if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
+        raise OptionError(
+            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
+            f"{MAX_LATTICE_POINTS} points; use a coarser --resolution, a --mask or --crop"
+        )
     share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
     return Lattice(
         shape, sites, truth, grid, target.last, symmetry, device, torch.from_numpy(share).to(device)
@@ -111,7 +124,7 @@ def fit_radial(
     """
     symmetry, measured = _symmetry(target, options, watch)
     watch.say("laying out the lattice")
-    lattice = lattice_of(target, symmetry, device, ceiling)
+    lattice = lattice_of(target, symmetry, device, ceiling, _ANYWHERE if options.cross_validate else _INSIDE)
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
     goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))
@@ -131,17 +144,23 @@ def fit_radial(
     # A tenth of a short budget, and what coding takes, is kept for the rest of the job.
     deadline = math.inf if left is None else began + max(0.85 * left - 1.0 - len(lattice.sites) * 4e-6, 0.0)
     checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
+    effort = options.effort if left is None or left > _SHORT * _SWEEP * len(lattice.band) else "low"
     with one_thread():
         found = search(
             lattice,
             goal,
-            options.effort,
+            effort,
             deadline=deadline,
             should_stop=watch.stopped,
             report=report,
             checkpoint=checkpoint,
         )
     cut_short = watch.stopped() or time.monotonic() >= deadline
+    if not found.q.any():
+        raise QualityError(
+            f"no weight was placed in {watch.seconds:.0f} s: the map has too little signal to "
+            f"{target.band_limit:g} A, or the fit too little time; use a longer --time-budget"
+        )
     asked = options.target_fsc is not None or most is not None
     if asked and not found.meets and not watch.stopped():
         raise QualityError(_missed(goal, found, side, target.band_limit, cut_short))
@@ -152,7 +171,7 @@ def fit_radial(
     neural_map = _assembled(target, lattice, found, symmetry)
     curve = _measured(target, neural_map)
     settings = {
-        "effort": options.effort,
+        "effort": effort,
         "max_bytes": most,
         "sites": len(lattice.sites),
         "step": round(found.step, 8),
@@ -166,6 +185,13 @@ def _symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[Poi
     """The point group to fit with, and what was measured of it, in words."""
     if options.symmetry.upper() == "C1":
         return None, "C1, as asked"
+    points = math.prod(target.lattice.shape)
+    if (
+        options.symmetry == "auto"
+        and watch.left is not None
+        and _SYMMETRY * points > _SYMMETRY_SHARE * watch.left
+    ):
+        return None, "C1: the time budget leaves none to look for symmetry"
     watch.say("measuring the symmetry")
     grid = target.density.grid
     mask = None if target.envelope is None else target.envelope.on_lattice(grid.shape)
@@ -222,7 +248,8 @@ def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGr
     gains = np.divide(cross, own, out=np.zeros_like(cross), where=own > 0)[: target.last + 1]
     gains = np.maximum(gains, 0)
     scale = float(gains.max()) or 1.0
-    # The mean of the truth that shell 0 cannot give, where the weights' sum has the other sign, goes to the offset.
+    # The mean of the truth that shell 0 cannot give, where the weights' sum has the other sign, goes to the
+    # offset.
     rest = 0.0 if gains[0] > 0 else float(truth[0, 0, 0].real) / math.prod(lattice.shape)
     tensors: dict[str, CodedTensor] = {
         "weights": encode_lattice(weights),

@@ -94,7 +94,8 @@ def choose_recipe(target: Target, options: EncodeOptions) -> Recipe:
 def default_features(freedom: float, layers: int) -> int:
     """Neurons in a layer for a map with so many degrees of freedom.
 
-    The number of parameters, about layers * n**2 + (layers + 5) * n, is a fixed share of the degrees of freedom.
+    The number of parameters, about layers * n**2 + (layers + 5) * n, is a fixed share of the degrees of
+    freedom.
     """
     wanted, linear = _DENSITY * freedom, layers + 5
     n = (math.sqrt(linear**2 + 4 * layers * wanted) - linear) / (2 * layers)

@@ -1,8 +1,8 @@
 """Search for the fewest bytes at a wanted fidelity, or the best fidelity within so many bytes.
 
-One descent does both: the step shrinks, more and finer weights pay, and worst shell and bytes rise together until the
-goal is met. The fit is then held there, step and shell weights following, while the weights settle; the smallest (or the
-best) state that meets the goal is kept.
+One descent does both: the step shrinks, more and finer weights pay, and worst shell and bytes rise together
+until the goal is met. The fit is then held there, step and shell weights following, while the weights
+settle; the smallest (or the best) state that meets the goal is kept.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class Schedule:
 SCHEDULES: dict[str, tuple[Schedule, ...]] = {
     "low": (Schedule(0.93, 0.2, 8, 16, (0.8, 3)),),
     "default": (Schedule(),),
-    "high": tuple(
-        Schedule(0.98, 0.02, 30, 120, (0.93, 10), rate) for rate in (0.07, 0.1, 0.14)
-    ),
+    "high": tuple(Schedule(0.98, 0.02, 30, 120, (0.93, 10), rate) for rate in (0.07, 0.1, 0.14)),
 }
 
 

@@ -1,9 +1,9 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner.
 
-Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024 (arXiv:2409.11321). For a stack of weight
-matrices, (layers, rows, columns), the mean of g g' and of g' g is kept; Adam runs in the basis of their eigenvectors,
-which one step of orthogonal iteration follows every few steps. All other tensors get plain Adam. On EMD-3488 it needs
-about half of Adam's steps for the same FSC.
+Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024 (arXiv:2409.11321). For a stack of
+weight matrices, (layers, rows, columns), the mean of g g' and of g' g is kept; Adam runs in the basis of
+their eigenvectors, which one step of orthogonal iteration follows every few steps. All other tensors get
+plain Adam. On EMD-3488 it needs about half of Adam's steps for the same FSC.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Training: the weights whose network, enveloped and cut at the band limit, is the whitened map.
 
-The error that counts is that of the decoded density: by shell, within the band limit. A batch of lattice points cannot
-see shells, so the points' targets carry them: now and then the network is evaluated on the whole lattice, and each
-point's target becomes its value there plus the error within the band limit. That is the majorisation of the
-band-limited error by a pointwise one (an exact bound, equal at the current weights): the network stays free beyond the
-band limit, where a decoder takes nothing from it. The same evaluation gives the FSC by shell, and shells that lag get a
-stronger target; their gains, fitted at the end, undo it.
+The error that counts is that of the decoded density: by shell, within the band limit. A batch of lattice
+points cannot see shells, so the points' targets carry them: now and then the network is evaluated on the
+whole lattice, and each point's target becomes its value there plus the error within the band limit. That is
+the majorisation of the band-limited error by a pointwise one (an exact bound, equal at the current
+weights): the network stays free beyond the band limit, where a decoder takes nothing from it. The same
+evaluation gives the FSC by shell, and shells that lag get a stronger target; their gains, fitted at the
+end, undo it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from nmap.fit.recipe import Recipe
 from nmap.fit.soap import Soap
 from nmap.spectrum import invert, transform
 
-# Shares of the run: rising learning rate; shells followed from and to; weights trained as they will be stored.
+# Shares of the run: rising learning rate; shells followed from and to; weights trained as they will be
+# stored.
 _WARM_UP = 0.03
 _FOLLOW = (0.15, 0.75)
 _STORED = 0.7
@@ -127,7 +129,8 @@ class Training:
     def _batches(self, count: int) -> tuple[Tensor, ...]:
         """Rows of each batch of one pass over the points."""
         order = torch.randperm(count, generator=self._random)
-        return order.to(self._device).split(self.recipe.batch)
+        batches: tuple[Tensor, ...] = torch.split(order.to(self._device), self.recipe.batch)
+        return batches
 
     def _step(
         self,
@@ -172,8 +175,8 @@ class Training:
         gain = np.exp(self._factors()).astype(np.float32)
         within = target.shells.spread(np.ones(target.last + 1, np.float32))
         error = invert(target.whitened * target.shells.spread(gain) - spectrum * within, target.lattice.shape)
-        inside: F32 = error.reshape(-1)[target.inside] + u * target.mask.reshape(-1)[target.inside]
-        return torch.from_numpy(inside).to(self._device), curve.fsc
+        inside = error.reshape(-1)[target.inside] + u * target.mask.reshape(-1)[target.inside]
+        return torch.from_numpy(np.asarray(inside, np.float32)).to(self._device), curve.fsc
 
     def _factors(self) -> F64:
         """Logarithm of what each shell's target is multiplied by; smooth, as the gains are."""
