@@ -143,10 +143,10 @@ def _straight_slabs(field: Field, axes: Axes, rows: int) -> Iterator[tuple[int, 
         span = slice(max(start, spans[0].start), min(start + len(out), spans[0].stop))
         if span.start < span.stop and across[0].count and across[1].count:
             here = (axes[0].part(span), *across)
-            if polynomial is None:
-                values = field.product_on(*(a.fractions for a in here))
-            else:
+            if polynomial is not None:
                 values = polynomial.on_axes(here)
+            else:
+                values = field.product_on(*(a.fractions for a in here))
             out[span.start - start : span.stop - start, spans[1], spans[2]] += (
                 np.float32(field.scale) * values
             )

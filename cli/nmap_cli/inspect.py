@@ -117,7 +117,7 @@ def _half_maps(fidelity: Mapping[str, Any]) -> Rows:
     crossing = "stays above 0.143" if resolution is None else f"falls below 0.143 at {_angstrom(resolution)}"
     yield "half maps", f"their FSC {crossing}"
     if "cross_validation" in fidelity:
-        yield "cross-validation", str(fidelity["cross_validation"])
+        yield "cross-validation", f"FSC(decode, half 2) - FSC(half 1, half 2): {fidelity['cross_validation']}"
 
 
 def _sampling(found: Inspection) -> Rows:

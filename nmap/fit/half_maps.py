@@ -40,6 +40,8 @@ SLACK = 0.008
 _LEAST, _MOST = 0.05, 1.0
 # Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
 _SMOOTH = 1.0
+# The envelope hangs on the resolution and the resolution on the envelope: found in turn, so many times at most.
+_LOOKS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +93,8 @@ class Halves:
     def owed(self, curve: ShellCurve, ceiling: F32) -> str:
         """How much of its ceiling a fit's fidelity curve reached in the worst shell, in words."""
         shares = curve.fsc[1 : ceiling.size] / ceiling[1:]
-        of = (
-            "what cross-validation asks for"
-            if self.cross_validate
-            else "sqrt(2 F / (1 + F)), F the half-map FSC"
-        )
-        return f"the worst shell reached {shares.min():.3f} of {of}"
+        of = "what cross-validation asks" if self.cross_validate else "sqrt(2F/(1+F))"
+        return f"worst shell {shares.min():.3f} of {of}"
 
     def findings(self, decoded: F32, last: int) -> dict[str, Any]:
         """What the record keeps under "fidelity" of the halves and of a decode (z, y, x), shells 0 to `last`."""
@@ -115,14 +113,17 @@ class Halves:
         return _within(decoded, self.half2.values, self.half2.grid, self.envelope)
 
     def verdict(self, decoded: ShellCurve, last: int) -> tuple[bool, str]:
-        """Whether a decode of half 1 is as close to half 2 as half 1 is, in every shell to `last`; and in words."""
+        """Whether a decode of half 1 is as close to half 2 as half 1 is, in every shell to `last`; and in words.
+
+        The words give the lowest FSC(decode, half 2) - FSC(half 1, half 2) inside the envelope, and where it lies.
+        """
         margin = (decoded.fsc - self.curve.fsc)[1 : last + 1]
         worst = int(np.argmin(margin))
         passed = bool(margin[worst] >= -TOLERANCE)
         at = float(1 / decoded.frequency[worst + 1])
         return passed, (
-            f"{'passed' if passed else 'failed'}: FSC(decode, half 2) - FSC(half 1, half 2) is at least "
-            f"{margin[worst]:+.4f}, at {at:.3g} A; allowed {-TOLERANCE:g}"
+            f"{'passed' if passed else 'failed'}: at least {margin[worst]:+.4f}, at {at:.3g} A; "
+            f"allowed {-TOLERANCE:g}"
         )
 
 
@@ -154,13 +155,19 @@ def resolution_of(
     Raises:
         OptionError: the halves agree nowhere.
     """
-    grid = density.grid
-    envelope = choose_envelope(density, options.mask, limit, solvent_value(density.values)).envelope
-    crossing = _within(half1.values, half2.values, grid, envelope).crossing_at(THRESHOLD)
+    grid, shells = density.grid, Shells(density.grid)
+    solvent = solvent_value(density.values)
+    for _ in range(_LOOKS):
+        envelope = choose_envelope(density, options.mask, limit, solvent).envelope
+        crossing = _within(half1.values, half2.values, grid, envelope).crossing_at(THRESHOLD)
+        found = crossing.resolution or 1 / grid.nyquist
+        if shells.last(found) == shells.last(limit):
+            break
+        limit = found
     where = "inside the envelope" if envelope is not None else "over the whole box"
     if crossing.resolution is None:
         return 1 / grid.nyquist, f"Nyquist: the half maps' FSC {where} stays above {THRESHOLD}"
-    if crossing.last_above is None or Shells(grid).last(crossing.resolution) < 1:
+    if crossing.last_above is None or shells.last(crossing.resolution) < 1:
         raise OptionError(
             f"the half maps' FSC is below {THRESHOLD} from the first shell on: give halves of one map, or --resolution"
         )

@@ -38,7 +38,7 @@ _MARGIN = 5e-4
 _SWEEP, _SHORT = 3e-7, 200
 # Measuring the symmetry may take this share of a time budget.
 _SYMMETRY_SHARE, _SYMMETRY = 0.25, 4e-6
-# Sites lie where the envelope exceeds this; under cross-validation, where faithful counts for more than small, the other.
+# Sites lie where the envelope exceeds this; under cross-validation, where faithful counts most, the other.
 _INSIDE, _ANYWHERE = 0.25, 0.001
 
 

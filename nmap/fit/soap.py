@@ -46,7 +46,8 @@ class Soap:
         """
         self._count += 1
         first, second = 1 - _MOMENTUM**self._count, 1 - _MEMORY**self._count
-        for name, gradient in gradients.items():
+        for name, given in gradients.items():
+            gradient = given
             mean = self._mean[name].lerp_(gradient, 1 - _MOMENTUM)
             if gradient.dim() == 3:
                 self._follow(name, gradient)

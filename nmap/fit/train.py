@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nmap.accelerate import Workers, bfloat16_is_fast, forward
 from nmap.fit.parameters import initial_parameters, learning_rates, network_settings, widened
-from nmap.fit.prepare import F32, F64, Target
+from nmap.fit.prepare import F64, Target
 from nmap.fit.progress import Watch
 from nmap.fit.quantise import as_stored, row_steps
 from nmap.fit.recipe import Recipe
