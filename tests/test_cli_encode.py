@@ -175,10 +175,20 @@ def test_crop_and_downsample_come_back_in_their_place(source: Path, tmp_path: Pa
     assert grid["origin_xyz_A"] == [8, 6, 4]
 
 
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to commands in its background: they would ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def interrupted(source: Path, out: Path, *options: str) -> tuple[int, str]:
     """Start a fit that would run for hours, press Ctrl-C once it is under way; exit code and stderr."""
     words = [sys.executable, "-m", "nmap", "encode", source, out, *SMALL, "--steps", 10_000_000, *options]
-    with subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        list(map(str, words)),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509
+    ) as process:
         assert process.stderr is not None
         first = ""
         while "/10000000" not in first:

@@ -5,6 +5,9 @@ a shell, so their average correlates with the truth by sqrt(2 F / (1 + F)) (Rose
 Biol. 333 (2003) 721, C_ref) and a single half by sqrt(F). What a decode D owes its source is a share of
 that: the rest is noise.
 
+The gains stored are those of least squared error against the source, <D, source> / <D, D>: they follow what
+of the source the decode holds, and raise nothing that it does not.
+
 Cross-validation fits half 1 alone and sets the decode against half 2. A decode whose error has nothing to
 do with the truth, the worst case, correlates with half 2 by FSC(D, half 1) x F; nothing is lost but `SLACK`
 where FSC(D, half 1) is at least 1 - SLACK / F. Sparse weights keep signal sooner than noise, which only
