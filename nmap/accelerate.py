@@ -2,8 +2,7 @@
 
 Besides `nmap.fit` the only user of torch. Work on the CPU is shared out over threads of our own, each with
 a piece of the batch, rather than over torch's: its threads meet at a barrier in every operation, and wait
-there spinning, which is slow on a busy machine. The pieces do not depend on the number of threads, so
-neither does the result.
+there spinning, which is slow on a busy machine. The same number of threads gives the same result.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.grid import Grid
-from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
+from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, resample, transform
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -27,12 +27,17 @@ _BINS = 120
 # What tells molecule from solvent. On single-particle maps tried, masked or not, the local rms inside was
 # at least 5.8 times that outside; on a tomogram, two crystals and a full box at most 3.1.
 _CONTRAST = 4.0
-_LEAST_VARIANCE = 0.5
+# A molecule held 33 % of the band-limited variance at the least, in strong noise; gold beads of a tomogram 4 %.
+_LEAST_VARIANCE = 0.2
 _MOST_VOLUME = 0.8
 # Bins of the valley's floor hold at most this many times its lowest one.
 _VALLEY = 1.2
+# Where there is no valley, for the molecule is small: so many standard deviations above the solvent's peak.
+_SIGMAS = 5.0
+# In a masked map the molecule lies where at least this share of the voxels around differ from the solvent.
+_SUPPORT = 0.1
 # A part is dust if it holds less than this share of the largest part's variance.
-_DUST = 0.01
+_DUST = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,31 +87,40 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
         grid: where it lies.
         band_limit: resolution kept, Angstrom; also the scale of the smoothing.
     """
-    solvent = solvent_value(values)
+    constant = constant_solvent(values)
+    solvent = solvent_value(values) if constant is None else constant
     shape = lattice_shape(grid, band_limit)
     lattice = grid.resampled(shape)
     shells = Shells(lattice)
     keep = np.ones(shells.last(band_limit) + 1, np.float32)
     spectrum = crop_spectrum(transform(values - np.float32(solvent)), grid.shape, shape) * shells.spread(keep)
-    local = _local_variance(invert(spectrum, shape), shells, band_limit)
+    local = np.maximum(_blurred(np.square(invert(spectrum, shape)), shells, band_limit), 0)
+    candidates: list[tuple[str, Bits]] = []
     # Where the solvent is constant a mask too tight can be told by what it leaves out; in noise it cannot.
-    threshold = _valley(local, constant_solvent(values) is not None)
-    if threshold is None:
-        return FoundMask(None, lattice, "everything: the local rms has no two levels")
-    inside = _without_dust(local > threshold, local)
-    doubt = _doubt(inside, local)
-    if doubt:
-        return FoundMask(None, lattice, f"everything: {doubt}")
-    return FoundMask(
-        inside.astype(np.float32), lattice, "valley in the histogram of the local rms, dust removed"
-    )
+    threshold = _valley(local, constant is not None)
+    if threshold is not None:
+        candidates.append(("above the valley in the histogram of the local rms", local > threshold))
+    if constant is not None:
+        varies = resample((values != np.float32(constant)).astype(np.float32), shape)
+        support = _blurred(varies, shells, band_limit) > _SUPPORT
+        candidates = [(rule, bits & support) for rule, bits in candidates]
+        candidates.append(("where the map is not constant", support))
+    else:
+        candidates.append(("where the local rms stands out of the solvent's", local > _noise_ceiling(local)))
+    doubt = ""
+    for rule, bits in candidates:
+        inside = _without_dust(bits, local)
+        doubt = _doubt(inside, local)
+        if not doubt:
+            return FoundMask(inside.astype(np.float32), lattice, f"{rule}, dust removed")
+    return FoundMask(None, lattice, f"everything: {doubt}")
 
 
-def _local_variance(density: F32, shells: Shells, sigma: float) -> F32:
-    """Squared density averaged over a Gaussian of `sigma` Angstrom, (z, y, x) periodic."""
+def _blurred(density: F32, shells: Shells, sigma: float) -> F32:
+    """Average over a Gaussian of `sigma` Angstrom, (z, y, x) periodic."""
     radius = np.arange(int(shells.index.max()) + 1) * shells.width
     blur = shells.spread(np.exp(-2 * (np.pi * sigma * radius) ** 2).astype(np.float32))
-    return np.maximum(invert(transform(density * density) * blur, shells.grid.shape), 0)
+    return invert(transform(density) * blur, shells.grid.shape)
 
 
 def _valley(local: F32, tight: bool) -> float | None:
@@ -132,6 +146,19 @@ def _valley(local: F32, tight: bool) -> float | None:
     return float(np.exp((edges[best] + edges[best + 1]) / 2))
 
 
+def _noise_ceiling(local: F32) -> float:
+    """Local variance that solvent does not reach: from its histogram's peak and the spread below the peak."""
+    logs = np.log(local[local > 0])
+    if not logs.size:
+        return 0.0
+    counts, edges = np.histogram(logs, _BINS, tuple(np.quantile(logs, [0.001, 0.999])))
+    smooth = np.convolve(np.pad(counts.astype(np.float64), 4, mode="edge"), _BELL, "valid")
+    peak = float(edges[int(np.argmax(smooth))])
+    below = peak - logs[logs < peak]
+    spread = 1.4826 * float(np.median(below)) if below.size else 0.0
+    return float(np.exp(peak + _SIGMAS * spread))
+
+
 _BELL = np.exp(-0.5 * (np.arange(-4, 5) / 2.0) ** 2)
 _BELL /= _BELL.sum()
 
@@ -144,7 +171,8 @@ def _without_dust(inside: Bits, local: F32) -> Bits:
     if count < 2:
         return inside
     labels = _joined(np.asarray(labels, np.int32), count)
-    weight = np.bincount(labels.ravel(), local.ravel())
+    # What stands out of the solvent's own variance counts.
+    weight = np.bincount(labels.ravel(), (local - np.median(local)).ravel())
     weight[0] = 0
     kept = weight >= _DUST * weight.max()
     kept[0] = False

@@ -157,3 +157,12 @@ def test_goals_that_contradict_each_other_are_refused():
         EncodeOptions(target_fsc=0.9, max_bytes=1000)
     with pytest.raises(OptionError, match="only radial-basis"):
         EncodeOptions(arch="siren", max_bytes=1000)
+
+
+def test_shells_that_a_low_pass_has_emptied_do_not_count(phantom):
+    from nmap.spectrum import band_limited
+
+    soft = DensityMap(band_limited(phantom.values, GRID, 9.0), GRID)
+    neural_map = encode(soft, options(target_fsc=0.8, mask="none"))
+    curve = fsc(neural_map.as_array(), soft.values, GRID)
+    assert curve.worst(9.5) >= 0.8

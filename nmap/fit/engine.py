@@ -24,9 +24,10 @@ from nmap.neural_map import NeuralMap
 # Growth ends after so many rounds, or this many seconds without a time budget.
 _ROUNDS = 3
 _PATIENCE = 900.0
-# Of the time left, kept for storing and measuring: this many evaluations of the lattice, and so many seconds.
-_EVALUATIONS = 4.0
-_CLOSING = 0.5
+# Of the time left, kept for storing and measuring: this many of the training's evaluations of the lattice (numpy
+# takes several times as long, and measures twice), so many seconds, and so many more for each voxel.
+_EVALUATIONS = 10.0
+_CLOSING, _CLOSING_PER_VOXEL = 0.3, 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,8 @@ def _end_of_training(training: Training, watch: Watch) -> float | None:
     """Second of the watch at which training must end for the rest to fit in the budget; None without one."""
     if watch.left is None:
         return None
-    closing = _CLOSING + _EVALUATIONS * training.evaluation_seconds()
+    closing = _CLOSING + _CLOSING_PER_VOXEL * training.target.density.grid.size
+    closing += _EVALUATIONS * training.evaluation_seconds()
     return watch.seconds + max(watch.left - closing, 0.0)
 
 

@@ -228,11 +228,15 @@ def _squared(lattice: Lattice, modes: torch.Tensor, weight: torch.Tensor) -> flo
 
 
 def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
-    """Correlation with the target in every shell, as a share of its ceiling, (last + 1,); shell 0 reads 0."""
+    """Correlation with the target in every shell, as a share of its ceiling, (last + 1,).
+
+    Shell 0 reads 0; a shell in which there is nothing to fit reads 1.
+    """
     cross = lattice.sum_shells((lattice.wanted.conj() * modes).real)
     own = lattice.sum_shells(modes.real**2 + modes.imag**2)
     want = lattice.sum_shells(lattice.wanted.real**2 + lattice.wanted.imag**2)
     fsc = torch.where(own * want > 0, cross / (own * want).clamp(min=1e-30).sqrt(), torch.zeros_like(cross))
+    fsc[1:] = torch.where(want[1:] > 0, fsc[1:], lattice.ceiling[1:])
     return fsc / lattice.ceiling
 
 
@@ -250,7 +254,7 @@ def rescale(state: State, factor: float) -> None:
     """Change the step and keep the field as it is, to the nearest whole weights."""
     state.step *= factor
     moved = (state.q.abs() / factor + 0.35).floor() * state.q.sign()
-    state.q = torch.where(state.q.abs() > 1, moved, state.q)
+    state.q = torch.where(state.q.abs() > 1, moved, state.q).clamp(-MAX_WEIGHT, MAX_WEIGHT)
 
 
 def _bit_cost(lattice: Lattice, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -26,7 +26,7 @@ from nmap.grid import Shape
 from nmap.lattice_coding import MAX_SITES
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import ShellCurve, Shells, crop_spectrum
+from nmap.spectrum import NEGLIGIBLE, ShellCurve, Shells, crop_spectrum
 from nmap.symmetry import PointGroup
 
 # The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
@@ -75,7 +75,9 @@ def lattice_of(
     shells = Shells(grid)
     power = (shells.sum(truth.real**2 + truth.imag**2) / np.maximum(shells.modes, 1))[: target.last + 1]
     inverse = np.zeros(target.last + 1, np.float32)
-    used = power > 1e-12 * power[1:].max()
+    # Shells that `validate` would not count, by the mean over all modes of the source's own grid, are let go.
+    mean = (power * shells.modes[: target.last + 1])[1:].sum() / target.density.grid.size
+    used = power > NEGLIGIBLE * mean
     used[0] = False
     inverse[used] = 1 / np.sqrt(power[used])
     truth *= shells.spread(inverse)
@@ -170,6 +172,11 @@ def fit_radial(
     watch.say("storing and measuring")
     neural_map = _assembled(target, lattice, found, symmetry)
     curve = _measured(target, neural_map)
+    counted = lattice.sum_shells(lattice.wanted.abs())[1:].cpu().numpy() > 0
+    share = (curve.fsc[1 : target.last + 1] / lattice.ceiling[1:].cpu().numpy())[counted].min(initial=1.0)
+    if options.target_fsc is not None and share < options.target_fsc and not watch.stopped():
+        found.worst = float(share)
+        raise QualityError(_missed(goal, found, side, target.band_limit, cut_short))
     settings = {
         "effort": effort,
         "max_bytes": most,

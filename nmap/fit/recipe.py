@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from nmap.fit.options import EncodeOptions
 from nmap.fit.prepare import Target
 
-# Parameters per degree of freedom of the map, by default.
+# Parameters per degree of freedom of the map for a worst-shell FSC of 0.9; for other goals in proportion to the
+# rate of a Gaussian source, log2(1 / (1 - FSC^2)) / 2, within these factors.
 _DENSITY = 0.72
+_AT = 0.9
+_DENSITY_RANGE = (0.25, 2.0)
 _LAYERS = 3
 _LEAST_FEATURES = 16
 _MULTIPLE = 8
@@ -68,7 +71,7 @@ class Recipe:
 def choose_recipe(target: Target, options: EncodeOptions) -> Recipe:
     """The recipe for a map: what the options say, and defaults from its size and band limit."""
     layers = options.hidden_layers or _LAYERS
-    features = options.hidden_features or default_features(target.freedom, layers)
+    features = options.hidden_features or default_features(target.freedom, layers, options.goal_fsc)
     points = target.inside.size
     if options.omega0 is not None:
         omega0 = options.omega0
@@ -91,13 +94,14 @@ def choose_recipe(target: Target, options: EncodeOptions) -> Recipe:
     )
 
 
-def default_features(freedom: float, layers: int) -> int:
-    """Neurons in a layer for a map with so many degrees of freedom.
+def default_features(freedom: float, layers: int, goal: float = _AT) -> int:
+    """Neurons in a layer for a map with so many degrees of freedom and a worst-shell FSC to aim at.
 
-    The number of parameters, about layers * n**2 + (layers + 5) * n, is a fixed share of the degrees of
-    freedom.
+    The number of parameters, about layers * n**2 + (layers + 5) * n, is a share of the degrees of freedom.
     """
-    wanted, linear = _DENSITY * freedom, layers + 5
+    low, high = _DENSITY_RANGE
+    factor = min(max(math.log(1 - goal**2) / math.log(1 - _AT**2), low), high)
+    wanted, linear = _DENSITY * factor * freedom, layers + 5
     n = (math.sqrt(linear**2 + 4 * layers * wanted) - linear) / (2 * layers)
     return min(max(_rounded(n), _LEAST_FEATURES), _MOST_FEATURES)
 

@@ -28,12 +28,11 @@ from nmap.fit.recipe import Recipe
 from nmap.fit.soap import Soap
 from nmap.spectrum import invert, transform
 
-# Shares of the run: rising learning rate; shells followed from and to; weights trained as they will be
-# stored.
+# Shares of the run: rising learning rate; shells followed from and to; from where on weights are trained as
+# they will be stored, with steps chosen there once, for each new choice moves every weight of a row.
 _WARM_UP = 0.03
 _FOLLOW = (0.15, 0.75)
 _STORED = 0.7
-_FROZEN = 0.7
 # Shells followed at most once in this share of the run, each time by this part of the way, up to this factor.
 _FOLLOW_EVERY = 0.03
 _FOLLOW_BY = 0.3
@@ -101,7 +100,7 @@ class Training:
             return max((self.done - first) / self.recipe.steps, in_time)
 
         while (now := share()) < 1 and not self._watch.stopped():
-            if self.recipe.bits <= 8 and now >= _STORED and (self.row_steps is None or now < _FROZEN):
+            if self.recipe.bits <= 8 and now >= _STORED and self.row_steps is None:
                 self.row_steps = row_steps(self.parameters["hidden.weight"], self.recipe.bits)
             y, fsc = self._targets()
             if now - followed >= _FOLLOW_EVERY and _FOLLOW[0] <= now <= _FOLLOW[1]:

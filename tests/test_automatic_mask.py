@@ -1,0 +1,104 @@
+"""Where the molecule is found, and where the map is admitted not to tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.ndimage as ndi
+
+from nmap.automatic_mask import automatic_mask, constant_solvent, solvent_value
+from nmap.grid import Grid
+from nmap.maps import read_map
+from nmap.mask import Envelope
+
+GRID = Grid((48, 48, 48), (1.5, 1.5, 1.5))
+BAND_LIMIT = 5.0
+
+
+def atoms(centre, radius=10.0, count=120, seed=0) -> np.ndarray:
+    """A ball of Gaussian atoms about a point (z, y, x) in Angstrom, in the periodic box."""
+    rng = np.random.default_rng(seed)
+    places = rng.normal(size=(count, 3))
+    places *= (
+        radius * rng.uniform(0, 1, (count, 1)) ** (1 / 3) / np.linalg.norm(places, axis=1, keepdims=True)
+    )
+    out = np.zeros(GRID.shape, np.float32)
+    index = np.rint((places + centre) / 1.5).astype(int) % 48
+    np.add.at(out, tuple(index.T), 1.0)
+    return ndi.gaussian_filter(out, 1.0, mode="wrap")
+
+
+def inside(centre, radius) -> np.ndarray:
+    """Voxels within a radius (Angstrom) of a point, in the periodic box."""
+    axes = [(np.arange(48) * 1.5 - c + 36) % 72 - 36 for c in centre]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    return z**2 + y**2 + x**2 < radius**2
+
+
+def found(values: np.ndarray) -> np.ndarray:
+    """Voxels of GRID in the envelope that a file would store of the mask found."""
+    made = automatic_mask(values.astype(np.float32), GRID, BAND_LIMIT)
+    assert made.mask is not None, made.rule
+    return Envelope.covering(made.mask, made.grid, BAND_LIMIT).on_lattice(GRID.shape) > 0.5
+
+
+def noise(sigma: float, seed: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, sigma, GRID.shape)
+
+
+def test_a_molecule_in_noise_is_held_and_most_solvent_is_not():
+    mask = found(atoms((36, 36, 36)) + noise(0.02))
+    assert mask[inside((36, 36, 36), 9)].mean() > 0.99
+    assert mask[~inside((36, 36, 36), 24)].mean() < 0.02
+
+
+def test_a_masked_map_is_told_from_its_constant_solvent():
+    values = (atoms((36, 36, 36)) + noise(0.02)) * inside((36, 36, 36), 16)
+    assert constant_solvent(values.astype(np.float32)) == 0
+    mask = found(values)
+    assert mask[inside((36, 36, 36), 9)].mean() > 0.99
+    assert mask.mean() < 0.25
+
+
+def test_solvent_of_a_masked_map_is_its_constant_and_of_another_the_median_outside():
+    values = np.where(inside((36, 36, 36), 16), atoms((36, 36, 36)), 0.7).astype(np.float32)
+    assert solvent_value(values) == pytest.approx(0.7)
+    noisy = (atoms((36, 36, 36)) + noise(0.05) - 2).astype(np.float32)
+    assert solvent_value(noisy, inside((36, 36, 36), 20).astype(np.float32)) == pytest.approx(-2, abs=0.01)
+
+
+def test_two_bodies_are_held_and_a_speck_is_dropped():
+    speck = 0.04 * inside((60, 60, 60), 2.0)
+    mask = found(atoms((20, 20, 20)) + atoms((44, 44, 20), seed=1) + noise(0.02) + speck)
+    assert mask[inside((20, 20, 20), 9)].mean() > 0.99
+    assert mask[inside((44, 44, 20), 9)].mean() > 0.99
+    assert not mask[inside((60, 60, 60), 2)].any()
+
+
+def test_a_molecule_that_crosses_the_boxs_face_stays_whole():
+    mask = found(atoms((0, 36, 36)) + noise(0.02))
+    assert mask[inside((0, 36, 36), 9)].mean() > 0.99
+    assert mask[~inside((0, 36, 36), 24)].mean() < 0.02
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_mask_does_not_depend_on_the_maps_scale_and_level(scale):
+    values = atoms((36, 36, 36)) + noise(0.02)
+    assert (found(scale * (values + 3)) == found(values)).mean() > 0.999
+
+
+def test_noise_is_everything():
+    assert automatic_mask(noise(1.0).astype(np.float32), GRID, BAND_LIMIT).mask is None
+
+
+def test_a_box_full_of_density_is_everything(data_dir):
+    density = read_map(data_dir / "EMD-3197.map")
+    made = automatic_mask(density.values, density.grid, 25.0)
+    assert made.mask is None
+    assert made.rule.startswith("everything")
+
+
+def test_gold_beads_do_not_make_a_molecule_of_a_tomogram():
+    values = ndi.gaussian_filter(noise(1.0), 1.0)
+    values -= 3 * inside((20, 20, 20), 3) + 3 * inside((50, 30, 40), 3)
+    assert automatic_mask(values.astype(np.float32), GRID, BAND_LIMIT).mask is None
