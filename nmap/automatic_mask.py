@@ -30,9 +30,12 @@ _CONTRAST = 4.0
 # A molecule held 33 % of the band-limited variance at the least, in strong noise; gold beads of a tomogram 4 %.
 _LEAST_VARIANCE = 0.2
 _MOST_VOLUME = 0.8
+# A valley lies this much below the lower of its peaks, by this many standard deviations of the counts, and
+# its peaks are a factor of 3 in the local rms apart.
+_DEPTH, _SURE, _APART = 1.05, 4.0, 2.2
 # Bins of the valley's floor hold at most this many times its lowest one.
 _VALLEY = 1.2
-# Where there is no valley, for the molecule is small: so many standard deviations above the solvent's peak.
+# Standard deviations above the solvent's peak that a molecule too small to make a peak of its own exceeds.
 _SIGMAS = 5.0
 # In a masked map the molecule lies where at least this share of the voxels around differ from the solvent.
 _SUPPORT = 0.1
@@ -94,7 +97,7 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
     shells = Shells(lattice)
     keep = np.ones(shells.last(band_limit) + 1, np.float32)
     spectrum = crop_spectrum(transform(values - np.float32(solvent)), grid.shape, shape) * shells.spread(keep)
-    local = np.maximum(_blurred(np.square(invert(spectrum, shape)), shells, band_limit), 0)
+    local = _blurred(np.square(invert(spectrum, shape)), lattice, band_limit)
     candidates: list[tuple[str, Bits]] = []
     # Where the solvent is constant a mask too tight can be told by what it leaves out; in noise it cannot.
     threshold = _valley(local, constant is not None)
@@ -102,7 +105,7 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
         candidates.append(("above the valley in the histogram of the local rms", local > threshold))
     if constant is not None:
         varies = resample((values != np.float32(constant)).astype(np.float32), shape)
-        support = _blurred(varies, shells, band_limit) > _SUPPORT
+        support = _blurred(varies, lattice, band_limit) > _SUPPORT
         candidates = [(rule, bits & support) for rule, bits in candidates]
         candidates.append(("where the map is not constant", support))
     else:
@@ -116,17 +119,20 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
     return FoundMask(None, lattice, f"everything: {doubt}")
 
 
-def _blurred(density: F32, shells: Shells, sigma: float) -> F32:
-    """Average over a Gaussian of `sigma` Angstrom, (z, y, x) periodic."""
-    radius = np.arange(int(shells.index.max()) + 1) * shells.width
-    blur = shells.spread(np.exp(-2 * (np.pi * sigma * radius) ** 2).astype(np.float32))
-    return invert(transform(density) * blur, shells.grid.shape)
+def _blurred(density: F32, grid: Grid, sigma: float) -> F32:
+    """Average over a Gaussian of `sigma` Angstrom along the axes, (z, y, x) periodic."""
+    import scipy.ndimage as ndi
+
+    widths = [sigma * n / edge for n, edge in zip(grid.shape, grid.edges[::-1], strict=True)]
+    return np.asarray(ndi.gaussian_filter(density, widths, mode="wrap"), np.float32)
 
 
 def _valley(local: F32, tight: bool) -> float | None:
-    """Local variance at the deepest valley of the histogram of its logarithm; None without one.
+    """Local variance at the highest valley of the histogram of its logarithm; None without one.
 
-    The valley's floor is wide where the molecule fades out; `tight` takes its upper end.
+    Args:
+        local: local variance.
+        tight: take the upper end of the valley's floor, which is wide where the molecule fades out.
     """
     top = float(np.quantile(local, 0.999))
     if not top > 0:
@@ -135,12 +141,20 @@ def _valley(local: F32, tight: bool) -> float | None:
     logs = np.log(local[local > bottom])
     counts, edges = np.histogram(logs, _BINS, (np.log(bottom), float(logs.max())))
     smooth = np.convolve(np.pad(counts.astype(np.float64), 4, mode="edge"), _BELL, "valid")
-    left = np.maximum.accumulate(smooth)
-    right = np.maximum.accumulate(smooth[::-1])[::-1]
-    depth = np.minimum(left, right) / np.maximum(smooth, 1)
-    best = lowest = int(np.argmax(depth))
-    if depth[best] < 1.05:
+    depth = np.zeros(_BINS)
+    for i in range(1, _BINS - 1):
+        left, right = int(np.argmax(smooth[:i])), i + 1 + int(np.argmax(smooth[i + 1 :]))
+        lower = min(smooth[left], smooth[right])
+        # Counts scatter as their root; the smoothing leaves a seventh of their variance.
+        sure = lower - smooth[i] > _SURE * np.sqrt((lower + smooth[i]) / 7)
+        if sure and edges[right] - edges[left] > _APART:
+            depth[i] = lower / max(smooth[i], 1)
+    deep = np.flatnonzero(depth >= _DEPTH)
+    if not deep.size:
         return float(bottom) if logs.size < 0.8 * local.size else None
+    # Of several valleys (noise often fills a sphere only) the highest one bounds the molecule.
+    highest = deep[np.flatnonzero(np.diff(deep, prepend=-2) > 1)[-1] :]
+    best = lowest = int(highest[np.argmax(depth[highest])])
     while tight and best + 1 < smooth.size and smooth[best + 1] <= _VALLEY * smooth[lowest]:
         best += 1
     return float(np.exp((edges[best] + edges[best + 1]) / 2))

@@ -74,8 +74,11 @@ def test_a_byte_limit_is_kept_and_used(phantom):
 
 
 def test_a_target_out_of_reach_is_refused_with_what_was_reached(phantom):
-    with pytest.raises(QualityError, match=r"worst shell .* of the wanted 0.999"):
-        encode(phantom, options(target_fsc=0.999, effort="low", time_budget=1.5))
+    # Weights are allowed in one corner of the molecule only.
+    corner = np.zeros(GRID.shape, np.float32)
+    corner[24:32, 24:32, 24:32] = 1
+    with pytest.raises(QualityError, match=r"worst shell .* of the wanted 0.99"):
+        encode(phantom, options(target_fsc=0.99, effort="low", mask=DensityMap(corner, GRID)))
 
 
 def test_a_fit_that_is_stopped_gives_the_best_so_far(phantom):
@@ -166,3 +169,10 @@ def test_shells_that_a_low_pass_has_emptied_do_not_count(phantom):
     neural_map = encode(soft, options(target_fsc=0.8, mask="none"))
     curve = fsc(neural_map.as_array(), soft.values, GRID)
     assert curve.worst(9.5) >= 0.8
+
+
+def test_an_option_of_dense_layers_means_a_siren():
+    assert EncodeOptions(hidden_features=16).arch == "siren"
+    assert EncodeOptions().arch == "radial-basis"
+    with pytest.raises(OptionError, match="no layers"):
+        EncodeOptions(arch="radial-basis", weight_bits=4)

@@ -95,15 +95,16 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--arch",
-    "Kind of network. The options below are for the last two.",
+    "Kind of network. The options below are for the last two, and mean siren where this one is not given.",
     type=click.Choice(["radial-basis", "siren", "fourier-features"]),
+    show_default="radial-basis",
 )
 @_fit_option("--steps", "Training steps.", type=int, show_default="by the map")
 @_fit_option("--hidden-features", "Neurons in a layer.", type=int, show_default="by the map")
 @_fit_option("--hidden-layers", "Hidden layers after the first.", type=int, show_default="by the map")
 @_fit_option("--omega0", "Sine factor of the first layer.", type=float, show_default="by the map")
-@_fit_option("--omega-hidden", "Sine factor of the hidden layers.", type=float)
-@_fit_option("--weight-bits", "Bits of a stored hidden weight: 16, or 2 to 8.", type=int)
+@_fit_option("--omega-hidden", "Sine factor of the hidden layers.", type=float, show_default="30")
+@_fit_option("--weight-bits", "Bits of a stored hidden weight: 16, or 2 to 8.", type=int, show_default="6")
 @_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
 @_fit_option(
     "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"

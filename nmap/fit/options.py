@@ -14,6 +14,8 @@ from nmap.symmetry import PointGroup
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)
 MAX_FEATURES = 2048
 MAX_LAYERS = 16
+# Options that only networks of dense layers have.
+DENSE = ("steps", "hidden_features", "hidden_layers", "omega0", "omega_hidden", "weight_bits")
 # Worst-shell fidelity FSC of each preset.
 PRESETS = {"small": 0.5, "balanced": 0.9, "faithful": 0.98}
 
@@ -29,7 +31,9 @@ class EncodeOptions:
         seed: of all that is random; same seed, same device, same result.
         time_budget: seconds that the whole fit may take; None for no limit.
         steps: training steps.
-        arch: kind of network, "radial-basis", "siren" or "fourier-features".
+        arch: kind of network, "radial-basis", "siren" or "fourier-features"; None takes the first, or "siren"
+            where an option of dense layers is given: steps, hidden_features, hidden_layers, omega0,
+            omega_hidden or weight_bits.
         preset: "small", "balanced" or "faithful": a worst-shell FSC of 0.5, 0.9 or 0.98, without insisting.
         target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
         max_bytes: all that decoding needs must fit in this, else QualityError; radial-basis only.
@@ -43,8 +47,9 @@ class EncodeOptions:
         hidden_features: neurons in a layer.
         hidden_layers: hidden layers after the first.
         omega0: sine factor of the first layer.
-        omega_hidden: sine factor of the hidden layers.
-        weight_bits: bits of a stored hidden weight: 16 (float), or 2 to 8 (integers, one step per neuron).
+        omega_hidden: sine factor of the hidden layers; None for 30.
+        weight_bits: bits of a stored hidden weight: 16 (float), or 2 to 8 (integers, one step per neuron); None
+            for 6.
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
         half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell
@@ -62,7 +67,7 @@ class EncodeOptions:
     seed: int = 0
     time_budget: float | None = None
     steps: int | None = None
-    arch: Literal["radial-basis", "siren", "fourier-features"] = "radial-basis"
+    arch: Literal["radial-basis", "siren", "fourier-features"] | None = None
     preset: Literal["small", "balanced", "faithful"] = "balanced"
     target_fsc: float | None = None
     max_bytes: int | None = None
@@ -75,8 +80,8 @@ class EncodeOptions:
     hidden_features: int | None = None
     hidden_layers: int | None = None
     omega0: float | None = None
-    omega_hidden: float = 30.0
-    weight_bits: int = 6
+    omega_hidden: float | None = None
+    weight_bits: int | None = None
     crop: int | None = None
     downsample: int = 1
     half1: DensityMap | None = None
@@ -84,6 +89,11 @@ class EncodeOptions:
     cross_validate: bool = False
 
     def __post_init__(self) -> None:
+        dense = [name for name in DENSE if getattr(self, name) is not None]
+        if self.arch is None:
+            object.__setattr__(self, "arch", "siren" if dense else "radial-basis")
+        elif self.arch == "radial-basis" and dense:
+            raise OptionError(f"{dense[0]} with arch radial-basis, which has no layers: take arch siren")
         self._check_choices()
         _positive("resolution", self.resolution, "A")
         _positive("time budget", self.time_budget, "s")
@@ -108,10 +118,12 @@ class EncodeOptions:
             ("arch", self.arch, ("radial-basis", "siren", "fourier-features")),
             ("preset", self.preset, tuple(PRESETS)),
             ("effort", self.effort, ("low", "default", "high")),
-            ("weight bits", self.weight_bits, WEIGHT_BITS),
+            ("weight bits", self.weight_bits, (None, *WEIGHT_BITS)),
         ):
             if value not in wanted:
-                raise OptionError(f"{name} {value!r}: wanted one of {', '.join(map(str, wanted))}")
+                raise OptionError(
+                    f"{name} {value!r}: wanted one of {', '.join(str(w) for w in wanted if w is not None)}"
+                )
 
         self._check_halves()
         goals = [name for name in ("target_fsc", "max_bytes", "ratio") if getattr(self, name) is not None]

@@ -18,6 +18,8 @@ _LEAST_FEATURES = 16
 _MULTIPLE = 8
 # The first layer's omega, in units of the highest phase in the domain, 2 pi reach / resolution.
 _OMEGA0 = 0.5
+_OMEGA_HIDDEN = 30.0
+_BITS = 6
 _BATCH = 8192
 # Training steps: so many for a map of so many lattice points, and as the square root of the points.
 _STEPS, _POINTS = 1600, 80_000
@@ -81,12 +83,12 @@ def choose_recipe(target: Target, options: EncodeOptions) -> Recipe:
         # The rms of each component of frequencies spread evenly over the band limit's sphere.
         omega0 = target.reach / target.band_limit / math.sqrt(5)
     return Recipe(
-        kind=options.arch,
+        kind=str(options.arch),
         features=features,
         layers=layers,
         omega0=float(f"{omega0:.4g}"),
-        omega_hidden=options.omega_hidden,
-        bits=options.weight_bits,
+        omega_hidden=options.omega_hidden or _OMEGA_HIDDEN,
+        bits=options.weight_bits or _BITS,
         steps=options.steps or min(_MOST_STEPS, round(_STEPS * max(0.5, math.sqrt(points / _POINTS)))),
         batch=min(_BATCH, points),
         seed=options.seed,
