@@ -35,8 +35,11 @@ _MOST_VOLUME = 0.8
 _DEPTH, _SURE, _APART = 1.05, 4.0, 2.2
 # Bins of the valley's floor hold at most this many times its lowest one.
 _VALLEY = 1.2
-# Standard deviations above the solvent's peak that a molecule too small to make a peak of its own exceeds.
-_SIGMAS = 5.0
+# A molecule too small to make a peak of its own exceeds the solvent's by so many standard deviations, and a
+# fifth of the strongest local rms: less is the smoothing's skirt.
+_SIGMAS, _FIFTH = 5.0, 0.2
+# Solvent whose local rms is below this share of the molecule's is as good as constant.
+_QUIET = 3e-3
 # In a masked map the molecule lies where at least this share of the voxels around differ from the solvent.
 _SUPPORT = 0.1
 # A part is dust if it holds less than this share of the largest part's variance.
@@ -51,11 +54,13 @@ class FoundMask:
         mask: float32 (z, y, x) on `grid`, 1 in the molecule; None if everything is.
         grid: the lattice of the band limit.
         rule: how it was decided, in words.
+        quiet: whether the solvent is constant or nearly so: what a mask leaves out is then not noise.
     """
 
     mask: F32 | None
     grid: Grid
     rule: str
+    quiet: bool = False
 
 
 def solvent_value(values: F32, mask: F32 | None = None) -> float:
@@ -99,8 +104,9 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
     spectrum = crop_spectrum(transform(values - np.float32(solvent)), grid.shape, shape) * shells.spread(keep)
     local = _blurred(np.square(invert(spectrum, shape)), lattice, band_limit)
     candidates: list[tuple[str, Bits]] = []
-    # Where the solvent is constant a mask too tight can be told by what it leaves out; in noise it cannot.
-    threshold = _valley(local, constant is not None)
+    # Where the solvent is quiet a mask too tight can be told by what it leaves out; in noise it cannot.
+    quiet = constant is not None or float(np.median(local)) < _QUIET**2 * float(np.quantile(local, 0.999))
+    threshold = _valley(local, quiet)
     if threshold is not None:
         candidates.append(("above the valley in the histogram of the local rms", local > threshold))
     if constant is not None:
@@ -115,7 +121,7 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
         inside = _without_dust(bits, local)
         doubt = _doubt(inside, local)
         if not doubt:
-            return FoundMask(inside.astype(np.float32), lattice, f"{rule}, dust removed")
+            return FoundMask(inside.astype(np.float32), lattice, f"{rule}, dust removed", quiet)
     return FoundMask(None, lattice, f"everything: {doubt}")
 
 
@@ -170,7 +176,7 @@ def _noise_ceiling(local: F32) -> float:
     peak = float(edges[int(np.argmax(smooth))])
     below = peak - logs[logs < peak]
     spread = 1.4826 * float(np.median(below)) if below.size else 0.0
-    return float(np.exp(peak + _SIGMAS * spread))
+    return max(float(np.exp(peak + _SIGMAS * spread)), _FIFTH**2 * float(np.quantile(local, 0.999)))
 
 
 _BELL = np.exp(-0.5 * (np.arange(-4, 5) / 2.0) ** 2)

@@ -180,9 +180,11 @@ def build_header(grid: Grid, mode: int, statistics: Statistics, labels: Sequence
     """The 1024 bytes of a little-endian MRC2014 header.
 
     Raises:
-        GridError: a cell or an origin that the header's float32 fields cannot hold.
+        GridError: a shape, a cell or an origin that the header's fields cannot hold.
     """
     header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    if max(grid.shape) > np.iinfo(np.int32).max:
+        raise GridError(f"{grid.shape} voxels (z, y, x): an MRC header cannot count them")
     for axis, count, start in zip("xyz", grid.shape[::-1], whole_voxels(grid), strict=True):
         header["n" + axis] = header["m" + axis] = count
         header[f"n{axis}start"] = start

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.automatic_mask import automatic_mask, constant_solvent
+from nmap.automatic_mask import automatic_mask
 from nmap.coding import MAX_OCCUPANCY_NODES, CodedTensor, encode_occupancy
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
@@ -25,7 +25,7 @@ _SPACING = 1.25
 # The bits may take this much of a file, whose size is reckoned at this many bytes per degree of freedom.
 _SHARE = 0.02
 _BYTES_PER_FREEDOM = 0.4
-# In a map with constant solvent no shell may lose more of its power to the envelope; found masks grow by up
+# In a map with quiet solvent no shell may lose more of its power to the envelope; found masks grow by up
 # to this many band limits to keep to it. The last shells ring over the whole box, for the band limit cuts
 # them off: they are not asked.
 _LOSS = 0.01
@@ -73,7 +73,7 @@ def choose_envelope(
     found = automatic_mask(density.values, density.grid, band_limit)
     if found.mask is None:
         return Chosen(None, None, found.rule)
-    if constant_solvent(density.values) is None:
+    if not found.quiet:
         return _made(_covering(found.mask, found.grid, band_limit), found.rule)
     return _grown(density, found.mask, found.grid, band_limit, solvent, found.rule)
 
@@ -158,7 +158,7 @@ def _grown(
         lost = shells.sum(np.abs(transform(outside)) ** 2)[inner]
         if (lost <= _LOSS * power).all():
             break
-    return _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is constant")
+    return _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is quiet")
 
 
 def _distance(inside: NDArray[np.bool_], grid: Grid, reach: float) -> F64:
