@@ -9,11 +9,13 @@ from typing import Literal
 import click
 
 from nmap import __version__
-from nmap.errors import OptionError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import overwrite_option, refuse_existing, say, size, span, voice_options
 from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
+
+_LABEL = f"Decoded by nmap {__version__}"
 
 
 @click.command("decode")
@@ -81,15 +83,27 @@ def command(
         grid = _grid_of(like)
     if region is not None:
         grid = grid.region(*region)
-    label = f"Decoded by nmap {__version__} from {file.name}"
     with (
         ProgressLine(quiet, patience=2.0) as line,
-        MapWriter(output, grid, dtype=dtype, overwrite=overwrite, label=label) as writer,
+        MapWriter(
+            output, grid, dtype=dtype, overwrite=overwrite, labels=_labels(file), label=_LABEL
+        ) as writer,
     ):
         for start, slab in neural_map.slabs(grid):
             writer.write(slab)
             line.show("decode", start + len(slab), grid.shape[0])
     say(f"{output}: {grid}, {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
+
+
+def _labels(file: Path) -> tuple[str, ...]:
+    """Labels of the source, where the file's record keeps them and can be read."""
+    from nmap.container import labels, read_record
+
+    try:
+        header = read_record(file).get("source", {}).get("mrc_header")
+    except FormatError:
+        return ()
+    return labels(header) if isinstance(header, bytes) else ()
 
 
 def _choices(shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> list[tuple[str, object]]:

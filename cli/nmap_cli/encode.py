@@ -71,9 +71,14 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "--target-fsc", "Worst-shell FSC that must be reached, else nothing is written.", type=float, metavar="C"
 )
 @_fit_option(
-    "--max-bytes", "All that decoding needs must fit in this, such as 8K.", type=BYTES, metavar="SIZE"
+    "--max-bytes",
+    "Weights, gains and envelope must fit in this, such as 8K; the container comes on top.",
+    type=BYTES,
+    metavar="SIZE",
 )
-@_fit_option("--ratio", "The same, as a share of the map's float32 voxels.", type=float, metavar="R")
+@_fit_option(
+    "--ratio", "The same, as how many times smaller than the map's float32 voxels.", type=float, metavar="R"
+)
 @_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
 @_fit_option(
     "--time-budget",

@@ -36,8 +36,9 @@ class EncodeOptions:
             omega_hidden or weight_bits.
         preset: "small", "balanced" or "faithful": a worst-shell FSC of 0.5, 0.9 or 0.98, without insisting.
         target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
-        max_bytes: all that decoding needs must fit in this, else QualityError; radial-basis only.
-        ratio: the same as a share of the map: 4 bytes a voxel over this; radial-basis only.
+        max_bytes: weights, gains and envelope must fit in this, else QualityError; the container (0.8 kB without
+            its HDF5 side, some 4 kB with it) comes on top; radial-basis only.
+        ratio: the same as how many times smaller than 4 bytes a voxel, at least 1; radial-basis only.
         effort: "low", "default" or "high": how long a radial-basis network is searched for.
         symmetry: "auto" takes the highest point group that holds, else "C1", "C4", "D7", "T", "O", "I", ...;
             radial-basis only, others are fitted as C1.
@@ -100,6 +101,8 @@ class EncodeOptions:
         _positive("omega0", self.omega0)
         _positive("omega_hidden", self.omega_hidden)
         _positive("ratio", self.ratio)
+        if self.ratio is not None and self.ratio < 1:
+            raise OptionError(f"ratio {self.ratio:g}: wanted how many times smaller, at least 1")
         _share("target FSC", self.target_fsc)
         _share("symmetry threshold", self.symmetry_threshold)
         _whole("max bytes", self.max_bytes, 16, 1 << 40)

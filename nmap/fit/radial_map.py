@@ -146,6 +146,8 @@ def fit_radial(
     # A tenth of a short budget, and what coding takes, is kept for the rest of the job.
     deadline = math.inf if left is None else began + max(0.85 * left - 1.0 - len(lattice.sites) * 4e-6, 0.0)
     checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
+    if checkpoint is not None:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
     effort = options.effort if left is None or left > _SHORT * _SWEEP * len(lattice.band) else "low"
     with one_thread():
         found = search(
@@ -159,6 +161,8 @@ def fit_radial(
         )
     cut_short = watch.stopped() or time.monotonic() >= deadline
     if not found.q.any():
+        if watch.stopped():
+            raise KeyboardInterrupt
         raise QualityError(
             f"no weight was placed in {watch.seconds:.0f} s: the map has too little signal to "
             f"{target.band_limit:g} A, or the fit too little time; use a longer --time-budget"
