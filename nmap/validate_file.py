@@ -96,7 +96,7 @@ def validate_file(
     decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(os.path.getsize(file), whole, source_path),
+        sizes=measure_sizes(os.path.getsize(file), part, source_path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid),
         model=None if model is None else os.fspath(model),
     )
@@ -190,7 +190,7 @@ def _doubled(neural_map: NeuralMap, grid: Grid) -> DensityMap | None:
     """The decode at twice the sampling; None where samples beyond the last voxel centre do not exist."""
     if neural_map.field.alignment == "corners":
         return None
-    fine = grid.resampled(_triple(2 * np.asarray(grid.shape)))
+    fine = grid.resampled(grid.wide(_triple(2 * np.asarray(grid.shape))))
     return DensityMap(neural_map.on_grid(fine), fine)
 
 

@@ -76,7 +76,7 @@ def command(
     neural_map = open_map(file)
     grid = neural_map.grid
     if shape is not None:
-        grid = neural_map.grid_for(shape)
+        grid = neural_map.grid_for(grid.wide(shape) if len(set(shape)) == 1 else shape)
     elif voxel_size is not None:
         grid = grid.with_voxel_size(voxel_size)
     elif like is not None:

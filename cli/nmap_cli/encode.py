@@ -29,7 +29,7 @@ from nmap_cli.common import (
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, VOXEL_SIZE
+from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, SLICE, VOXEL_SIZE
 from nmap_cli.progress import ProgressLine
 
 _ANY_MAP = DensityMap(np.zeros((1, 1, 1), np.float32), Grid((1, 1, 1), (1.0, 1.0, 1.0)))
@@ -110,6 +110,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option("--omega0", "Sine factor of the first layer.", type=float, show_default="by the map")
 @_fit_option("--omega-hidden", "Sine factor of the hidden layers.", type=float, show_default="30")
 @_fit_option("--weight-bits", "Bits of a stored hidden weight: 16, or 2 to 8.", type=int, show_default="6")
+@_fit_option("--slice", "Take this one section first, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
 @_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
 @_fit_option(
     "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"
@@ -170,6 +171,7 @@ def command(
     from nmap.container import save
     from nmap.inspection import inspect
     from nmap.maps import read_map
+    from nmap.spectrum import worded
     from nmap.verbs import encode
 
     read = partial(
@@ -180,14 +182,15 @@ def command(
         fitting.update({name: read(path) for name, path in maps.items()})
     if verbose:
         _describe(density.grid, fitting)
-    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet) as line:
+    measure = "worst-ring FRC" if fitting["slice"] or density.grid.is_flat else "worst-shell FSC"
+    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, measure=measure) as line:
         neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     found = replace(inspect(output), record=neural_map.record)
     if as_json:
         say_json(found.to_json())
     else:
-        say(f"{output}\n{table(summary(found))}", quiet)
+        say(f"{output}\n{worded(table(summary(found)), found.grid)}", quiet)
     if interrupt.stopped():
         click.echo("nmap: warning: interrupted; the best so far was written", err=True)
         sys.exit(INTERRUPTED)
@@ -210,5 +213,5 @@ def _describe(grid: object, fitting: dict[str, Any]) -> None:
     """Say on stderr what is about to be done, with every setting."""
     click.echo(f"map: {grid}", err=True)
     for name, value in fitting.items():
-        if isinstance(value, str | int | float):
+        if isinstance(value, str | int | float | tuple):
             click.echo(f"{name}: {value}", err=True)

@@ -50,7 +50,7 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Fourier shell correlation of two maps A and B that lie on one grid.
+    """Fourier shell correlation of two maps A and B that lie on one grid; of images, ring correlation (FRC).
 
     JSON keys: frequency (1/Angstrom, of each shell's centre), fsc, modes, crossings (Angstrom, at 0.9, 0.5
     and 0.143;
@@ -62,7 +62,7 @@ def command(
         refuse_existing(fsc_xml, overwrite, [a, b])
     from nmap.findings import Fidelity
     from nmap.maps import read_map
-    from nmap.spectrum import fsc
+    from nmap.spectrum import fsc, worded
     from nmap.validate import require_same_grid
     from nmap.validate_file import read_mask
 
@@ -77,7 +77,8 @@ def command(
         from nmap.curve_files import fsc_xml as as_xml
         from nmap_cli.validate import write_text
 
-        write_text(fsc_xml, as_xml(curve, f"FSC of {a.name} and {b.name}, mask {name}"), overwrite)
+        title = worded(f"FSC of {a.name} and {b.name}, mask {name}", second.grid)
+        write_text(fsc_xml, as_xml(curve, title), overwrite)
     measured = Fidelity(curve, name, resolution)
     if as_json:
         say_json({"maps": [a.name, b.name], "mask": name, **_json(measured, second.grid)})
@@ -86,7 +87,7 @@ def command(
 
     rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
     rows += [*fidelity_rows(measured, "FSC"), *convention_rows(curve)]
-    say(table(rows), quiet)
+    say(worded(table(rows), second.grid), quiet)
 
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:

@@ -23,11 +23,18 @@ class ProgressLine:
         every: seconds between two lines where stderr is no terminal.
         patience: seconds before anything is shown: short jobs need no bar.
         stream: where to write; stderr by default.
+        measure: what the correlation shown is called.
     """
 
     def __init__(
-        self, quiet: bool = False, every: float = 5.0, patience: float = 0.0, stream: TextIO | None = None
+        self,
+        quiet: bool = False,
+        every: float = 5.0,
+        patience: float = 0.0,
+        stream: TextIO | None = None,
+        measure: str = "worst-shell FSC",
     ) -> None:
+        self._measure = measure
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._terminal = self._stream.isatty()
@@ -70,7 +77,7 @@ class ProgressLine:
         self._last, self._shown = now, (kind, step)
         parts = [f"{step}/{steps}"] if steps else []
         if fsc is not None:
-            parts.append(f"worst-shell FSC {fsc:.3f}")
+            parts.append(f"{self._measure} {fsc:.3f}")
         if seconds_left is not None:
             parts.append(f"{span(seconds_left)} left")
         if self._terminal:

@@ -120,10 +120,12 @@ def command(
 def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
     from nmap.curve_files import fidelity_star, fidelity_title, half_map_title
     from nmap.curve_files import fsc_xml as as_xml
+    from nmap.spectrum import worded
 
     if fsc_xml is not None:
         if found.half_maps is not None:
-            write_text(fsc_xml, as_xml(found.half_maps.best, half_map_title(found.half_maps)), overwrite)
+            title = worded(half_map_title(found.half_maps), found.grid)
+            write_text(fsc_xml, as_xml(found.half_maps.best, title), overwrite)
         else:
             write_text(fsc_xml, as_xml(found.judged.curve, fidelity_title(found)), overwrite)
     if star is not None:

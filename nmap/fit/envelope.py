@@ -93,14 +93,17 @@ def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
     import scipy.ndimage as ndi
 
     marked = np.argwhere(mask.values > 0.5)
+    nowhere = OptionError(
+        f"mask on {mask.grid} is nowhere above 0.5 in the map's box: wanted 1 in the molecule, 0 in the solvent"
+    )
     if not marked.size:
-        raise OptionError(
-            f"mask on {mask.grid} is nowhere above 0.5: wanted 1 in the molecule, 0 in the solvent"
-        )
+        raise nowhere
     corners = np.stack(np.meshgrid(*np.stack([marked.min(0), marked.max(0)], 1), indexing="ij"), -1)
     at = grid.fractions(mask.grid.positions(corners.reshape(-1, 3) / np.asarray(mask.grid.shape)))
     at *= grid.shape
-    if (at < -1).any() or (at > np.asarray(grid.shape)).any():
+    # A section of a map may have the mask of the whole map.
+    beyond = ((at < -1) | (at > np.asarray(grid.shape)))[:, np.asarray(grid.shape) > 1]
+    if beyond.any():
         raise GridError(
             f"the mask's grid, {mask.grid}, does not lie on the map's, {grid}: resample the mask first"
         )
@@ -108,7 +111,10 @@ def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
     for z in range(lattice.shape[0]):
         points = lattice.region((z, 0, 0), (1, *lattice.shape[1:])).points()
         index = mask.grid.fractions(points.reshape(-1, 3)) * mask.grid.shape
-        out[z] = ndi.map_coordinates(mask.values, index.T, order=1, cval=0.0).reshape(lattice.shape[1:])
+        plane = ndi.map_coordinates(mask.values, index.T, order=1, mode="grid-constant", cval=0.0)
+        out[z] = plane.reshape(lattice.shape[1:])
+    if not (out > 0.5).any():
+        raise nowhere
     return out
 
 
@@ -128,8 +134,11 @@ def _covering(mask: F32, grid: Grid, band_limit: float) -> Envelope:
 
 def degrees_of_freedom(share: float, grid: Grid, band_limit: float) -> float:
     """Numbers that a map holds: Fourier modes within the band limit times the share of the box inside."""
-    volume = abs(float(np.linalg.det(grid.box)))
-    return share * volume * 4 / 3 * np.pi / band_limit**3
+    edges = grid.box[:, [n > 1 for n in grid.shape[::-1]]]
+    volume = float(np.sqrt(np.linalg.det(edges.T @ edges)))
+    dimensions = edges.shape[1]
+    ball = (1.0, 2.0, np.pi, 4 / 3 * np.pi)[dimensions]
+    return float(share * volume * ball / band_limit**dimensions)
 
 
 def _made(envelope: Envelope, rule: str) -> Chosen:

@@ -85,8 +85,12 @@ def lattice_of(
     parity = [np.arange(n) & 1 for n in shape]
     mask[(parity[0][:, None, None] != parity[1][:, None]) | (parity[1][:, None] != parity[2])] = 0
     sites = np.argwhere(mask > inside)
+    # Along an axis without frequencies all sites of one parity do the same: the first of each will do.
+    thin = np.asarray(target.lattice.shape) == 1
+    sites = sites[(sites < np.where(thin, 2, shape)).all(1)]
     if symmetry is not None:
-        points = (sites / np.asarray(shape))[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
+        places = np.where(thin, 0, sites / np.asarray(shape))
+        points = places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
         sites = sites[symmetry.fold(points)[1] == 0]
     if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
         raise OptionError(
