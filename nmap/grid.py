@@ -86,6 +86,13 @@ class Grid:
         return np.asarray(np.linalg.inv(self.box).T, np.float64)
 
     @property
+    def bounds(self) -> tuple[Triple, Triple]:
+        """First and last corner (x, y, z) of the box's axis-aligned bounds, Angstrom."""
+        corners = self.positions([[z, y, x] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
+        low, high = corners.min(0).tolist(), corners.max(0).tolist()
+        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+    @property
     def is_flat(self) -> bool:
         """Whether the box is one sample thick along an axis: a 2-D image."""
         return min(self.shape) == 1

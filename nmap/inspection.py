@@ -109,9 +109,7 @@ class Inspection:
     @property
     def bounds(self) -> tuple[Triple, Triple]:
         """First and last corner (x, y, z) of the box's axis-aligned bounds, Angstrom."""
-        corners = self.grid.positions([[z, y, x] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
-        low, high = corners.min(0).tolist(), corners.max(0).tolist()
-        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        return self.grid.bounds
 
     @property
     def envelope_share(self) -> float | None:
