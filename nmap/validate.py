@@ -131,7 +131,8 @@ def validate(
     if mask is not None:
         found = _with_mask(found, decoded, source, mask, mask_name)
     found = _with_extras(found, decoded, source, transformed=(fd, fs), mask=mask, extras=extras)
-    return replace(found, checks=_checks(found, limits or Limits()))
+    notes = (*found.notes, found.doubt) if found.doubt else found.notes
+    return replace(found, checks=_checks(found, limits or Limits()), notes=notes)
 
 
 def _with_mask(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nmap.errors import OptionError
+from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -16,6 +17,9 @@ from nmap_cli.common import (
     say_json,
     table,
     voice_options,
+    voxel_size_advice,
+    voxel_size_option,
+    write_text,
 )
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
@@ -35,6 +39,7 @@ CONVENTION_NAMES = ("nmap", "relion", "linear")
     "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
 )
 @click.option("--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML.")
+@voxel_size_option
 @json_option
 @overwrite_option
 @voice_options
@@ -45,6 +50,7 @@ def command(
     resolution: float | None,
     convention: str,
     fsc_xml: Path | None,
+    voxel_size: Triple | None,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
@@ -66,16 +72,16 @@ def command(
     from nmap.validate import require_same_grid
     from nmap.validate_file import read_mask
 
-    first, second = read_map(a), read_map(b)
+    with voxel_size_advice():
+        first, second = (read_map(path, voxel_size=voxel_size) for path in (a, b))
     require_same_grid(first, second, "first map", "second map")
     chosen = None if mask == "none" else mask
-    soft = read_mask(chosen, second, resolution)
+    soft = read_mask(chosen, second, resolution, voxel_size)
     values = None if soft is None else soft.values
     curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
     name = "none" if soft is None else Path(chosen or "none").name
     if fsc_xml is not None:
         from nmap.curve_files import fsc_xml as as_xml
-        from nmap_cli.validate import write_text
 
         title = worded(f"FSC of {a.name} and {b.name}, mask {name}", second.grid)
         write_text(fsc_xml, as_xml(curve, title), overwrite)
