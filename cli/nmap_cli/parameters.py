@@ -53,7 +53,7 @@ class OutputFile(click.ParamType[Path]):
         if not path.parent.is_dir():
             raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
         if not os.access(path.parent, os.W_OK):
-            raise PermissionError(13, "may not be written to", str(path.parent))
+            raise PermissionError(13, "may not be written to: give another folder", str(path.parent))
         return path
 
 

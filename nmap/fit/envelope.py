@@ -69,13 +69,21 @@ def choose_envelope(
         lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
         given = mask_by_position(mask, density.grid, lattice)
         name = mask.header.name if mask.header else "given"
-        return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5")
+        moved = "" if _samples_agree(mask.grid, density.grid) else f", resampled from {mask.grid}"
+        return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5{moved}")
     found = automatic_mask(density.values, density.grid, band_limit)
     if found.mask is None:
         return Chosen(None, None, found.rule)
     if not found.quiet:
         return _made(_covering(found.mask, found.grid, band_limit), found.rule)
     return _grown(density, found.mask, found.grid, band_limit, solvent, found.rule)
+
+
+def _samples_agree(mask: Grid, grid: Grid) -> bool:
+    """Whether the voxels of one grid lie on those of the other, as those of a part of it do."""
+    apart = np.linalg.solve(mask.axes, np.asarray(grid.origin) - np.asarray(mask.origin))
+    steps = np.abs(mask.axes - grid.axes).max() * max(grid.shape)
+    return bool(np.abs(apart - np.rint(apart)).max() < 0.02 and steps < 0.02 * min(grid.voxel_size))
 
 
 def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
