@@ -233,12 +233,18 @@ def test_a_target_that_is_missed_is_1_and_nothing_is_written(source: Path, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_report_can_come_with_the_file(source: Path, tmp_path: Path) -> None:
+def test_the_page_of_report_can_come_with_the_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nmap.report_file
+
+    monkeypatch.setattr(nmap.report_file, "build_report", lambda r: f"{r.identity} {r.findings.to_json()}")
     out, page, again = tmp_path / "a.nmap", tmp_path / "a.html", tmp_path / "again.html"
-    ran = run("encode", source, out, *SMALL, "--report", page)
+    halves = ("--half1", source, "--half2", source)
+    ran = run("encode", source, out, "--resolution", 8, "--preset", "small", *halves, "--report", page)
     assert ran.code == 0, ran.err
     assert str(page) in ran.out
-    assert run("report", out, source, "-o", again).code == 0
+    assert run("report", out, source, *halves, "-o", again).code == 0
     assert page.read_text() == again.read_text()
 
 

@@ -193,15 +193,16 @@ def command(
         fitting.update({name: read(path) for name, path in maps.items()})
     if verbose:
         _describe(density.grid, fitting)
-    measure = "worst-ring FRC" if fitting["slice"] or density.grid.is_flat else "worst-shell FSC"
-    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, measure=measure) as line:
+    fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
+    words = partial(worded, grid=fitted.grid)
+    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     found = replace(inspect(output), record=neural_map.record)
     if as_json:
         say_json(found.to_json())
     else:
-        say(f"{output}\n{worded(table(summary(found)), found.grid)}", quiet)
+        say(f"{output}\n{words(table(summary(found)))}", quiet)
     if interrupt.stopped():
         click.echo("nmap: warning: interrupted; the best so far was written", err=True)
         sys.exit(INTERRUPTED)

@@ -98,6 +98,12 @@ def command(
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:
     from nmap.findings_json import curve_json, finite, grid_json
+    from nmap.spectrum import worded
 
-    worst = {"worst": finite(measured.worst), "worst_shell": measured.curve.worst_shell(measured.resolution)}
+    what = worded("FSC of two maps", grid)
+    worst = {
+        "what": what,
+        "worst": finite(measured.worst),
+        "worst_shell": measured.curve.worst_shell(measured.resolution),
+    }
     return {"grid": grid_json(grid), "resolution": measured.resolution, **worst, **curve_json(measured.curve)}
