@@ -9,7 +9,7 @@ import numpy as np
 
 from nmap.findings import Fidelity, Findings
 from nmap.half_maps import HalfMaps
-from nmap.spectrum import F64, ShellCurve
+from nmap.spectrum import F64, ShellCurve, worded
 
 
 def fsc_xml(curve: ShellCurve, title: str) -> str:
@@ -44,7 +44,8 @@ def half_map_title(half_maps: HalfMaps) -> str:
 def fidelity_title(found: Findings) -> str:
     """What the fidelity curve is; the words keep it from being taken for a half-map FSC."""
     mask = "unmasked" if found.judged.mask == "none" else f"mask {found.judged.mask}"
-    return f"Fidelity FSC of {found.decoded} against {found.source}, {mask} (not a half-map FSC)"
+    title = f"Fidelity FSC of {found.decoded} against {found.source}, {mask} (not a half-map FSC)"
+    return worded(title, found.grid)
 
 
 def fidelity_star(fidelity: Fidelity, masked: Fidelity | None, half_maps: HalfMaps | None) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.errors import LimitError
 from nmap.grid import Grid, Shape
 from nmap.model.field import Field
 from nmap.trigonometric import Axes, Polynomial, Samples
@@ -38,9 +39,34 @@ def grid_for(field: Field, shape: Shape) -> Grid:
     return replace(box, shape=shape, voxel_size=(vx, vy, vz))
 
 
+def covered(box: Grid, grid: Grid) -> float:
+    """Share of a grid's samples that lie in a box, 0 to 1; of a grid turned against it, as its corners tell."""
+    low = -_EDGE / np.asarray(box.shape)
+    axes = _along_box(box, grid)
+    if axes is not None:
+        pairs = ((samples.fractions, edge) for samples, edge in zip(axes, low, strict=True))
+        return float(np.prod([((f >= edge) & (f < 1)).mean() for f, edge in pairs]))
+    last = (np.asarray(grid.shape) - 1) / np.asarray(grid.shape)
+    corners = box.fractions(grid.positions(np.indices((2, 2, 2)).reshape(3, -1).T * last))
+    if (corners.max(0) < low).any() or (corners.min(0) >= 1).any():
+        return 0.0
+    # Corners outside do not mean that nothing is inside.
+    return max(float(((corners >= low) & (corners < 1)).all(1).mean()), 1 / grid.size)
+
+
 def on_grid(field: Field, grid: Grid) -> F32:
-    """Density on `grid`, float32 (z, y, x); the field's offset outside its box."""
-    out = np.empty(grid.shape, np.float32)
+    """Density on `grid`, float32 (z, y, x); the field's offset outside its box.
+
+    Raises:
+        LimitError: more samples than this machine has memory for.
+    """
+    try:
+        out = np.empty(grid.shape, np.float32)
+    except MemoryError:
+        raise LimitError(
+            f"{grid} take {4 * grid.size / 2**30:.4g} GiB, more than this machine gives: decode in slabs, or "
+            "fewer samples"
+        ) from None
     for start, part in slabs(field, grid):
         out[start : start + len(part)] = part
     return out

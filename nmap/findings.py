@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nmap.map_model import MapModel
 
 THRESHOLDS = (0.9, 0.5, 0.143)
+UNLIKE = 0.1
+"""Maps whose mean FSC and correlation both lie below this have nothing in common."""
 PSNR_PEAK = "maximum minus minimum of the source"
 
 
@@ -123,6 +125,12 @@ class Fidelity:
         """Lowest correlation of the counted shells to the resolution; NaN if none counts."""
         shell = self.curve.worst_shell(self.resolution)
         return float("nan") if shell is None else float(self.curve.fsc[shell])
+
+    @property
+    def mean(self) -> float:
+        """Mean correlation of the counted shells to the resolution; NaN if none counts."""
+        counted = self.curve.counted(self.resolution)
+        return float(self.curve.fsc[counted].mean()) if counted.any() else float("nan")
 
 
 @dataclass(frozen=True)
@@ -255,6 +263,17 @@ class Findings:
     def holds(self) -> bool:
         """Whether every check holds."""
         return not self.failed
+
+    @property
+    def doubt(self) -> str:
+        """Says so where the two maps have nothing in common, whatever was asked for; else empty."""
+        mean, correlation = self.judged.mean, self.real_space.correlation
+        if mean >= UNLIKE or correlation >= UNLIKE:
+            return ""
+        return (
+            f"the file does not look like the source: mean fidelity {'FRC' if self.grid.is_flat else 'FSC'} "
+            f"{mean:.3f}, correlation {correlation:.3f}: give the map that it was made from"
+        )
 
     @property
     def judged(self) -> Fidelity:

@@ -23,7 +23,7 @@ from nmap.findings import (
     Symmetry,
 )
 from nmap.grid import Grid
-from nmap.spectrum import CONVENTIONS, NEGLIGIBLE_RULE, ShellCurve
+from nmap.spectrum import CONVENTIONS, NEGLIGIBLE_RULE, ShellCurve, worded
 
 SCHEMA = "nmap-validate/1"
 
@@ -71,11 +71,11 @@ def grid_json(grid: Grid) -> dict[str, Any]:
     }
 
 
-def fidelity_json(fidelity: Fidelity) -> dict[str, Any]:
-    """A fidelity FSC."""
+def fidelity_json(fidelity: Fidelity, grid: Grid) -> dict[str, Any]:
+    """A fidelity FSC of maps on `grid`."""
     shell = fidelity.curve.worst_shell(fidelity.resolution)
     return {
-        "what": "fidelity FSC (decoded against source; not a half-map FSC)",
+        "what": worded("fidelity FSC (decoded against source; not a half-map FSC)", grid),
         "mask": fidelity.mask,
         "resolution": finite(fidelity.resolution),
         "worst": finite(fidelity.worst),
@@ -122,8 +122,8 @@ def findings_json(found: Findings) -> dict[str, Any]:
         "sizes": None if found.sizes is None else sizes_json(found.sizes),
         "container": None if found.container is None else _plain(found.container),
         "real_space": {**_plain(found.real_space), "psnr_peak": PSNR_PEAK},
-        "fidelity": fidelity_json(found.fidelity),
-        "fidelity_masked": None if found.masked is None else fidelity_json(found.masked),
+        "fidelity": fidelity_json(found.fidelity, found.grid),
+        "fidelity_masked": None if found.masked is None else fidelity_json(found.masked, found.grid),
         "power": {
             "what": "mean squared Fourier amplitude by shell, DFT without 1/N",
             "frequency": numbers(found.fidelity.curve.frequency),

@@ -66,13 +66,7 @@ def import_weights(
         FormatError: the file cannot be read safely, or is not such a network.
         OptionError: an omega, alignment or column order that cannot be used.
     """
-    first, hidden = float(omega), float(omega if omega_hidden is None else omega_hidden)
-    if not (np.isfinite([first, hidden]).all() and first > 0 and hidden > 0):
-        raise OptionError(f"omega {first:g}, hidden {hidden:g}: wanted positive numbers, such as 30")
-    if alignment not in ("corners", "box"):
-        raise OptionError(f"alignment {alignment!r}: wanted 'corners' or 'box'")
-    if columns not in ("zyx", "xyz"):
-        raise OptionError(f"columns {columns!r}: wanted 'zyx' or 'xyz'")
+    first, hidden = _checked(omega, omega_hidden, alignment, columns)
     path = Path(path)
     tensors, output = _arrange(_read(path), path.name)
     if columns == "xyz":
@@ -93,6 +87,18 @@ def import_weights(
         alignment=alignment,
         record={"fit": {"imported_from": path.name, "imported_sha256": digest}},
     )
+
+
+def _checked(omega: float, omega_hidden: float | None, alignment: str, columns: str) -> tuple[float, float]:
+    """Both omegas, where they and the words can be used."""
+    first, hidden = float(omega), float(omega if omega_hidden is None else omega_hidden)
+    if not (np.isfinite([first, hidden]).all() and first > 0 and hidden > 0):
+        raise OptionError(f"omega {first:g}, hidden {hidden:g}: wanted positive numbers, such as 30")
+    if alignment not in ("corners", "box"):
+        raise OptionError(f"alignment {alignment!r}: wanted 'corners' or 'box'")
+    if columns not in ("zyx", "xyz"):
+        raise OptionError(f"columns {columns!r}: wanted 'zyx' or 'xyz'")
+    return first, hidden
 
 
 def _read(path: Path) -> Weights:

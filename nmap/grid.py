@@ -86,9 +86,22 @@ class Grid:
         return np.asarray(np.linalg.inv(self.box).T, np.float64)
 
     @property
+    def bounds(self) -> tuple[Triple, Triple]:
+        """First and last corner (x, y, z) of the box's axis-aligned bounds, Angstrom."""
+        corners = self.positions([[z, y, x] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
+        low, high = corners.min(0).tolist(), corners.max(0).tolist()
+        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the box is one sample thick along an axis: a 2-D image."""
+        return min(self.shape) == 1
+
+    @property
     def nyquist(self) -> float:
-        """Highest frequency that every axis still holds, 1/Angstrom."""
-        return 0.5 / max(self.voxel_size)
+        """Highest frequency that every axis of more than one sample still holds, 1/Angstrom."""
+        sampled = [v for v, n in zip(self.voxel_size, self.shape[::-1], strict=True) if n > 1]
+        return 0.5 / max(sampled or self.voxel_size)
 
     def points(self) -> NDArray[np.float64]:
         """Positions of all voxels, (nz, ny, nx, 3), Cartesian (x, y, z) in Angstrom."""
@@ -114,12 +127,22 @@ class Grid:
             self, shape=shape, voxel_size=(edges[0] / shape[2], edges[1] / shape[1], edges[2] / shape[0])
         )
 
+    def wide(self, counts: Shape) -> Shape:
+        """Counts (z, y, x), but 1 along each axis that is one sample thick, whose thickness says nothing."""
+        z, y, x = (1 if n == 1 else count for n, count in zip(self.shape, counts, strict=True))
+        return (z, y, x)
+
     def with_voxel_size(self, voxel_size: Triple) -> Grid:
-        """A grid from the same origin at this spacing (x, y, z), as many samples as fit in the box."""
-        counts = [int(edge / v + 1e-6) for edge, v in zip(self.edges, voxel_size, strict=True)]
-        if min(counts) < 1:
+        """A grid from the same origin at this spacing (x, y, z), as many samples as fit in the box.
+
+        An axis that is one sample thick stays as it is.
+        """
+        thin = [n == 1 for n in self.shape[::-1]]
+        vx, vy, vz = (own if t else v for own, v, t in zip(self.voxel_size, voxel_size, thin, strict=True))
+        nx, ny, nz = (int(edge / v + 1e-3) for edge, v in zip(self.edges, (vx, vy, vz), strict=True))
+        if min(nx, ny, nz) < 1:
             raise GridError(f"voxel size {voxel_size} A is larger than the box of {self.edges} A (x, y, z)")
-        return replace(self, shape=(counts[2], counts[1], counts[0]), voxel_size=voxel_size)
+        return replace(self, shape=(nz, ny, nx), voxel_size=(vx, vy, vz))
 
     def region(self, start: tuple[int, int, int], shape: Shape) -> Grid:
         """The part that begins at voxel `start` (z, y, x) and has `shape` (z, y, x); it may reach outside."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -53,11 +54,18 @@ class Inspection:
         return stored if isinstance(stored, int) else None
 
     @property
+    def is_part(self) -> bool:
+        """Whether the file was made from a part of its source: one section, or the central voxels."""
+        settings: object = self.record.get("fit", {}).get("settings", {})
+        chosen = json.loads(settings) if isinstance(settings, str) else settings
+        return isinstance(chosen, Mapping) and any(chosen.get(name) is not None for name in ("slice", "crop"))
+
+    @property
     def raw_bytes(self) -> int:
-        """Bytes of the source's uncompressed MRC file; of a float32 one where none is recorded."""
+        """Bytes of the source's uncompressed MRC file; of a float32 one of what it holds if that is a part."""
         header = self.record.get("source", {}).get("mrc_header")
         try:
-            if isinstance(header, bytes):
+            if isinstance(header, bytes) and not self.is_part:
                 return parse_header(header).file_bytes
         except MapError:
             pass
@@ -101,9 +109,7 @@ class Inspection:
     @property
     def bounds(self) -> tuple[Triple, Triple]:
         """First and last corner (x, y, z) of the box's axis-aligned bounds, Angstrom."""
-        corners = self.grid.positions([[z, y, x] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
-        low, high = corners.min(0).tolist(), corners.max(0).tolist()
-        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        return self.grid.bounds
 
     @property
     def envelope_share(self) -> float | None:
@@ -123,7 +129,7 @@ class Inspection:
             "bytes": dict(self.sizes),
             "size_ratio": {
                 "to_raw_mrc": self.raw_bytes / self.sizes["total"],
-                "to_source_file": _ratio(self.source_bytes, self.sizes["total"]),
+                "to_source_file": _ratio(None if self.is_part else self.source_bytes, self.sizes["total"]),
             },
             "source": {**_plain(self.record.get("source", {})), "labels": list(self.source_labels)},
             "grid": {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import MapError
+from nmap.errors import MapError, OptionError
 from nmap.findings_json import curve_json, finite
 from nmap.grid import Grid
 from nmap.spectrum import F32, ShellCurve, band_limited, fsc
@@ -93,7 +93,10 @@ def compare_model(
 
     Raises:
         MapError: the file cannot be read as a model, or none of its atoms lies in the box.
+        OptionError: the maps are 2-D images.
     """
+    if source.grid.is_flat:
+        raise OptionError(f"a model against {source.grid}: wanted a volume; leave the model out for an image")
     structure = read_model(path)
     model, grid = structure[0], source.grid
     inside, atoms = place_in_box(model, grid)

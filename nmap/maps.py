@@ -52,6 +52,35 @@ class DensityMap:
             raise GridError(f"values of shape {np.shape(self.values)}: wanted the grid's {self.grid.shape}")
         object.__setattr__(self, "values", np.ascontiguousarray(self.values, np.float32))
 
+    def section(self, axis: str, index: int) -> DensityMap:
+        """One section, a map one voxel thick, in its own place.
+
+        Args:
+            axis: "x", "y" or "z", the one that the section lies across.
+            index: voxel along it, from 0.
+
+        Raises:
+            OptionError: an axis or index that the map does not have, or a cell that leans out of the section.
+        """
+        if axis not in ("x", "y", "z"):
+            raise OptionError(f"slice across {axis!r}: wanted x, y or z")
+        across = "zyx".index(axis)
+        count = self.grid.shape[across]
+        if not 0 <= index < count:
+            raise OptionError(
+                f"slice {axis}={index}: the map has {count} voxels along {axis}, wanted 0 to {count - 1}"
+            )
+        leaning = [angle for name, angle in zip("xyz", self.grid.angles, strict=True) if name != axis]
+        if any(abs(angle - 90) > 1e-3 for angle in leaning):
+            raise OptionError(
+                f"slice {axis}={index} of a cell with angles {self.grid.angles}: wanted {axis} at right angles "
+                "to the section: decode or resample the map on a box first"
+            )
+        start, shape = [0, 0, 0], list(self.grid.shape)
+        start[across], shape[across] = index, 1
+        region = self.grid.region((start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
+        return DensityMap(np.take(self.values, [index], across), region, self.header)
+
 
 def read_map(
     path: str | os.PathLike[str],

@@ -127,8 +127,9 @@ class Layout:
     def grid(self, voxel_size: Triple | None = None) -> Grid:
         """Where the voxels lie.
 
-        The voxel size is cell / sampling. The origin is ORIGIN (Cartesian) if any of it is not zero, else
-        NSTART steps along the cell axes. Three zero angles, which some programs write, mean 90 degrees.
+        The voxel size is cell / sampling; an image whose cell has no third edge is as thick as its pixels. The
+        origin is ORIGIN (Cartesian) if any of it is not zero, else NSTART steps along the cell axes. Three zero
+        angles, which some programs write, mean 90 degrees.
 
         Args:
             voxel_size: taken instead of the header's (x, y, z), in Angstrom.
@@ -156,8 +157,10 @@ class Layout:
         return replace(grid, origin=(float(origin[0]), float(origin[1]), float(origin[2])))
 
     def _voxel_size(self) -> Triple:
-        edges = (c / m if m > 0 else 0.0 for c, m in zip(self.cell, self.sampling, strict=True))
-        voxel = (next(edges), next(edges), next(edges))
+        edges = [c / m if m > 0 else 0.0 for c, m in zip(self.cell, self.sampling, strict=True)]
+        if 1 in self.shape and edges[thin := self.shape[::-1].index(1)] == 0:
+            edges[thin] = min(edge for axis, edge in enumerate(edges) if axis != thin)
+        voxel = (edges[0], edges[1], edges[2])
         if not all(_NOTHING < v < math.inf for v in voxel):
             raise VoxelSizeError(
                 f"no voxel size: cell {_show(self.cell)} A over sampling {self.sampling} (x, y, z), "
@@ -247,10 +250,10 @@ def _dtype(raw: bytes, fields: np.void) -> np.dtype[Any]:
 
 def _refuse_other_than_volumes(layout: Layout) -> None:
     size = f"{_times(layout.counts)} columns, rows, sections"
-    if min(layout.counts) == 1:
-        raise MapError(f"a 2-D image ({size}): wanted a volume")
+    if sorted(layout.counts)[1] == 1:
+        raise MapError(f"a line of samples ({size}): wanted a volume or an image")
     group, sections = layout.space_group, layout.counts[2]
-    if group == 0 and layout.sampling[2] == 1:
+    if group == 0 and layout.sampling[2] == 1 and sections > 1:
         raise MapError(
             f"a stack of {sections} images (ISPG 0, MZ 1): wanted a volume; if it is one, set its ISPG to 1"
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmap import __version__
+from nmap.grid import Triple
 from nmap.inspection import inspect
 from nmap.maps import DensityMap
 from nmap.report import Report, build_report
@@ -25,6 +26,7 @@ def report_file(
     half_maps: tuple[PathLike, PathLike] | None = None,
     model: PathLike | None = None,
     source: DensityMap | None = None,
+    voxel_size: Triple | None = None,
 ) -> str:
     """One self-contained HTML page on how true a `.nmap` file is to its source.
 
@@ -36,13 +38,21 @@ def report_file(
         half_maps: the source's two half maps.
         model: an atomic model in the map's frame.
         source: the map, if it has been read from `source_path` already.
+        voxel_size: as in `validate_file`.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
         NmapError: as `validate_file`.
     """
     done = validate_file(
-        file, source_path, resolution=resolution, mask=mask, half_maps=half_maps, model=model, source=source
+        file,
+        source_path,
+        resolution=resolution,
+        mask=mask,
+        half_maps=half_maps,
+        model=model,
+        source=source,
+        voxel_size=voxel_size,
     )
     about = inspect(file).to_json()
     return build_report(

@@ -15,13 +15,14 @@ _MODE_BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}
 _CHUNK = 1 << 22
 
 
-def measure_sizes(nmap_bytes: int, source: DensityMap, path: str | os.PathLike[str]) -> Sizes:
+def measure_sizes(nmap_bytes: int, source: DensityMap, path: str | os.PathLike[str] | None) -> Sizes:
     """Bytes of a source map raw, gzipped and as float16, next to those of its `.nmap` file.
 
     Args:
         nmap_bytes: the `.nmap` file, all included.
         source: the map as read from `path`.
-        path: the source file; if it is not gzipped already, it is read and gzipped here, in a stream.
+        path: the source file; if it is not gzipped already, it is read and gzipped here, in a stream. None if
+            the source is a part of its file, of which there is no gzipped one.
 
     Raises:
         MapError: the map was not read from a file.
@@ -34,8 +35,8 @@ def measure_sizes(nmap_bytes: int, source: DensityMap, path: str | os.PathLike[s
     return Sizes(
         nmap=nmap_bytes,
         raw=fixed + count * _MODE_BYTES[header.mode],
-        gz=header.file_bytes if gzipped else gzip_bytes(path, header.compression),
-        gz_is_source=gzipped,
+        gz=None if path is None else header.file_bytes if gzipped else gzip_bytes(path, header.compression),
+        gz_is_source=gzipped and path is not None,
         float16=fixed + 2 * count,
         voxels=count,
     )

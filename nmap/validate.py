@@ -17,7 +17,7 @@ from nmap.grid import Grid
 from nmap.half_maps import compare_half_maps
 from nmap.map_model import compare_model
 from nmap.maps import DensityMap
-from nmap.spectrum import Complex, Convention, Shells, correlate_shells, fsc, shell_power, transform
+from nmap.spectrum import Complex, Convention, Shells, correlate_shells, fsc, shell_power, transform, worded
 from nmap.symmetry import PointGroup
 
 F32 = NDArray[np.float32]
@@ -131,7 +131,8 @@ def validate(
     if mask is not None:
         found = _with_mask(found, decoded, source, mask, mask_name)
     found = _with_extras(found, decoded, source, transformed=(fd, fs), mask=mask, extras=extras)
-    return replace(found, checks=_checks(found, limits or Limits()))
+    notes = (*found.notes, found.doubt) if found.doubt else found.notes
+    return replace(found, checks=_checks(found, limits or Limits()), notes=notes)
 
 
 def _with_mask(
@@ -219,7 +220,11 @@ def _checks(found: Findings, limits: Limits) -> tuple[Check, ...]:
         ("RMSE", real.rmse, "<=", limits.max_rmse),
         ("size in bytes", float("nan") if found.sizes is None else found.sizes.nmap, "<=", limits.max_bytes),
     ]
-    checks = [Check(name, value, relation, w) for name, value, relation, w in asked if w is not None]
+    checks = [
+        Check(worded(name, found.grid), value, relation, w)
+        for name, value, relation, w in asked
+        if w is not None
+    ]
     if found.band_limit is not None:
         name = f"share of power beyond the band limit of {found.band_limit.limit:g} A"
         checks.append(Check(name, found.band_limit.beyond_decoded, "<=", BEYOND_LIMIT))
@@ -227,7 +232,7 @@ def _checks(found: Findings, limits: Limits) -> tuple[Check, ...]:
             off = found.off_grid
             checks.append(Check(name + " at twice the sampling", off.power_beyond, "<=", BEYOND_LIMIT))
             if off.lowest_ratio is not None:
-                name = "FSC at twice the sampling over that on the grid"
+                name = worded("FSC at twice the sampling over that on the grid", found.grid)
                 checks.append(Check(name, off.lowest_ratio, ">=", OFF_GRID_RATIO))
             apart = max(abs(shift) for shift in off.shift)
             checks.append(Check("displacement between both samplings, voxels", apart, "<=", OFF_GRID_SHIFT))

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import GridError
+from nmap.errors import FormatError, GridError
 from nmap.findings import Container, Findings
-from nmap.grid import Grid, Shape
+from nmap.grid import Grid, Shape, Triple
 from nmap.maps import DensityMap, read_map
 from nmap.mask import Envelope
 from nmap.model import Field
@@ -64,6 +64,7 @@ def validate_file(
     off_grid: bool | None = None,
     convention: Convention = "nmap",
     source: DensityMap | None = None,
+    voxel_size: Triple | None = None,
 ) -> Validation:
     """Measure how true a `.nmap` file is to the map it was made from.
 
@@ -78,54 +79,61 @@ def validate_file(
         off_grid: whether to decode at twice the sampling too; None: if it takes no more than about 4 GB.
         convention: of the shells.
         source: the map, if it has been read from `source_path` already.
+        voxel_size: of all these maps (x, y, z), Angstrom, instead of their headers'.
 
     Raises:
-        FormatError: the file breaks the format.
+        FormatError: the file breaks the format. Damage to its HDF5 side alone, which no decoder needs, is a note.
         MapError: a map or the model cannot be read.
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
     """
-    from nmap.container import open_map, read_record
+    from nmap.container import open_map
 
-    neural_map, record = open_map(file), read_record(file)
-    whole = source or read_map(source_path)
+    neural_map = open_map(file)
+    record, damage = _record(file, neural_map)
+    whole = source or read_map(source_path, voxel_size=voxel_size)
     part = part_of_source(neural_map.grid, whole)
-    soft = read_mask(mask, part, neural_map.field.band_limit or resolution)
+    soft = read_mask(mask, part, neural_map.field.band_limit or resolution, voxel_size)
     large = off_grid is None and 8 * part.grid.size > DOUBLED_VOXELS
-    container = _container(file, record, whole)
+    container = _container(file, record, whole, readable=not damage)
     decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(os.path.getsize(file), whole, source_path),
-        half_maps=None if half_maps is None else _halves(half_maps, part.grid),
+        sizes=measure_sizes(os.path.getsize(file), part, source_path if part is whole else None),
+        half_maps=None if half_maps is None else _halves(half_maps, part.grid, voxel_size),
         model=None if model is None else os.fspath(model),
     )
-    name = Path(mask or "none").name
     findings = validate(
         decoded,
         part,
         resolution=resolution,
         mask=soft,
-        mask_name=name,
+        mask_name=Path(mask or "none").name,
         limits=limits,
         extras=extras,
         convention=convention,
     )
-    remarks = [
-        (part is not whole, f"compared where the file lies: {part.grid}, a part of the source"),
-        (
-            mask == "auto" and soft is None,
-            "no mask could be made: the map does not tell molecule from solvent",
-        ),
-        (large, "the decode at twice the sampling was left out, as the map is large: ask for it to have it"),
-        (
-            container.same_source is False,
-            "the source is not the file that this was made from (SHA-256 differs)",
-        ),
-    ]
-    notes = (*findings.notes, *(note for holds, note in remarks if holds))
+    remarks = {
+        f"compared where the file lies: {part.grid}, a part of the source": part is not whole,
+        "no mask could be made: the map does not tell molecule from solvent": mask == "auto" and soft is None,
+        "the decode at twice the sampling was left out, as the map is large: ask for it to have it": large,
+        "the source is not the file that this was made from (SHA-256 differs)": container.same_source
+        is False,
+        damage: bool(damage),
+    }
+    notes = (*findings.notes, *(note for note, holds in remarks.items() if holds))
     findings = replace(findings, decoded=Path(file).name, container=container, notes=notes)
     return Validation(findings, decoded, part, soft, neural_map, record)
+
+
+def _record(file: PathLike, neural_map: NeuralMap) -> tuple[Record, str]:
+    """What the file says of its source and fit, and what keeps that from being read, if anything does."""
+    from nmap.container import read_record
+
+    try:
+        return read_record(file), ""
+    except FormatError as error:
+        return neural_map.record, f"the file's own record could not be read, its densities could: {error}"
 
 
 def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
@@ -138,18 +146,21 @@ def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
     )
 
 
-def _halves(paths: tuple[PathLike, PathLike], grid: Grid) -> tuple[DensityMap, DensityMap]:
+def _halves(
+    paths: tuple[PathLike, PathLike], grid: Grid, voxel_size: Triple | None
+) -> tuple[DensityMap, DensityMap]:
     """Both half maps, where the file lies."""
-    return part_of_source(grid, read_map(paths[0])), part_of_source(grid, read_map(paths[1]))
+    first, second = (part_of_source(grid, read_map(path, voxel_size=voxel_size)) for path in paths)
+    return first, second
 
 
-def _container(file: PathLike, record: Record, source: DensityMap) -> Container:
+def _container(file: PathLike, record: Record, source: DensityMap, readable: bool) -> Container:
     from nmap.container import sizes
 
     parts = sizes(file)
     known = record.get("source", {}).get("sha256")
     given = None if source.header is None else source.header.sha256
-    return Container(parts, parts["hdf5"] > 0, None if known is None else known == given)
+    return Container(parts, parts["hdf5"] > 0 and readable, None if known is None else known == given)
 
 
 def _decode(neural_map: NeuralMap, grid: Grid) -> F32:
@@ -164,7 +175,7 @@ def part_of_source(box: Grid, source: DensityMap) -> DensityMap:
         source: the map.
 
     Raises:
-        GridError: the box is no part of the source's, to whole voxels.
+        GridError: the box is no part of the source's, to whole voxels, or it is sampled finer.
     """
     grid = source.grid
     if box.matches(grid):
@@ -175,7 +186,8 @@ def part_of_source(box: Grid, source: DensityMap) -> DensityMap:
     whole = np.abs(first - start).max() < 0.02 and np.abs(extent - shape).max() < 0.02
     within = np.all(start >= 0) and np.all(start + shape <= grid.shape)
     same_axes = np.allclose(box.angles, grid.angles, atol=1e-2)
-    if not (whole and within and same_axes):
+    no_finer = np.all(np.asarray(box.shape) <= shape)
+    if not (whole and within and same_axes and no_finer):
         raise GridError(f"the file holds {box}, the source {grid}: give the map that it was made from")
     region = grid.region(_triple(start), _triple(shape))
     chosen = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
@@ -190,7 +202,7 @@ def _doubled(neural_map: NeuralMap, grid: Grid) -> DensityMap | None:
     """The decode at twice the sampling; None where samples beyond the last voxel centre do not exist."""
     if neural_map.field.alignment == "corners":
         return None
-    fine = grid.resampled(_triple(2 * np.asarray(grid.shape)))
+    fine = grid.resampled(grid.wide(_triple(2 * np.asarray(grid.shape))))
     return DensityMap(neural_map.on_grid(fine), fine)
 
 
@@ -216,7 +228,9 @@ def envelope_on(field: Field, grid: Grid) -> F32 | None:
     return coarse
 
 
-def read_mask(mask: PathLike | None, source: DensityMap, band_limit: float | None) -> DensityMap | None:
+def read_mask(
+    mask: PathLike | None, source: DensityMap, band_limit: float | None, voxel_size: Triple | None = None
+) -> DensityMap | None:
     """A mask on the source's grid, from a file, or "auto" made from the source; None if none can be."""
     if mask is None:
         return None
@@ -228,5 +242,5 @@ def read_mask(mask: PathLike | None, source: DensityMap, band_limit: float | Non
             return None
         soft = Envelope.covering(found.mask, found.grid, SOFT_EDGE)
         return DensityMap(soft.on_lattice(source.grid.shape), source.grid)
-    given = read_map(mask)
+    given = read_map(mask, voxel_size=voxel_size)
     return given if given.grid.matches(source.grid) else part_of_source(source.grid, given)

@@ -85,7 +85,7 @@ def filtered(product: Function, box: Grid, lattice: Sequence[int], limit: float,
     ]
     samples = [product(f) for f in places]
     terms = []
-    for mode in itertools.product(*(range(-(n // 2) + 1, n // 2 + 1) for n in lattice)):
+    for mode in itertools.product(*(range(-((n - 1) // 2), n // 2 + 1) for n in lattice)):
         shell = math.floor(float(np.linalg.norm(np.array(mode[::-1]) @ inverse)) / width + 0.5 + 1e-6)
         if shell <= math.floor(1 / (limit * width) + 1e-6):
             waves = (

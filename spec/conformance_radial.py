@@ -70,6 +70,10 @@ def radial_cases() -> list[tuple[str, str, NeuralMap, Function]]:
     slab = Grid((8, 14, 10), (1.25, 1.0, 1.5), origin=(-4.5, 3.25, 10.0))
     cell = Grid((8, 9, 10), (1.5, 1.25, 1.25), origin=(2.0, -3.0, 5.0), angles=(80.0, 111.5, 95.0))
     askew, flatter = scattered(5, (12, 12, 16), 0.2), scattered(6, (12, 16, 12), 0.04)
+    image, thin = (
+        Grid((1, 14, 10), (1.25, 1.0, 1.5), origin=(-4.5, 3.25, 10.0)),
+        scattered(7, (4, 16, 12), 0.2),
+    )
     both = bumps(askew, cell, LIMIT, [0.25, 1.0, 0.5, 0.75])
     return [
         (
@@ -109,6 +113,12 @@ def radial_cases() -> list[tuple[str, str, NeuralMap, Function]]:
             "weights by the coding float, not whole",
             radial_map(rest, coded=encode_float(rest, "F16")),
             bumps(rest, CUBE, LIMIT, flat),
+        ),
+        (
+            "radial-basis-image",
+            "a 2-D image: one voxel thick, four lattice points",
+            radial_map(thin, image, band_limit=4.5),
+            bumps(thin, image, 4.5, flat),
         ),
     ]
 

@@ -210,6 +210,22 @@ def composed_cases() -> list[Case]:
     ]
 
 
+def image_case() -> Case:
+    """A 2-D image: one voxel thick, and a lattice of one plane."""
+    w, few = weights(11), np.array([1.0, 0.75, 1.5, 0.5])
+    box, lattice = Grid((1, 10, 12), (1.25, 1.5, 1.25), origin=(2.0, -3.0, 5.0)), (1, 8, 8)
+    center, half = (0.0, 0.5, 0.5), (8.0, 0.5, 0.5)
+    u = framed(siren(w, OMEGAS, "linear"), center, half)
+    tensors = plain(w) | {"gains": encode_float(few)}
+    more: dict[str, Any] = {"center": center, "half_width": half, "band_limit": 4.5, "lattice": lattice}
+    return Case(
+        "image",
+        "a 2-D image: one voxel thick, a lattice of one plane",
+        siren_map(tensors, OMEGAS, box, **more),
+        filtered(u, box, lattice, 4.5, few),
+    )
+
+
 def record_case() -> Case:
     """A file with everything that the HDF5 part can say."""
     head = bytearray(1024)
@@ -277,7 +293,7 @@ def make(folder: Path) -> None:
     for name in ("valid", "invalid"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     radial = [Case(*parts) for parts in radial_cases()]
-    for seed, case in enumerate([*bare_cases(), *composed_cases(), record_case(), *radial]):
+    for seed, case in enumerate([*bare_cases(), *composed_cases(), record_case(), *radial, image_case()]):
         data = encode_bytes(case.neural_map, case.hdf5, case.thumbnail)
         path = f"valid/{case.name}.nmap"
         (folder / path).write_bytes(data)

@@ -146,3 +146,40 @@ def test_labels_of_the_source_come_back_with_one_of_ours(data_dir: Path, tmp_pat
     found = mrcfile.open(tmp_path / "b.mrc").get_labels()
     assert found[:-1] == wanted[:9]
     assert found[-1].startswith("Decoded by nmap")
+
+
+def test_a_grid_that_reaches_beyond_the_box_is_warned_of_with_both_extents(
+    neural: Path, tmp_path: Path
+) -> None:
+    region = ("decode", neural, "-o", tmp_path / "a.mrc", "--region", "6:18,0:10,0:8", "--overwrite")
+    ran = run(*region)
+    assert ran.code == 0 and ran.err.count("\n") == 1
+    assert "from (12, 0, 0) to (36, 20, 16) A" in ran.err and "from (0, 0, 0) to (24, 20, 16) A" in ran.err
+    assert run(*region, "--quiet").err == ""
+    assert run("decode", neural, "-o", tmp_path / "b.mrc", "--shape", 33).err == ""
+
+
+def test_a_grid_that_has_nothing_of_the_box_is_refused(neural: Path, tmp_path: Path) -> None:
+    ran = run("decode", neural, "-o", tmp_path / "a.mrc", "--region", "12:18,0:10,0:8")
+    assert ran.code == 2 and "overlap" in ran.err
+    like = tmp_path / "like.mrc"
+    with mrcfile.new(like, np.zeros((4, 4, 4), np.float32)) as mrc:
+        mrc.voxel_size = 2
+        mrc.header.cellb = (90, 90, 60)  # turned against the box
+        mrc.header.origin = (100, 0, 0)
+    ran = run("decode", neural, "-o", tmp_path / "a.mrc", "--like", like)
+    assert ran.code == 2 and "from (100, 0, 0)" in ran.err
+    assert not (tmp_path / "a.mrc").exists()
+
+
+def test_a_map_beyond_the_disk_is_refused_with_its_size_and_what_to_do(neural: Path, tmp_path: Path) -> None:
+    ran = run("decode", neural, "-o", tmp_path / "a.mrc", "--shape", 100_000)
+    assert ran.code == 4
+    assert "3.725e+06 GiB" in ran.err and "--region" in ran.err and ran.err.count("\n") == 1
+
+
+def test_an_array_beyond_the_memory_is_refused_with_its_size(neural: Path) -> None:
+    import nmap
+
+    with pytest.raises(nmap.errors.LimitError, match=r"3\.725e\+06 GiB.*slabs"):
+        nmap.open(neural).as_array((100_000,) * 3)

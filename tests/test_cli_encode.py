@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -230,3 +231,66 @@ def test_a_target_that_is_missed_is_1_and_nothing_is_written(source: Path, tmp_p
     assert ran.code == 1
     assert "0.99999" in ran.err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_of_report_can_come_with_the_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nmap.report_file
+
+    monkeypatch.setattr(nmap.report_file, "build_report", lambda r: f"{r.identity} {r.findings.to_json()}")
+    out, page, again = tmp_path / "a.nmap", tmp_path / "a.html", tmp_path / "again.html"
+    halves = ("--half1", source, "--half2", source)
+    ran = run("encode", source, out, "--resolution", 8, "--preset", "small", *halves, "--report", page)
+    assert ran.code == 0, ran.err
+    assert str(page) in ran.out
+    assert run("report", out, source, *halves, "-o", again).code == 0
+    assert page.read_text() == again.read_text()
+
+
+def test_a_report_that_fails_leaves_the_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nmap.report_file
+
+    def fail(*_given: object, **_more: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(nmap.report_file, "build_report", fail)
+    ran = run("encode", source, tmp_path / "a.nmap", *SMALL, "--report", tmp_path / "a.html", "--quiet")
+    assert ran.code == 4
+    assert "a.nmap is written, its report is not" in ran.err and "No space left" in ran.err
+    assert run("decode", tmp_path / "a.nmap", "-o", tmp_path / "a.mrc").code == 0
+
+
+def test_what_cannot_be_written_is_found_before_the_source_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, out = tmp_path / "bad.mrc", tmp_path / "a.nmap"
+    bad.write_bytes(b"no map")
+    for options, reason in (
+        ((out, "--no-hdf5", "--thumbnail"), "give one of them"),
+        ((out, "--report", out), "is the output as well"),
+        ((out, "--report", bad, "--overwrite"), "is the input as well"),
+        ((out, "--report", tmp_path / "none" / "a.html"), "there is no folder"),
+        ((tmp_path / "none" / "a.nmap",), "there is no folder"),
+    ):
+        ran = run("encode", bad, *options)
+        assert ran.code == 2 and reason in ran.err and ran.err.count("\n") == 1
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and may(path, mode))
+    ran = run("encode", bad, out)
+    assert (
+        ran.code == 4 and ran.err == f"nmap: error: {tmp_path}: may not be written to: give another folder\n"
+    )
+
+
+def test_a_mask_on_another_grid_is_said_to_be_resampled(source: Path, tmp_path: Path) -> None:
+    for voxel, said in ((2.0, False), (4.0, True)):
+        mask = tmp_path / f"mask{voxel}.mrc"
+        with mrcfile.new(mask, np.zeros([int(n / voxel) for n in (40, 44, 48)], np.float32)) as mrc:
+            mrc.data[2:-3, 2:-3, 2:-3] = 1
+            mrc.voxel_size = voxel
+        ran = run("encode", source, tmp_path / f"{voxel}.nmap", *SMALL, "--mask", mask)
+        assert ran.code == 0, ran.err
+        assert ("resampled from" in ran.out) == said

@@ -48,7 +48,7 @@ REFUSED: list[tuple[str, dict[str, Any], type[MapError], str]] = [
     ("no rows", {"ny": 0}, MapError, "20 x 0 x 20"),
     ("too few rows", {"ny": 19}, MapError, "its counts or mode are wrong"),
     ("more than any file holds", {"nx": 65535, "ny": 65535, "nz": 65535}, MapError, "holds 33024 bytes"),
-    ("one section", {"nz": 1}, MapError, "2-D image"),
+    ("one section", {"nz": 1}, MapError, "its counts or mode are wrong"),
     ("too few sections", {"nz": 19}, MapError, "its counts or mode are wrong"),
     ("too many sections", {"nz": 21}, MapError, "truncated"),
     ("mode 0", {"mode": 0}, MapError, "its counts or mode are wrong"),

@@ -167,8 +167,7 @@ def test_volume_that_says_ispg_0_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "shape", "reason"),
     [
-        ({"ispg": 0, "mz": 1}, (1, 5, 6), "2-D image"),
-        ({}, (1, 5, 6), "2-D image"),
+        ({}, (1, 1, 6), "a line of samples"),
         ({"ispg": 0, "mz": 1}, (7, 5, 6), "stack of 7 images"),
         ({"ispg": 401, "mz": 2}, (8, 5, 6), "stack of volumes"),
         ({"ispg": 400}, (8, 5, 6), "stack of volumes"),

@@ -202,3 +202,51 @@ def test_the_envelope_of_a_symmetric_map_is_folded_too():
     core = four[:, 4:21, 4:21]
     np.testing.assert_allclose(core[:, 0::2, 0::2], np.rot90(core[:, 0::2, 0::2], 1, (1, 2)), atol=1e-5)
     assert envelope_on(neural_map(network, grid).field, grid) is None
+
+
+def test_a_source_sampled_coarser_than_the_file_is_2(files, tmp_path):
+    coarse = GRID.resampled((12, 13, 14))
+    write_map(DensityMap(np.ones(coarse.shape), coarse), tmp_path / "coarse.mrc")
+    ran = run("validate", files / "a.nmap", tmp_path / "coarse.mrc")
+    assert ran.code == 2 and "give the map that it was made from" in ran.err
+
+
+def test_a_source_that_has_nothing_of_the_file_is_warned_of(files, tmp_path):
+    noise = np.random.default_rng(3).standard_normal(GRID.shape)
+    write_map(DensityMap(noise, GRID), tmp_path / "noise.mrc")
+    ran = run("validate", files / "a.nmap", tmp_path / "noise.mrc")
+    assert ran.code == 0
+    assert "does not look like the source" in ran.out and "does not look like the source" in ran.err
+    for like in ("source.mrc", "noisy.mrc"):
+        assert "look like" not in run("validate", files / "a.nmap", files / like).err
+
+
+def without_voxel_size(path, into):
+    raw = bytearray(path.read_bytes())
+    raw[40:52] = bytes(12)  # CELLA
+    into.write_bytes(raw)
+    return into
+
+
+def test_maps_whose_headers_give_no_voxel_size_take_one_from_the_command_line(files, tmp_path):
+    source = without_voxel_size(files / "source.mrc", tmp_path / "source.mrc")
+    mask = without_voxel_size(files / "mask.mrc", tmp_path / "mask.mrc")
+    asked = ("validate", files / "a.nmap", source, "--mask", mask)
+    ran = run(*asked)
+    assert ran.code == 3 and "--voxel-size" in ran.err
+    ran = run(*asked, "--half1", source, "--half2", source, "--voxel-size", 1.5, "--min-fsc", 0.9)
+    assert ran.code == 0, ran.err
+    page = ("report", files / "a.nmap", source, "-o", tmp_path / "a.html")
+    assert run(*page).code == 3
+    assert run(*page, "--voxel-size", 1.5).code == 0
+    assert run("fsc", source, source).code == 3
+    assert run("fsc", source, source, "--voxel-size", 1.5).code == 0
+
+
+def test_damage_to_the_hdf5_side_alone_is_a_note_for_the_densities_are_whole(files, tmp_path):
+    data = bytearray((files / "a.nmap").read_bytes())
+    data[data.index(b"\x89HDF\r\n\x1a\n") + 44] ^= 0xFF  # the superblock's checksum
+    (tmp_path / "damaged.nmap").write_bytes(data)
+    ran = run("validate", tmp_path / "damaged.nmap", files / "source.mrc", "--min-fsc", "0.9")
+    assert ran.code == 0, ran.err
+    assert "record could not be read" in ran.out

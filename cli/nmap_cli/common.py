@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from nmap.errors import OutputExistsError
+from nmap.errors import OutputExistsError, VoxelSizeError
+from nmap_cli.parameters import VOXEL_SIZE
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -19,6 +21,12 @@ verbose_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of text.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output file if it exists.")
+voxel_size_option = click.option(
+    "--voxel-size",
+    type=VOXEL_SIZE,
+    metavar="A|X,Y,Z",
+    help="Voxel size of the maps in Angstrom, instead of their headers'.",
+)
 
 
 def voice_options(command: Decorated) -> Decorated:
@@ -43,6 +51,23 @@ def refuse_existing(path: Path, overwrite: bool, inputs: Iterable[Path] = ()) ->
         raise OutputExistsError(f"{path}: is the input as well: give another output path")
     if not overwrite:
         raise OutputExistsError(f"{path}: exists already: give another path, or --overwrite to replace it")
+
+
+@contextmanager
+def voxel_size_advice() -> Iterator[None]:
+    """Name the option that helps where a map is refused because its header gives no voxel size."""
+    try:
+        yield
+    except VoxelSizeError as error:
+        raise VoxelSizeError(f"{error} (--voxel-size)") from error
+
+
+def write_text(path: Path, text: str, overwrite: bool) -> None:
+    """Write a text file, whole or not at all."""
+    from nmap.atomic import atomic_output
+
+    with atomic_output(path, overwrite) as out:
+        out.write(text.encode())
 
 
 def say(text: str, quiet: bool = False) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
+import numpy as np
 
 from nmap import __version__
-from nmap.errors import FormatError, OptionError
+from nmap.errors import FormatError, GridError, LimitError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import overwrite_option, refuse_existing, say, size, span, voice_options
 from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from nmap.neural_map import NeuralMap
 
 _LABEL = f"Decoded by nmap {__version__}"
 
@@ -74,15 +79,11 @@ def command(
 
     started = time.monotonic()
     neural_map = open_map(file)
-    grid = neural_map.grid
-    if shape is not None:
-        grid = neural_map.grid_for(shape)
-    elif voxel_size is not None:
-        grid = grid.with_voxel_size(voxel_size)
-    elif like is not None:
-        grid = _grid_of(like)
+    grid = _grid(neural_map, shape, voxel_size, like)
     if region is not None:
         grid = grid.region(*region)
+    _check_extent(neural_map.grid, grid, quiet)
+    _check_room(grid, output)
     with (
         ProgressLine(quiet, patience=2.0) as line,
         MapWriter(
@@ -93,6 +94,48 @@ def command(
             writer.write(slab)
             line.show("decode", start + len(slab), grid.shape[0])
     say(f"{output}: {grid}, {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
+
+
+def _grid(neural_map: NeuralMap, shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> Grid:
+    """The grid that the options ask for; an image keeps its one section where one number is given."""
+    grid = neural_map.grid
+    if shape is not None:
+        return neural_map.grid_for(grid.wide(shape) if len(set(shape)) == 1 else shape)
+    if voxel_size is not None:
+        return grid.with_voxel_size(voxel_size)
+    return grid if like is None else _grid_of(like)
+
+
+def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
+    """Refuse a grid with nothing of the map in it, and warn of one that reaches beyond the map."""
+    from nmap.decode import covered
+
+    share = covered(box, grid)
+    extents = f"the grid lies {_extent(grid)}, the map's box {_extent(box)}"
+    if share == 0:
+        raise GridError(f"{extents}: wanted two that overlap")
+    if share < 1 and not quiet:
+        click.echo(f"nmap: warning: {extents}: solvent is written outside the box", err=True)
+
+
+def _extent(grid: Grid) -> str:
+    low, high = (", ".join(f"{v:.6g}" for v in corner) for corner in grid.bounds)
+    return f"from ({low}) to ({high}) A"
+
+
+def _check_room(grid: Grid, output: Path) -> None:
+    """Refuse, before any work, a map that the disk or a slab of it that the memory cannot hold."""
+    whole, plane = 4 * grid.size / 2**30, 4 * grid.shape[1] * grid.shape[2] / 2**30
+    advice = "use a smaller --shape or a larger --voxel-size, or --region for a part"
+    free = shutil.disk_usage(output.resolve().parent).free / 2**30
+    if whole > free:
+        raise LimitError(f"{grid} take {whole:.4g} GiB, {free:.4g} GiB are free on the disk: {advice}")
+    try:
+        np.empty((3, *grid.shape[1:]), np.float32)
+    except MemoryError:
+        raise LimitError(
+            f"one section of {grid} takes {plane:.4g} GiB, more than this machine gives: {advice}"
+        ) from None
 
 
 def _labels(file: Path) -> tuple[str, ...]:

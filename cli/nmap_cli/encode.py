@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from nmap.errors import LimitError, NonFiniteError, VoxelSizeError
+from nmap.errors import LimitError, MissingPackageError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap
@@ -23,14 +24,19 @@ from nmap_cli.common import (
     refuse_existing,
     say,
     say_json,
+    size,
     table,
     voice_options,
+    voxel_size_advice,
+    voxel_size_option,
+    write_text,
 )
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, VOXEL_SIZE
+from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, SLICE
 from nmap_cli.progress import ProgressLine
+from nmap_cli.validate import both_half_maps
 
 _ANY_MAP = DensityMap(np.zeros((1, 1, 1), np.float32), Grid((1, 1, 1), (1.0, 1.0, 1.0)))
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
@@ -100,7 +106,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--arch",
-    "Kind of network. The options below are for the last two, and mean siren where this one is not given.",
+    "Kind of network. The options from --steps to --weight-bits are for siren and fourier-features; where only "
+    "they are given, siren is taken.",
     type=click.Choice(["radial-basis", "siren", "fourier-features"]),
     show_default="radial-basis",
 )
@@ -110,6 +117,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option("--omega0", "Sine factor of the first layer.", type=float, show_default="by the map")
 @_fit_option("--omega-hidden", "Sine factor of the hidden layers.", type=float, show_default="30")
 @_fit_option("--weight-bits", "Bits of a stored hidden weight: 16, or 2 to 8.", type=int, show_default="6")
+@_fit_option("--slice", "Take this one section first, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
 @_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
 @_fit_option(
     "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"
@@ -126,18 +134,14 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "Fit half 1 alone and set the decode against half 2, in as many bytes as that takes.",
     is_flag=True,
 )
-@click.option(
-    "--voxel-size",
-    type=VOXEL_SIZE,
-    metavar="A|X,Y,Z",
-    help="Voxel size in Angstrom, instead of the header's.",
-)
+@voxel_size_option
 @click.option(
     "--replace-nonfinite", type=click.Choice(["mean"]), help="Put the mean where the map is NaN or infinite."
 )
 @click.option("--max-memory", type=BYTES, metavar="SIZE", help="Refuse a map larger than this, such as 4G.")
 @click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
 @click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the HDF5 side.")
+@click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' as well.")
 @click.option("--keep-on-interrupt", is_flag=True, help="On Ctrl-C write the best so far instead of nothing.")
 @overwrite_option
 @json_option
@@ -150,6 +154,7 @@ def command(
     max_memory: int | None,
     no_hdf5: bool,
     thumbnail: bool,
+    report: Path | None,
     keep_on_interrupt: bool,
     overwrite: bool,
     as_json: bool,
@@ -166,10 +171,18 @@ def command(
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
     # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
     EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
+    if no_hdf5 and thumbnail:
+        raise OptionError(
+            "--thumbnail with --no-hdf5: the picture is kept in the HDF5 side: give one of them"
+        )
     refuse_existing(output, overwrite, [source, *maps.values()])
+    if report is not None:
+        _check_report(report, output, overwrite, [source, *maps.values()])
     from nmap.container import save
     from nmap.inspection import inspect
     from nmap.maps import read_map
+    from nmap.report_file import report_file
+    from nmap.spectrum import worded
     from nmap.verbs import encode
 
     read = partial(
@@ -180,26 +193,52 @@ def command(
         fitting.update({name: read(path) for name, path in maps.items()})
     if verbose:
         _describe(density.grid, fitting)
-    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet) as line:
+    fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
+    words = partial(worded, grid=fitted.grid)
+    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     found = replace(inspect(output), record=neural_map.record)
     if as_json:
         say_json(found.to_json())
     else:
-        say(f"{output}\n{table(summary(found))}", quiet)
+        say(f"{output}\n{words(table(summary(found)))}", quiet)
     if interrupt.stopped():
         click.echo("nmap: warning: interrupted; the best so far was written", err=True)
         sys.exit(INTERRUPTED)
+    if report is not None:
+        halves = both_half_maps(maps.get("half1"), maps.get("half2"))
+        page = partial(report_file, output, source, source=density, half_maps=halves, voxel_size=voxel_size)
+        _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
+
+
+def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path]) -> None:
+    """Refuse a report that cannot be written before the fit, not after it."""
+    refuse_existing(report, overwrite, inputs)
+    if report.resolve() == output.resolve():
+        raise OptionError(f"--report {report}: is the output as well: give another path")
+    if find_spec("matplotlib") is None:
+        raise MissingPackageError(
+            "reports need matplotlib, which is not installed: pip install 'nmap-em[report]'"
+        )
+
+
+def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:
+    """Write the report of the file just written; that one stays whatever becomes of the report."""
+    try:
+        write_text(report, page(), overwrite)
+    except Exception:
+        click.echo(f"nmap: warning: {output} is written, its report is not", err=True)
+        raise
+    say(f"{report}: {size(report.stat().st_size)}", quiet)
 
 
 @contextmanager
 def _advice() -> Iterator[None]:
     """Name the option that helps where a map is refused for what an option can give."""
     try:
-        yield
-    except VoxelSizeError as error:
-        raise VoxelSizeError(f"{error} (--voxel-size)") from error
+        with voxel_size_advice():
+            yield
     except NonFiniteError as error:
         raise NonFiniteError(f"{error} (--replace-nonfinite mean)") from error
     except LimitError as error:
@@ -210,5 +249,5 @@ def _describe(grid: object, fitting: dict[str, Any]) -> None:
     """Say on stderr what is about to be done, with every setting."""
     click.echo(f"map: {grid}", err=True)
     for name, value in fitting.items():
-        if isinstance(value, str | int | float):
+        if isinstance(value, str | int | float | tuple):
             click.echo(f"{name}: {value}", err=True)

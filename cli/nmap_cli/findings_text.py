@@ -5,7 +5,7 @@ from __future__ import annotations
 from nmap.findings import Fidelity, Findings, OffGrid
 from nmap.half_maps import HalfMaps
 from nmap.map_model import MapModel
-from nmap.spectrum import CONVENTIONS, Crossing, ShellCurve
+from nmap.spectrum import CONVENTIONS, Crossing, ShellCurve, worded
 from nmap_cli.common import size, table
 
 Rows = list[tuple[str, str]]
@@ -25,7 +25,7 @@ def findings_text(found: Findings, file_name: str, by_shell: bool = False) -> st
     rows += convention_rows(found.fidelity.curve)
     rows += [("Note" if i == 0 else "", note) for i, note in enumerate(found.notes)]
     rows += [("Holds" if check.holds else "Falls short", str(check)) for check in found.checks]
-    return table(rows) + ("\n\n" + _shells(found) if by_shell else "")
+    return worded(table(rows) + ("\n\n" + _shells(found) if by_shell else ""), found.grid)
 
 
 def convention_rows(curve: ShellCurve) -> Rows:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nmap.errors import OptionError
+from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -16,6 +17,9 @@ from nmap_cli.common import (
     say_json,
     table,
     voice_options,
+    voxel_size_advice,
+    voxel_size_option,
+    write_text,
 )
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
@@ -35,6 +39,7 @@ CONVENTION_NAMES = ("nmap", "relion", "linear")
     "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
 )
 @click.option("--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML.")
+@voxel_size_option
 @json_option
 @overwrite_option
 @voice_options
@@ -45,12 +50,13 @@ def command(
     resolution: float | None,
     convention: str,
     fsc_xml: Path | None,
+    voxel_size: Triple | None,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Fourier shell correlation of two maps A and B that lie on one grid.
+    """Fourier shell correlation of two maps A and B that lie on one grid; of images, ring correlation (FRC).
 
     JSON keys: frequency (1/Angstrom, of each shell's centre), fsc, modes, crossings (Angstrom, at 0.9, 0.5
     and 0.143;
@@ -62,22 +68,23 @@ def command(
         refuse_existing(fsc_xml, overwrite, [a, b])
     from nmap.findings import Fidelity
     from nmap.maps import read_map
-    from nmap.spectrum import fsc
+    from nmap.spectrum import fsc, worded
     from nmap.validate import require_same_grid
     from nmap.validate_file import read_mask
 
-    first, second = read_map(a), read_map(b)
+    with voxel_size_advice():
+        first, second = (read_map(path, voxel_size=voxel_size) for path in (a, b))
     require_same_grid(first, second, "first map", "second map")
     chosen = None if mask == "none" else mask
-    soft = read_mask(chosen, second, resolution)
+    soft = read_mask(chosen, second, resolution, voxel_size)
     values = None if soft is None else soft.values
     curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
     name = "none" if soft is None else Path(chosen or "none").name
     if fsc_xml is not None:
         from nmap.curve_files import fsc_xml as as_xml
-        from nmap_cli.validate import write_text
 
-        write_text(fsc_xml, as_xml(curve, f"FSC of {a.name} and {b.name}, mask {name}"), overwrite)
+        title = worded(f"FSC of {a.name} and {b.name}, mask {name}", second.grid)
+        write_text(fsc_xml, as_xml(curve, title), overwrite)
     measured = Fidelity(curve, name, resolution)
     if as_json:
         say_json({"maps": [a.name, b.name], "mask": name, **_json(measured, second.grid)})
@@ -86,11 +93,17 @@ def command(
 
     rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
     rows += [*fidelity_rows(measured, "FSC"), *convention_rows(curve)]
-    say(table(rows), quiet)
+    say(worded(table(rows), second.grid), quiet)
 
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:
     from nmap.findings_json import curve_json, finite, grid_json
+    from nmap.spectrum import worded
 
-    worst = {"worst": finite(measured.worst), "worst_shell": measured.curve.worst_shell(measured.resolution)}
+    what = worded("FSC of two maps", grid)
+    worst = {
+        "what": what,
+        "worst": finite(measured.worst),
+        "worst_shell": measured.curve.worst_shell(measured.resolution),
+    }
     return {"grid": grid_json(grid), "resolution": measured.resolution, **worst, **curve_json(measured.curve)}

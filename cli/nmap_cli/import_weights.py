@@ -68,14 +68,7 @@ def command(
     the layout of the SIREN authors' notebook: net.0.linear.weight, net.0.linear.bias, ..., net.N.weight,
     net.N.bias. The grid is given by --grid-like, or by --shape and --voxel-size.
     """
-    if (grid_like is None) == (shape is None and voxel_size is None):
-        raise OptionError(
-            "the network's grid: give --grid-like MAP, or --shape and --voxel-size, and not both"
-        )
-    if grid_like is None and (shape is None or voxel_size is None):
-        raise OptionError(
-            f"{'--voxel-size' if shape is None else '--shape'} alone: give --shape and --voxel-size"
-        )
+    _check_grid(grid_like, shape, voxel_size)
     refuse_existing(output, overwrite, [weights] if grid_like is None else [weights, grid_like])
     from nmap.container import save
     from nmap.foreign import import_weights
@@ -99,3 +92,15 @@ def command(
     written = save(neural_map, output, hdf5=not no_hdf5, overwrite=overwrite)
     parameters = sum(tensor.size for tensor in neural_map.tensors.values())
     say(f"{output}: {parameters} parameters, {grid}, {size(written)}", quiet)
+
+
+def _check_grid(grid_like: Path | None, shape: Shape | None, voxel_size: Triple | None) -> None:
+    """Refuse other than a map, or a shape and a voxel size."""
+    if (grid_like is None) == (shape is None and voxel_size is None):
+        raise OptionError(
+            "the network's grid: give --grid-like MAP, or --shape and --voxel-size, and not both"
+        )
+    if grid_like is None and (shape is None or voxel_size is None):
+        raise OptionError(
+            f"{'--voxel-size' if shape is None else '--shape'} alone: give --shape and --voxel-size"
+        )

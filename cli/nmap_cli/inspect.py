@@ -27,13 +27,14 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
     Nothing is decoded. --verbose adds where the bytes went and every setting of the fit.
     """
     from nmap.inspection import inspect
+    from nmap.spectrum import worded
 
     found = inspect(file)
     if as_json:
         say_json(found.to_json())
     else:
         rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
-        say(table(rows + list(_details(found)) if verbose else rows), quiet)
+        say(worded(table(rows + list(_details(found)) if verbose else rows), found.grid), quiet)
 
 
 def summary(found: Inspection) -> list[tuple[str, str]]:
@@ -66,15 +67,16 @@ def _identity(found: Inspection) -> Rows:
     yield "map", str(source.get("file", "not recorded"))
     for label in found.source_labels:
         yield "", label
-    yield "size", f"{size(total)}; the map uncompressed was {size(raw)}"
-    if on_disk is not None and source.get("compression"):
+    what = "this part of the map" if found.is_part else "the map"
+    yield "size", f"{size(total)}; {what} uncompressed was {size(raw)}"
+    if on_disk is not None and source.get("compression") and not found.is_part:
         yield "", f"its {source['compression']} file was {size(on_disk)}"
         yield (
             "ratio",
             f"1/{raw / total:.4g} of the map, 1/{on_disk / total:.4g} of its {source['compression']} file",
         )
     else:
-        yield "ratio", f"1/{raw / total:.4g} of the map"
+        yield "ratio", f"1/{raw / total:.4g} of {what}"
 
 
 def _fidelity(found: Inspection) -> Rows:

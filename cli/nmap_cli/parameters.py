@@ -16,6 +16,9 @@ from nmap.grid import Shape, Triple
 Region = tuple[Shape, Shape]
 """First voxel and shape, both (z, y, x)."""
 
+Slice = tuple[str, int]
+"""Axis across which a section lies, and its voxel along it."""
+
 _BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -50,8 +53,23 @@ class OutputFile(click.ParamType[Path]):
         if not path.parent.is_dir():
             raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
         if not os.access(path.parent, os.W_OK):
-            raise PermissionError(13, "may not be written to", str(path.parent))
+            raise PermissionError(13, "may not be written to: give another folder", str(path.parent))
         return path
+
+
+class SliceType(click.ParamType[Slice]):
+    """`z=150`: the axis across a section, and the section's voxel along it."""
+
+    name = "slice"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Slice:
+        """Axis and voxel."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([xyz])=(\d+)", value)
+        if match is None:
+            self.fail(f"{value!r}: wanted x=N, y=N or z=N, a voxel counted from 0, such as z=150", param, ctx)
+        return (match[1], int(match[2]))
 
 
 class ShapeType(click.ParamType[Shape]):
@@ -153,6 +171,7 @@ INPUT = InputFile()
 FOLDER = click.Path(file_okay=False, path_type=Path)
 OUTPUT = OutputFile()
 SHAPE = ShapeType()
+SLICE = SliceType()
 VOXEL_SIZE = VoxelSizeType()
 REGION = RegionType()
 DURATION = DurationType()

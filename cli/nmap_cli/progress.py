@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,11 +24,18 @@ class ProgressLine:
         every: seconds between two lines where stderr is no terminal.
         patience: seconds before anything is shown: short jobs need no bar.
         stream: where to write; stderr by default.
+        words: puts what is shown in other words.
     """
 
     def __init__(
-        self, quiet: bool = False, every: float = 5.0, patience: float = 0.0, stream: TextIO | None = None
+        self,
+        quiet: bool = False,
+        every: float = 5.0,
+        patience: float = 0.0,
+        stream: TextIO | None = None,
+        words: Callable[[str], str] = str,
     ) -> None:
+        self._words = words
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._terminal = self._stream.isatty()
@@ -60,7 +68,7 @@ class ProgressLine:
             return
         if stage.startswith("warning:"):
             self._clear()
-            self._stream.write(f"nmap: {stage}\n")
+            self._stream.write(f"nmap: {self._words(stage)}\n")
             return
         now = time.monotonic()
         kind = stage.partition(",")[0]  # what follows a comma changes all the time
@@ -70,7 +78,7 @@ class ProgressLine:
         self._last, self._shown = now, (kind, step)
         parts = [f"{step}/{steps}"] if steps else []
         if fsc is not None:
-            parts.append(f"worst-shell FSC {fsc:.3f}")
+            parts.append(self._words(f"worst-shell FSC {fsc:.3f}"))
         if seconds_left is not None:
             parts.append(f"{span(seconds_left)} left")
         if self._terminal:

@@ -8,9 +8,20 @@ from pathlib import Path
 import click
 
 from nmap.errors import OptionError
-from nmap_cli.common import overwrite_option, refuse_existing, say, size, span, voice_options
+from nmap.grid import Triple
+from nmap_cli.common import (
+    overwrite_option,
+    refuse_existing,
+    say,
+    size,
+    span,
+    voice_options,
+    voxel_size_advice,
+    voxel_size_option,
+    write_text,
+)
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
-from nmap_cli.validate import write_text
+from nmap_cli.validate import both_half_maps, given
 
 
 @click.command("report")
@@ -26,6 +37,7 @@ from nmap_cli.validate import write_text
 @click.option("--half1", type=INPUT, help="First half map of the source.")
 @click.option("--half2", type=INPUT, help="Second half map.")
 @click.option("--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode.")
+@voxel_size_option
 @overwrite_option
 @voice_options
 def command(
@@ -37,6 +49,7 @@ def command(
     half1: Path | None,
     half2: Path | None,
     model: Path | None,
+    voxel_size: Triple | None,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -47,22 +60,22 @@ def command(
     network. Needs
     matplotlib: pip install 'nmap-em[report]'.
     """
-    if (half1 is None) != (half2 is None):
-        raise OptionError("--half1 and --half2: wanted both half maps, or neither")
+    half_maps = both_half_maps(half1, half2)
     if resolution is not None and not resolution > 0:
         raise OptionError(f"--resolution {resolution}: wanted a positive number")
-    inputs = [path for path in (file, source, half1, half2, model) if path is not None]
-    refuse_existing(output, overwrite, inputs)
+    refuse_existing(output, overwrite, given(file, source, half1, half2, model))
     from nmap.report_file import report_file
 
     started = time.monotonic()
-    text = report_file(
-        file,
-        source,
-        resolution=resolution,
-        mask=None if mask == "none" else mask,
-        half_maps=None if half1 is None or half2 is None else (half1, half2),
-        model=model,
-    )
+    with voxel_size_advice():
+        text = report_file(
+            file,
+            source,
+            resolution=resolution,
+            mask=None if mask == "none" else mask,
+            half_maps=half_maps,
+            model=model,
+            voxel_size=voxel_size,
+        )
     write_text(output, text, overwrite)
     say(f"{output}: {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)

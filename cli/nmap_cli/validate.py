@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nmap.errors import OptionError
-from nmap_cli.common import json_option, overwrite_option, refuse_existing, say, say_json, voice_options
+from nmap.grid import Triple
+from nmap_cli.common import (
+    json_option,
+    overwrite_option,
+    refuse_existing,
+    say,
+    say_json,
+    voice_options,
+    voxel_size_advice,
+    voxel_size_option,
+    write_text,
+)
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
 if TYPE_CHECKING:
@@ -49,6 +60,7 @@ Mask = str | Path | None
     "--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML (half-map FSC if given)."
 )
 @click.option("--star", type=OUTPUT, help="Write the curves as a STAR file.")
+@voxel_size_option
 @json_option
 @overwrite_option
 @voice_options
@@ -57,11 +69,6 @@ def command(
     source: Path,
     mask: Mask,
     resolution: float | None,
-    min_fsc: float | None,
-    min_correlation: float | None,
-    min_psnr: float | None,
-    max_rmse: float | None,
-    max_bytes: int | None,
     half1: Path | None,
     half2: Path | None,
     model: Path | None,
@@ -69,70 +76,84 @@ def command(
     convention: str,
     fsc_xml: Path | None,
     star: Path | None,
+    voxel_size: Triple | None,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
+    **limits: Any,
 ) -> int:
     """Compare a .nmap FILE with the SOURCE map it was made from.
 
     Exit code 0 if it holds, 1 if it falls short of a limit, 2 for a usage error or a map that lies
     elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to
-    decode as well between voxels as on them.
+    decode as well between voxels as on them. A source that the file does not look like is warned of.
     """
-    if (half1 is None) != (half2 is None):
-        raise OptionError("--half1 and --half2: wanted both half maps, or neither")
-    for name, value in (("--resolution", resolution), ("--max-bytes", max_bytes)):
+    half_maps = both_half_maps(half1, half2)
+    for name, value in (("--resolution", resolution), ("--max-bytes", limits["max_bytes"])):
         if value is not None and not value > 0:
             raise OptionError(f"{name} {value}: wanted a positive number")
     for path in (fsc_xml, star):
         if path is not None:
-            refuse_existing(
-                path, overwrite, [p for p in (file, source, half1, half2, model) if p is not None]
-            )
+            refuse_existing(path, overwrite, given(file, source, half1, half2, model))
     from nmap.validate import Limits
     from nmap.validate_file import validate_file
 
-    done = validate_file(
-        file,
-        source,
-        resolution=resolution,
-        mask=None if mask == "none" else mask,
-        half_maps=None if half1 is None or half2 is None else (half1, half2),
-        model=model,
-        limits=Limits(min_fsc, min_correlation, min_psnr, max_rmse, max_bytes),
-        off_grid=off_grid,
-        convention=convention,  # type: ignore[arg-type]
-    )
-    found = done.findings
+    with voxel_size_advice():
+        found = validate_file(
+            file,
+            source,
+            resolution=resolution,
+            mask=None if mask == "none" else mask,
+            half_maps=half_maps,
+            model=model,
+            limits=Limits(**limits),
+            off_grid=off_grid,
+            convention=convention,  # type: ignore[arg-type]
+            voxel_size=voxel_size,
+        ).findings
     _write_curves(found, fsc_xml, star, overwrite)
+    _print(found, file.name, as_json=as_json, quiet=quiet, verbose=verbose)
+    return 0 if found.holds else 1
+
+
+def both_half_maps(half1: Path | None, half2: Path | None) -> tuple[Path, Path] | None:
+    """Both half maps, or none."""
+    if half1 is not None and half2 is not None:
+        return half1, half2
+    if half1 is not half2:
+        raise OptionError("--half1 and --half2: wanted both half maps, or neither")
+    return None
+
+
+def given(*paths: Path | None) -> list[Path]:
+    """The paths that there are."""
+    return [path for path in paths if path is not None]
+
+
+def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: bool) -> None:
     if as_json:
         say_json(found.to_json())
     else:
         from nmap_cli.findings_text import findings_text
 
-        say(findings_text(found, file.name, by_shell=verbose), quiet)
+        say(findings_text(found, name, by_shell=verbose), quiet)
+    if found.doubt:
+        click.echo(f"nmap: warning: {found.doubt}", err=True)
     for check in found.failed:
         click.echo(f"nmap: falls short: {check}", err=True)
-    return 0 if found.holds else 1
 
 
 def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
     from nmap.curve_files import fidelity_star, fidelity_title, half_map_title
     from nmap.curve_files import fsc_xml as as_xml
+    from nmap.spectrum import worded
 
     if fsc_xml is not None:
         if found.half_maps is not None:
-            write_text(fsc_xml, as_xml(found.half_maps.best, half_map_title(found.half_maps)), overwrite)
+            title = worded(half_map_title(found.half_maps), found.grid)
+            write_text(fsc_xml, as_xml(found.half_maps.best, title), overwrite)
         else:
             write_text(fsc_xml, as_xml(found.judged.curve, fidelity_title(found)), overwrite)
     if star is not None:
         write_text(star, fidelity_star(found.fidelity, found.masked, found.half_maps), overwrite)
-
-
-def write_text(path: Path, text: str, overwrite: bool) -> None:
-    """Write a text file, whole or not at all."""
-    from nmap.atomic import atomic_output
-
-    with atomic_output(path, overwrite) as out:
-        out.write(text.encode())

@@ -69,13 +69,21 @@ def choose_envelope(
         lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
         given = mask_by_position(mask, density.grid, lattice)
         name = mask.header.name if mask.header else "given"
-        return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5")
+        moved = "" if _samples_agree(mask.grid, density.grid) else f", resampled from {mask.grid}"
+        return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5{moved}")
     found = automatic_mask(density.values, density.grid, band_limit)
     if found.mask is None:
         return Chosen(None, None, found.rule)
     if not found.quiet:
         return _made(_covering(found.mask, found.grid, band_limit), found.rule)
     return _grown(density, found.mask, found.grid, band_limit, solvent, found.rule)
+
+
+def _samples_agree(mask: Grid, grid: Grid) -> bool:
+    """Whether the voxels of one grid lie on those of the other, as those of a part of it do."""
+    apart = np.linalg.solve(mask.axes, np.asarray(grid.origin) - np.asarray(mask.origin))
+    steps = np.abs(mask.axes - grid.axes).max() * max(grid.shape)
+    return bool(np.abs(apart - np.rint(apart)).max() < 0.02 and steps < 0.02 * min(grid.voxel_size))
 
 
 def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
@@ -93,14 +101,17 @@ def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
     import scipy.ndimage as ndi
 
     marked = np.argwhere(mask.values > 0.5)
+    nowhere = OptionError(
+        f"mask on {mask.grid} is nowhere above 0.5 in the map's box: wanted 1 in the molecule, 0 in the solvent"
+    )
     if not marked.size:
-        raise OptionError(
-            f"mask on {mask.grid} is nowhere above 0.5: wanted 1 in the molecule, 0 in the solvent"
-        )
+        raise nowhere
     corners = np.stack(np.meshgrid(*np.stack([marked.min(0), marked.max(0)], 1), indexing="ij"), -1)
     at = grid.fractions(mask.grid.positions(corners.reshape(-1, 3) / np.asarray(mask.grid.shape)))
     at *= grid.shape
-    if (at < -1).any() or (at > np.asarray(grid.shape)).any():
+    # A section of a map may have the mask of the whole map.
+    beyond = ((at < -1) | (at > np.asarray(grid.shape)))[:, np.asarray(grid.shape) > 1]
+    if beyond.any():
         raise GridError(
             f"the mask's grid, {mask.grid}, does not lie on the map's, {grid}: resample the mask first"
         )
@@ -108,7 +119,10 @@ def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
     for z in range(lattice.shape[0]):
         points = lattice.region((z, 0, 0), (1, *lattice.shape[1:])).points()
         index = mask.grid.fractions(points.reshape(-1, 3)) * mask.grid.shape
-        out[z] = ndi.map_coordinates(mask.values, index.T, order=1, cval=0.0).reshape(lattice.shape[1:])
+        plane = ndi.map_coordinates(mask.values, index.T, order=1, mode="grid-constant", cval=0.0)
+        out[z] = plane.reshape(lattice.shape[1:])
+    if not (out > 0.5).any():
+        raise nowhere
     return out
 
 
@@ -128,8 +142,11 @@ def _covering(mask: F32, grid: Grid, band_limit: float) -> Envelope:
 
 def degrees_of_freedom(share: float, grid: Grid, band_limit: float) -> float:
     """Numbers that a map holds: Fourier modes within the band limit times the share of the box inside."""
-    volume = abs(float(np.linalg.det(grid.box)))
-    return share * volume * 4 / 3 * np.pi / band_limit**3
+    edges = grid.box[:, [n > 1 for n in grid.shape[::-1]]]
+    volume = float(np.sqrt(np.linalg.det(edges.T @ edges)))
+    dimensions = edges.shape[1]
+    ball = (1.0, 2.0, np.pi, 4 / 3 * np.pi)[dimensions]
+    return float(share * volume * ball / band_limit**dimensions)
 
 
 def _made(envelope: Envelope, rule: str) -> Chosen:

@@ -247,7 +247,8 @@ def lattice_of(
     every = _sites(target, shape, inside)
     sites = every
     if symmetry is not None:
-        points = (every / np.asarray(shape))[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
+        places = np.where(_thin(target), 0, every / np.asarray(shape))
+        points = places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
         sites = every[symmetry.fold(points)[1] == 0]
     if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
         raise OptionError(
@@ -290,7 +291,13 @@ def _sites(target: Target, shape: Shape, inside: float) -> Sites:
     mask = np.ones(shape, np.float32) if target.envelope is None else target.envelope.on_lattice(shape)
     parity = [np.arange(n) & 1 for n in shape]
     mask[(parity[0][:, None, None] != parity[1][:, None]) | (parity[1][:, None] != parity[2])] = 0
-    return np.argwhere(mask > inside)
+    sites = np.argwhere(mask > inside)
+    return sites[(sites < np.where(_thin(target), 2, shape)).all(1)]
+
+
+def _thin(target: Target) -> NDArray[np.bool_]:
+    """Axes (z, y, x) without frequencies, as in a 2-D image: sites of one parity along them all do the same."""
+    return np.asarray(target.lattice.shape) == 1
 
 
 def _working_box(sites: Sites, shape: Shape) -> tuple[Shape, Shape] | None:

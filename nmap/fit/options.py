@@ -51,6 +51,7 @@ class EncodeOptions:
         omega_hidden: sine factor of the hidden layers; None for 30.
         weight_bits: bits of a stored hidden weight: 16 (float), or 2 to 8 (integers, one step per neuron); None
             for 6.
+        slice: axis ("x", "y" or "z") and voxel index of the one section to take before all else: a 2-D image.
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
         half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell
@@ -83,6 +84,7 @@ class EncodeOptions:
     omega0: float | None = None
     omega_hidden: float | None = None
     weight_bits: int | None = None
+    slice: tuple[Literal["x", "y", "z"], int] | None = None
     crop: int | None = None
     downsample: int = 1
     half1: DensityMap | None = None
@@ -110,6 +112,9 @@ class EncodeOptions:
         _whole("steps", self.steps, 1, 10**8)
         _whole("hidden features", self.hidden_features, 4, MAX_FEATURES)
         _whole("hidden layers", self.hidden_layers, 1, MAX_LAYERS)
+        if self.slice is not None and self.slice[0] not in ("x", "y", "z"):
+            raise OptionError(f"slice across {self.slice[0]!r}: wanted x, y or z")
+        _whole("slice", None if self.slice is None else self.slice[1], 0, 1 << 20)
         _whole("crop", self.crop, 8, 1 << 20)
         _whole("downsample", self.downsample, 1, 1 << 10)
 

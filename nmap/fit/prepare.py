@@ -158,7 +158,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
 
     Args:
         density: the source.
-        options: crop, downsampling, resolution, mask and half maps.
+        options: slice, crop, downsampling, resolution, mask and half maps.
 
     Raises:
         OptionError: an option that does not suit this map.
@@ -207,19 +207,23 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
 
 
 def _reduced(density: DensityMap, options: EncodeOptions) -> DensityMap:
-    """The central cube, then the lower sampling, where asked for."""
+    """The one section, then the central part, then the lower sampling, where asked for."""
+    if options.slice is not None:
+        density = density.section(*options.slice)
     if options.crop is not None:
         n, shape = options.crop, density.grid.shape
-        if n > min(shape):
-            raise OptionError(f"crop {n}: the map has {shape} voxels (z, y, x), wanted at most {min(shape)}")
-        z, y, x = ((m - n) // 2 for m in shape)
-        values = density.values[z : z + n, y : y + n, x : x + n]
-        density = DensityMap(values, density.grid.region((z, y, x), (n, n, n)), density.header)
+        part = density.grid.wide((n, n, n))
+        if any(n > m for n, m in zip(part, shape, strict=True)):
+            raise OptionError(f"crop {n}: the map has {shape} voxels (z, y, x), wanted at most that many")
+        z, y, x = ((m - n) // 2 for n, m in zip(part, shape, strict=True))
+        values = density.values[z : z + part[0], y : y + part[1], x : x + part[2]]
+        density = DensityMap(values, density.grid.region((z, y, x), part), density.header)
     if options.downsample > 1:
         nz, ny, nx = (round(m / options.downsample) for m in density.grid.shape)
-        if min(nz, ny, nx) < 4:
-            raise OptionError(f"downsample {options.downsample}: would leave {(nz, ny, nx)} voxels (z, y, x)")
-        grid = density.grid.resampled((nz, ny, nx))
+        shape = density.grid.wide((nz, ny, nx))
+        if any(n < 4 and m > 1 for n, m in zip(shape, density.grid.shape, strict=True)):
+            raise OptionError(f"downsample {options.downsample}: would leave {shape} voxels (z, y, x)")
+        grid = density.grid.resampled(shape)
         density = DensityMap(resample(density.values, grid.shape), grid, density.header)
     return density
 
@@ -264,7 +268,7 @@ def _truth(
 
 def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:
     """Centre and half width, box fractions (z, y, x), of the envelope's bounding box, as wide on each axis in A."""
-    low, high = np.zeros(3), np.ones(3)
+    low, high = np.zeros(3), np.asarray([float(n > 1) for n in lattice.shape])
     if envelope is not None:
         inside = envelope.on_lattice(lattice.shape) > 0
         for axis in range(3):

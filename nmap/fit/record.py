@@ -143,6 +143,7 @@ def _settings(options: EncodeOptions) -> dict[str, Any]:
         "cross_validate": options.cross_validate or None,
         "target_fsc": options.goal_fsc,
         "time_budget": options.time_budget,
+        **({} if options.slice is None else {"slice": "{}={}".format(*options.slice)}),
     }
 
 

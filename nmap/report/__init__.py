@@ -22,6 +22,7 @@ from nmap.report.page import (
     side_by_side,
     table,
 )
+from nmap.spectrum import worded
 
 __all__ = ["Report", "build_report"]
 
@@ -65,13 +66,13 @@ def build_report(report: Report) -> str:
         section("Identity and sizes", table([*report.identity, *_size_rows(found)])),
         section("Fidelity by Fourier shell", *(p.html() for p in _shell_pictures(report))),
         section("Slices", *(p.html() for p in _slice_pictures(report))),
-        section("Surface", side_by_side(*_surfaces(report))),
+        *([] if found.grid.is_flat else [section("Surface", side_by_side(*_surfaces(report)))]),
         section("Densities and fit", side_by_side(*_small_pictures(report))),
         section("Everything", _remarks(found), _checks(found), *_details(report)),
     ]
     lead = f"{found.source} as a neural map of {_bytes(found)}; {found.grid}"
     footer = f"Made by nmap {report.version}. Nothing on this page was fetched or is run."
-    return page(found.decoded, lead, _cards(found), sections, footer)
+    return worded(page(found.decoded, lead, _cards(found), sections, footer), found.grid)
 
 
 def _bytes(found: Findings) -> str:
@@ -153,9 +154,9 @@ def _slice_pictures(report: Report) -> list[Picture]:
     return [
         Picture(
             slice_figure(d, s, grid),
-            "Central slices",
-            "Three orthogonal slices through the middle voxel; source, decode and difference share one "
-            "scale. Axes in Å from the grid's origin.",
+            "The image" if grid.is_flat else "Central slices",
+            ("The image; " if grid.is_flat else "Three orthogonal slices through the middle voxel; ")
+            + "source, decode and difference share one scale. Axes in Å from the grid's origin.",
         ),
         Picture(
             local_error_figure(d, s, grid, resolution),

@@ -19,13 +19,18 @@ F32 = NDArray[np.float32]
 WINDOW = 3.0
 """Standard deviation of the Gaussian window of local measures, Angstrom, at the least."""
 
-_PLANES = ("xy", "xz", "yz")
+
+def planes(shape: tuple[int, ...]) -> list[str]:
+    """The planes of central slices: three of a volume, the one of an image, by the axes across and up."""
+    wide = [axis for axis, n in zip("zyx", shape, strict=True) if n > 1]
+    return [plane for plane in ("xy", "xz", "yz") if len(wide) == 3 or set(plane) == set(wide)]
 
 
 def central_slices(values: F32) -> dict[str, F32]:
-    """The three orthogonal slices through the middle voxel of a (z, y, x) volume, by plane."""
+    """The orthogonal slices through the middle voxel of a (z, y, x) volume, by plane; of an image itself."""
     z, y, x = (n // 2 for n in values.shape)
-    return {"xy": values[z], "xz": values[:, y], "yz": values[:, :, x]}
+    slices = {"xy": values[z], "xz": values[:, y], "yz": values[:, :, x]}
+    return {plane: slices[plane] for plane in planes(values.shape)}
 
 
 def extent(grid: Grid, plane: str) -> tuple[float, float, float, float]:
@@ -36,14 +41,15 @@ def extent(grid: Grid, plane: str) -> tuple[float, float, float, float]:
 
 @styled
 def slice_figure(decoded: F32, source: F32, grid: Grid) -> str:
-    """Three central slices of source, decode and difference, in one scale of grey."""
+    """Central slices of source, decode and difference, in one scale of grey."""
     columns = [central_slices(v) for v in (source, decoded)]
-    columns.append({p: columns[1][p] - columns[0][p] for p in _PLANES})
-    shown = np.concatenate([columns[0][p].ravel() for p in _PLANES])
+    rows = planes(source.shape)
+    columns.append({p: columns[1][p] - columns[0][p] for p in rows})
+    shown = np.concatenate([columns[0][p].ravel() for p in rows])
     low, high = (float(q) for q in np.quantile(shown, [0.002, 0.998]))
     low, high = min(low, -0.15 * (high - low)), max(high, low + 1e-12)
-    figure, axes = new_panels(9.6, 9.0, 3, 3, 0.06)
-    for row, plane in enumerate(_PLANES):
+    figure, axes = new_panels(9.6, max(3.0 * len(rows), 3.6), len(rows), 3, 0.06)
+    for row, plane in enumerate(rows):
         for column, name in enumerate(("source", "decode", "decode minus source")):
             ax = axes[row, column]
             image = ax.imshow(
@@ -66,10 +72,11 @@ def local_error_figure(decoded: F32, source: F32, grid: Grid, resolution: float 
     The correlation is left blank where the source's local contrast is below 3 % of its largest there.
     """
     sigma = max(WINDOW, resolution or 0.0)
-    figure, axes = new_panels(9.6, 6.0, 2, 3, 0.27)
-    local = [_local(decoded, source, grid, plane, sigma) for plane in _PLANES]
+    shown = planes(source.shape)
+    figure, axes = new_panels(9.6, 6.0, 2, len(shown), 0.27)
+    local = [_local(decoded, source, grid, plane, sigma) for plane in shown]
     scale = max(*(float(contrast.max()) for _, _, contrast in local), 1e-30)
-    for column, (plane, (correlation, error, contrast)) in enumerate(zip(_PLANES, local, strict=True)):
+    for column, (plane, (correlation, error, contrast)) in enumerate(zip(shown, local, strict=True)):
         correlation[contrast < 0.03 * scale] = np.nan
         place = {"origin": "lower", "extent": extent(grid, plane)}
         top = axes[0, column].imshow(correlation, cmap="viridis", vmin=0, vmax=1, **place)

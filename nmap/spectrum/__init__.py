@@ -23,6 +23,7 @@ from nmap.spectrum.curve import (
 from nmap.spectrum.phases import randomise_phases
 from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
+from nmap.spectrum.wording import worded
 
 __all__ = [
     "CONVENTION",
@@ -48,4 +49,5 @@ __all__ = [
     "resample",
     "shell_power",
     "transform",
+    "worded",
 ]

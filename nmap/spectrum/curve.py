@@ -58,14 +58,19 @@ class ShellCurve:
     negligible: NDArray[np.bool_] | None = None
     convention: Convention = "nmap"
 
-    def _counted(self) -> NDArray[np.bool_]:
+    def counted(self, resolution: float | None = None) -> NDArray[np.bool_]:
+        """Which shells count: not shell 0, no negligible one, none beyond `resolution` (Angstrom)."""
         counted = np.ones(self.fsc.size, bool) if self.negligible is None else ~self.negligible
         counted[0] = False
+        if resolution is not None:
+            if not 0 < resolution < np.inf:
+                raise OptionError(f"resolution {resolution} A: wanted a positive number")
+            counted[int(1 / (resolution * self.frequency[1]) + 1e-6) + 1 :] = False
         return counted
 
     def crossing_at(self, threshold: float) -> Crossing:
         """The first fall below `threshold` among the counted shells, and the shells on both sides."""
-        shells = np.flatnonzero(self._counted())
+        shells = np.flatnonzero(self.counted())
         below = np.flatnonzero(self.fsc[shells] < threshold)
         if not below.size:
             last = float(1 / self.frequency[shells[-1]]) if shells.size else None
@@ -87,12 +92,7 @@ class ShellCurve:
 
     def worst_shell(self, resolution: float | None = None) -> int | None:
         """Index of the lowest counted shell to `resolution` (Angstrom; Nyquist if None), if any counts."""
-        counted = self._counted()
-        if resolution is not None:
-            if not 0 < resolution < np.inf:
-                raise OptionError(f"resolution {resolution} A: wanted a positive number")
-            counted[int(1 / (resolution * self.frequency[1]) + 1e-6) + 1 :] = False
-        shells = np.flatnonzero(counted)
+        shells = np.flatnonzero(self.counted(resolution))
         return int(shells[np.argmin(self.fsc[shells])]) if shells.size else None
 
     def worst(self, resolution: float | None = None) -> float:

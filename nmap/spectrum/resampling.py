@@ -17,12 +17,14 @@ from nmap.threads import workers
 def lattice_shape(grid: Grid, band_limit: float) -> Shape:
     """Even counts (z, y, x) that hold every shell within `band_limit` (Angstrom) of the grid's box.
 
-    Each is the smallest even 5-smooth count with Nyquist above the last shell's outer edge.
+    Each is the smallest even 5-smooth count with Nyquist above the last shell's outer edge, or 1 along an axis
+    too short for any frequency within it.
     """
     width = 1.0 / max(grid.edges)
     radius = int(1 / (band_limit * width) + 1e-6) + 0.5
-    shape = [_even_smooth(2 * int(radius * width * edge) + 2) for edge in grid.edges[::-1]]
-    return (shape[0], shape[1], shape[2])
+    degree = [int(radius * width * edge) for edge in grid.edges[::-1]]
+    z, y, x = (_even_smooth(2 * k + 2) if k else 1 for k in degree)
+    return (z, y, x)
 
 
 def _even_smooth(n: int) -> int:
