@@ -36,6 +36,7 @@ _STEPS_PER_SHELL = 2 * math.sqrt(2)
 INSIDE = 0.25
 # A working box reaches this many fine steps beyond the sites, and must be so much smaller to pay.
 _MARGIN, _WORTH = 12, 0.6
+_BLUR = 0.5
 # Steps (z, y, x) to the 26 nearest sites of a body-centred lattice of cell 2.
 NEIGHBOURS = [
     step
@@ -160,6 +161,16 @@ class Lattice:
                 apart = turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator) - self.sites
                 total += map_coordinates(kernel, apart.T, order=1, mode="grid-wrap") / kernel[0, 0, 0]
         return torch.from_numpy(np.maximum(total, 0.25).astype(np.float32)).to(self.device)
+
+    @cached_property
+    def smooth(self) -> torch.Tensor:
+        """Mean over the shells, from 1, that a working box cannot tell apart, (last, last); whole: the identity."""
+        if self.whole is None:
+            return torch.eye(self.last, device=self.device)
+        wide = Shells(self.grid).width / self.width
+        at = torch.arange(self.last, device=self.device)
+        kernel = torch.exp(-0.5 * ((at[:, None] - at) / (_BLUR * wide)) ** 2)
+        return kernel / kernel.sum(1, keepdim=True)
 
     def sum_shells(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a real value per mode over the full transform, by shell from 0 to the last, float32."""
@@ -297,7 +308,7 @@ def _sites(target: Target, shape: Shape, inside: float) -> Sites:
 
 def _thin(target: Target) -> NDArray[np.bool_]:
     """Axes (z, y, x) without frequencies, as in a 2-D image: sites of one parity along them all do the same."""
-    return np.asarray(target.lattice.shape) == 1
+    return np.array([n == 1 for n in target.lattice.shape])
 
 
 def _working_box(sites: Sites, shape: Shape) -> tuple[Shape, Shape] | None:

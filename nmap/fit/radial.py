@@ -112,11 +112,12 @@ def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
     return fsc / lattice.ceiling
 
 
-def balance(lattice: Lattice, state: State, rate: float = 3.0, low: float = 0.25, high: float = 6.0) -> None:
+def balance(lattice: Lattice, state: State, rate: float = 2.0, low: float = 0.25, high: float = 20.0) -> None:
     """Give shells that lag behind the mean more weight, within `low` to `high` of it."""
     assert state.fsc is not None
     modes = lattice.sum_shells(torch.ones_like(lattice.modes))
-    change = (rate * (state.fsc[1:].mean() - state.fsc[1:])).clamp(-0.15, 0.15).exp()
+    behind = lattice.smooth @ (state.fsc[1:].mean() - state.fsc[1:])
+    change = (rate * behind).clamp(-0.15, 0.15).exp()
     weights = state.weights.clone()
     weights[1:] = (weights[1:] * change).clamp(low, high)
     state.weights = weights * (modes.sum() / (weights * modes).sum())

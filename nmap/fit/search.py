@@ -190,13 +190,13 @@ class _Run:
         worst, size = float(state.fsc[1:].min()), int(_CODED * state.bits / 8)
         found = measured and self._keep(worst, size)
         if count > 20:
-            balance(self.lattice, state, 1.5)
+            balance(self.lattice, state)
         state.reached = state.reached or found
         self.waited += 1
         if state.reached:
             self.held += 1
             rescale(self.lattice, state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
-        elif state.moved < self.schedule.settled * count + 3 or self.waited >= self._pace[1]:
+        elif state.moved < state.share * (self.schedule.settled * count + 3) or self.waited >= self._pace[1]:
             rescale(self.lattice, state, self._pace[0])
             self.waited = 0
         if self.checkpoint is not None and time.monotonic() - self.saved > SAVE_EVERY:
