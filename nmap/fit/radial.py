@@ -13,146 +13,18 @@ more weight.
 
 from __future__ import annotations
 
-import itertools
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from nmap.grid import Grid, Shape
+from nmap.fit.lattice import NEIGHBOURS, Lattice
 from nmap.lattice_coding import MAX_WEIGHT
-from nmap.model.radial_basis import centres_spectrum, turn_sites
-from nmap.spectrum import Shells
-from nmap.symmetry import PointGroup
-
-C64 = NDArray[np.complex64]
-F64 = NDArray[np.float64]
 
 # Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
 # per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (bench/notes.md).
 RATE = 0.1
 _SIZES = 16
 _CLASSES = 20
-
-
-def _offsets(squared: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    reach = range(-3, 4)
-    return [
-        (z, y, x)
-        for z, y, x in itertools.product(reach, reach, reach)
-        if z * z + y * y + x * x in squared and z % 2 == y % 2 == x % 2
-    ]
-
-
-@dataclass(frozen=True, eq=False)
-class Lattice:
-    """The sites that may hold a weight, and the modes that count.
-
-    Args:
-        shape: counts of the fine lattice (z, y, x).
-        sites: indices (n, 3), (z, y, x), of the sites.
-        target: whitened half transform on the lattice, complex64; 0 outside the band.
-        grid: the lattice as a grid.
-        last: index of the last shell.
-        symmetry: point group whose copies each site stands for; None for C1.
-        device: torch device.
-        ceiling: highest correlation with the target that is worth having, by shell from 0, (last + 1,):
-            below 1 where half maps tell how much of the target is noise.
-    """
-
-    shape: Shape
-    sites: NDArray[np.int64]
-    target: C64
-    grid: Grid
-    last: int
-    symmetry: PointGroup | None
-    device: torch.device
-    ceiling: torch.Tensor
-    band: torch.Tensor = field(init=False)
-    shell: torch.Tensor = field(init=False)
-    modes: torch.Tensor = field(init=False)
-    wanted: torch.Tensor = field(init=False)
-    flat: torch.Tensor = field(init=False)
-    near: torch.Tensor = field(init=False)
-    overlap: torch.Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        shells = Shells(self.grid)
-        index = shells.index.reshape(-1)
-        band = np.flatnonzero((index <= self.last) & (index > 0))
-        weight = np.broadcast_to(shells.multiplicity, shells.index.shape).reshape(-1)[band]
-        parts = {
-            "band": torch.from_numpy(band),
-            "shell": torch.from_numpy(index[band].astype(np.int64)),
-            "modes": torch.from_numpy(weight.astype(np.float32)),
-            "wanted": torch.from_numpy(self.target.reshape(-1)[band]),
-            "flat": torch.from_numpy(np.ravel_multi_index(tuple(self.sites.T), self.shape)),
-            "near": torch.from_numpy(_neighbour_table(self.sites, self.shape)),
-        }
-        for name, value in parts.items():
-            object.__setattr__(self, name, value.to(self.device))
-        object.__setattr__(self, "overlap", self._overlap().to(self.device))
-
-    @property
-    def copies(self) -> int:
-        """How many times each site appears in the box."""
-        return 1 if self.symmetry is None else self.symmetry.order
-
-    def sum_shells(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum of a real value per mode over the full transform, by shell from 0 to the last, float32."""
-        return torch.bincount(self.shell, values * self.modes, self.last + 1)
-
-    def spectrum(self, q: torch.Tensor, was: torch.Tensor | None = None) -> torch.Tensor:
-        """Modes in the band of the weights q (n,), or of what changed since `was`."""
-        change = q if was is None else q - was
-        if self.copies == 1:
-            volume = torch.zeros(math.prod(self.shape), device=self.device)
-            volume[self.flat] = change
-            whole: torch.Tensor = torch.fft.rfftn(volume.reshape(self.shape))
-            return whole.reshape(-1)[self.band]
-        chosen = torch.nonzero(change).reshape(-1).cpu().numpy()
-        assert self.symmetry is not None
-        part = centres_spectrum(
-            self.sites[chosen], change.cpu().numpy()[chosen], self.shape, self.grid, self.symmetry
-        )
-        return torch.from_numpy(part.reshape(-1))[self.band.cpu()].to(self.device)
-
-    def correlate(self, modes: torch.Tensor) -> torch.Tensor:
-        """Inner product of a field, given by its modes in the band, with the bump at every site, (n,)."""
-        nz, ny, nx = self.shape
-        half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self.device)
-        half[self.band] = modes
-        half = half.reshape(nz, ny, nx // 2 + 1)
-        volume: torch.Tensor = torch.fft.irfftn(half, s=self.shape, norm="forward")
-        return volume.reshape(-1)[self.flat]
-
-    def _overlap(self) -> torch.Tensor:
-        """Squared length of a site's bump with all its copies, per copy, in units of one bump's, (n,)."""
-        total = np.ones(len(self.sites))
-        if self.symmetry is None or self.copies == 1:
-            return torch.from_numpy(total.astype(np.float32))
-        bump = Shells(self.grid)
-        half = (bump.index <= self.last) & (bump.index > 0)
-        kernel = np.fft.irfftn(half, s=self.shape, axes=(0, 1, 2)).astype(np.float32)
-        from scipy.ndimage import map_coordinates
-
-        for operator in self.symmetry.operators[1:]:
-            apart = turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator) - self.sites
-            total += map_coordinates(kernel, apart.T, order=1, mode="grid-wrap") / kernel[0, 0, 0]
-        return torch.from_numpy(np.maximum(total, 0.25).astype(np.float32))
-
-
-def _neighbour_table(sites: NDArray[np.int64], shape: Shape) -> NDArray[np.int64]:
-    """Index of each site's 26 nearest sites (periodic), n where there is none, (26, n)."""
-    number = np.full(shape, len(sites), np.int32)
-    number[tuple(sites.T)] = np.arange(len(sites))
-    out = np.empty((26, len(sites)), np.int64)
-    for row, step in enumerate(_offsets((3, 4, 8))):
-        z, y, x = ((sites[:, a] + step[a]) % shape[a] for a in range(3))
-        out[row] = number[z, y, x]
-    return out
 
 
 @dataclass(eq=False)
@@ -250,11 +122,14 @@ def balance(lattice: Lattice, state: State, rate: float = 3.0, low: float = 0.25
     state.weights = weights * (modes.sum() / (weights * modes).sum())
 
 
-def rescale(state: State, factor: float) -> None:
+def rescale(lattice: Lattice, state: State, factor: float) -> None:
     """Change the step and keep the field as it is, to the nearest whole weights."""
+    assert state.modes is not None
     state.step *= factor
+    was = state.q
     moved = (state.q.abs() / factor + 0.35).floor() * state.q.sign()
     state.q = torch.where(state.q.abs() > 1, moved, state.q).clamp(-MAX_WEIGHT, MAX_WEIGHT)
+    state.modes = state.modes + lattice.spectrum(state.q, was)
 
 
 def _bit_cost(lattice: Lattice, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -262,9 +137,8 @@ def _bit_cost(lattice: Lattice, q: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     size = q.abs()
     padded = torch.cat((size, size.new_zeros(1)))
     activity = torch.zeros_like(size)
-    units = [{3: 32, 4: 45, 8: 45}[z * z + y * y + x * x] for z, y, x in _offsets((3, 4, 8))]
-    for row, unit in zip(lattice.near, units, strict=True):
-        activity += padded[row] * (unit / 4)
+    for row, (z, y, x) in zip(lattice.near, NEIGHBOURS, strict=True):
+        activity += padded[row] * (8 if z * z + y * y + x * x == 3 else 11.25)
     context = (2 * torch.log2(activity.clamp(min=4) / 4)).long().clamp(max=_CLASSES - 1)
     short = size.long().clamp(max=_SIZES - 1)
     counts = torch.bincount(context * _SIZES + short, minlength=_CLASSES * _SIZES).reshape(_CLASSES, _SIZES)

@@ -7,30 +7,25 @@ import time
 from pathlib import Path
 
 import numpy as np
-import scipy.fft as sf
 import torch
 from numpy.typing import NDArray
 
 from nmap.accelerate import one_thread
-from nmap.coding import MAX_LATTICE_POINTS, CodedTensor, encode_lattice, encode_log
-from nmap.errors import OptionError, QualityError
+from nmap.coding import CodedTensor, encode_lattice, encode_log
+from nmap.errors import QualityError
+from nmap.fit.lattice import INSIDE, Lattice, lattice_of
 from nmap.fit.options import EncodeOptions
 from nmap.fit.point_group import choose
 from nmap.fit.prepare import Target
 from nmap.fit.progress import Watch
 from nmap.fit.quantise import Result
-from nmap.fit.radial import Lattice
 from nmap.fit.record import History
 from nmap.fit.search import Found, Goal, search, weights_of
-from nmap.grid import Shape
-from nmap.lattice_coding import MAX_SITES
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import NEGLIGIBLE, ShellCurve, Shells, crop_spectrum
+from nmap.spectrum import ShellCurve, Shells, crop_spectrum
 from nmap.symmetry import PointGroup
 
-# The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
-_STEPS_PER_SHELL = 2 * math.sqrt(2)
 # Aimed at beyond the goal, for what rounding of gains and grids may take.
 _MARGIN = 5e-4
 # Seconds that a sweep takes for each mode in the band, and the sweeps below which a time budget is a short
@@ -38,65 +33,8 @@ _MARGIN = 5e-4
 _SWEEP, _SHORT = 3e-7, 200
 # Measuring the symmetry may take this share of a time budget.
 _SYMMETRY_SHARE, _SYMMETRY = 0.25, 4e-6
-# Sites lie where the envelope exceeds this; under cross-validation, where faithful counts most, the other.
-_INSIDE, _ANYWHERE = 0.25, 0.001
-
-
-def fine_lattice(target: Target) -> Shape:
-    """Counts (z, y, x), multiples of 4, of the fine lattice that carries the sites of a target's band."""
-    width = target.shells.width
-    radius = (target.last + 0.5) * width
-    counts = [
-        4 * sf.next_fast_len(math.ceil(_STEPS_PER_SHELL * radius * edge / 4), True)
-        for edge in target.lattice.edges[::-1]
-    ]
-    return (counts[0], counts[1], counts[2])
-
-
-def lattice_of(
-    target: Target,
-    symmetry: PointGroup | None,
-    device: torch.device,
-    ceiling: NDArray[np.float32] | None = None,
-    inside: float = _INSIDE,
-) -> Lattice:
-    """Sites inside the envelope, in one asymmetric unit, and the whitened truth.
-
-    Args:
-        target: what to fit.
-        symmetry: point group or None for C1.
-        device: torch device.
-        ceiling: highest correlation worth having, by shell, (last + 1,); None for 1.
-        inside: sites lie where the envelope exceeds this.
-    """
-    shape = fine_lattice(target)
-    grid = target.lattice.resampled(shape)
-    truth = crop_spectrum(target.reference, target.lattice.shape, shape)
-    shells = Shells(grid)
-    power = (shells.sum(truth.real**2 + truth.imag**2) / np.maximum(shells.modes, 1))[: target.last + 1]
-    inverse = np.zeros(target.last + 1, np.float32)
-    # Shells that `validate` would not count, by the mean over all modes of the source's own grid, are let go.
-    mean = (power * shells.modes[: target.last + 1])[1:].sum() / target.density.grid.size
-    used = power > NEGLIGIBLE * mean
-    used[0] = False
-    inverse[used] = 1 / np.sqrt(power[used])
-    truth *= shells.spread(inverse)
-    mask = np.ones(shape, np.float32) if target.envelope is None else target.envelope.on_lattice(shape)
-    parity = [np.arange(n) & 1 for n in shape]
-    mask[(parity[0][:, None, None] != parity[1][:, None]) | (parity[1][:, None] != parity[2])] = 0
-    sites = np.argwhere(mask > inside)
-    if symmetry is not None:
-        points = (sites / np.asarray(shape))[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
-        sites = sites[symmetry.fold(points)[1] == 0]
-    if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
-        raise OptionError(
-            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
-            f"{MAX_LATTICE_POINTS} points; use a coarser --resolution, a --mask or --crop"
-        )
-    share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
-    return Lattice(
-        shape, sites, truth, grid, target.last, symmetry, device, torch.from_numpy(share).to(device)
-    )
+# Sites lie where the envelope exceeds this under cross-validation, where faithful counts most.
+_ANYWHERE = 0.001
 
 
 def fit_radial(
@@ -126,7 +64,7 @@ def fit_radial(
     """
     symmetry, measured = _symmetry(target, options, watch)
     watch.say("laying out the lattice")
-    lattice = lattice_of(target, symmetry, device, ceiling, _ANYWHERE if options.cross_validate else _INSIDE)
+    lattice = lattice_of(target, symmetry, device, ceiling, _ANYWHERE if options.cross_validate else INSIDE)
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
     goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))
@@ -174,6 +112,7 @@ def fit_radial(
         notes.append(f"worst shell FSC {found.worst:.3f}: the goal was not reached in the time given")
         watch.say(f"warning: {notes[-1]}", 0.0)
     watch.say("storing and measuring")
+    lattice = lattice.full
     neural_map = _assembled(target, lattice, found, symmetry)
     curve = _measured(target, neural_map)
     counted = lattice.sum_shells(lattice.wanted.abs())[1:].cpu().numpy() > 0

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from nmap import lattice_coding
 from nmap.atomic import atomic_output
-from nmap.fit.radial import RATE, Lattice, balance, iterate, rescale, start
+from nmap.fit.lattice import Lattice
+from nmap.fit.radial import RATE, balance, correlation, iterate, rescale, start
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Schedule:
     decay: float = 0.97
     settled: float = 0.03
     patience: int = 12
-    hold: int = 40
+    hold: int = 80
     haste: tuple[float, int] = (0.87, 5)
     rate: float = RATE
 
@@ -90,6 +91,8 @@ class Found:
 SAVE_EVERY = 10.0
 # A mean shell below this share of the goal is far from it.
 _FAR = 0.85
+# In a working box the whole box's shells are measured every so many sweeps: on the way, and at the goal.
+_MEASURE = (4, 1)
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
 _CODED = 1.12
 
@@ -97,9 +100,9 @@ Report = Callable[[Found, float], None]
 
 
 def weights_of(lattice: Lattice, q: NDArray[np.floating]) -> NDArray[np.int8]:
-    """Whole numbers on the fine lattice (z, y, x) of the sites' weights (n,)."""
-    out = np.zeros(lattice.shape, np.int8)
-    out[tuple(lattice.sites.T)] = q
+    """Whole numbers on the whole box's fine lattice (z, y, x) of the sites' weights (n,)."""
+    out = np.zeros(lattice.full.shape, np.int8)
+    out[tuple(lattice.full.sites.T)] = q
     return out
 
 
@@ -157,6 +160,7 @@ class _Run:
         self.state = start(lattice)
         self.best: Found | None = None
         self.waited = self.held = 0
+        self.gauge = None if lattice.whole is None else _Gauge(lattice.whole)
         self.first_step, self.saved = self.state.step, time.monotonic()
         if checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
@@ -178,20 +182,22 @@ class _Run:
         state = self.state
         iterate(self.lattice, state, self.schedule.rate)
         assert state.fsc is not None
+        measured = True
+        if self.gauge is not None:
+            measured = state.iteration % _MEASURE[state.reached] == 0
+            state.fsc = self.gauge.read(state.q, state.fsc, measured)
         count = int((state.q != 0).sum())
         worst, size = float(state.fsc[1:].min()), int(_CODED * state.bits / 8)
-        found = self._keep(worst, size)
+        found = measured and self._keep(worst, size)
         if count > 20:
             balance(self.lattice, state, 1.5)
         state.reached = state.reached or found
         self.waited += 1
         if state.reached:
             self.held += 1
-            rescale(state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
-            state.modes = self.lattice.spectrum(state.q)
+            rescale(self.lattice, state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
         elif state.moved < self.schedule.settled * count + 3 or self.waited >= self._pace[1]:
-            rescale(state, self._pace[0])
-            state.modes = self.lattice.spectrum(state.q)
+            rescale(self.lattice, state, self._pace[0])
             self.waited = 0
         if self.checkpoint is not None and time.monotonic() - self.saved > SAVE_EVERY:
             self._save(self.checkpoint)
@@ -270,6 +276,24 @@ class _Run:
         self.state.step, self.state.iteration, self.state.share = step, int(iteration), share
         self.state.reached, self.waited, self.held = bool(reached), int(waited), int(held)
         self.state.modes = self.lattice.spectrum(self.state.q)
+
+
+class _Gauge:
+    """What the whole box's shells show of weights that are placed in a working box."""
+
+    def __init__(self, whole: Lattice) -> None:
+        self.whole = whole
+        self.q = torch.zeros(len(whole.sites), device=whole.device)
+        self.modes = torch.zeros(len(whole.band), dtype=torch.complex64, device=whole.device)
+        self.apart = torch.zeros(whole.last + 1, device=whole.device)
+
+    def read(self, q: torch.Tensor, fsc: torch.Tensor, measure: bool) -> torch.Tensor:
+        """The working box's curve, corrected by what the whole box's was when last measured."""
+        if measure:
+            self.modes += self.whole.spectrum(q, self.q)
+            self.q = q
+            self.apart = correlation(self.whole, self.modes) - fsc
+        return fsc + self.apart
 
 
 def _better(goal: Goal, a: Found, b: Found) -> Found:

@@ -119,26 +119,21 @@ def centres_spectrum(
         box: the box that the lattice spans.
         symmetry: point group.
     """
-    on_sites, between = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    count = np.asarray(shape)
-    turned = 0
-    for operator in symmetry.operators:
-        copies = turn_sites(sites, shape, box, symmetry, operator)
-        whole = np.rint(copies)
-        if np.abs(copies - whole).max(initial=0) < 1e-6:
-            z, y, x = np.mod(whole.astype(np.int64), count).T
-            np.add.at(on_sites, (z, y, x), weights)
+    copies = [turn_sites(sites, shape, box, symmetry, operator) for operator in symmetry.operators]
+    volume = np.zeros(shape, np.float32)
+    on_sites = all(np.abs(places - np.rint(places)).max(initial=0) < 1e-6 for places in copies)
+    for places in copies:
+        if on_sites:
+            z, y, x = np.mod(np.rint(places).astype(np.int64), np.asarray(shape)).T
+            np.add.at(volume, (z, y, x), weights)
         else:
-            _spread(between, copies, weights)
-            turned += 1
-    out = np.asarray(sf.rfftn(on_sites, workers=workers()), np.complex64)
-    if turned:
-        spread = np.asarray(sf.rfftn(between, workers=workers()), np.complex64)
+            _spread(volume, places, weights)
+    out = np.asarray(sf.rfftn(volume, workers=workers()), np.complex64)
+    if not on_sites:
         for axis, n in enumerate(shape):
             k = sf.rfftfreq(n) if axis == 2 else sf.fftfreq(n)
             inverse = (1 / _kernel_transform(np.asarray(k, np.float64))).astype(np.float32)
-            spread *= inverse.reshape([-1 if a == axis else 1 for a in range(3)])
-        out += spread
+            out *= inverse.reshape([-1 if a == axis else 1 for a in range(3)])
     return out
 
 

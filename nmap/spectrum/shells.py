@@ -88,6 +88,12 @@ class Shells:
             out[z] = np.floor(self._radius(z) + (0.5 + _TIE))
         return out
 
+    def index_at(self, width: float) -> NDArray[np.uint16]:
+        """Nearest shell of every mode among shells of another width (1/Angstrom), as `index`."""
+        ratio = self.width / width
+        planes = (self._radius(z) * ratio for z in range(self.grid.shape[0]))
+        return np.stack([np.floor(plane + (0.5 + _TIE)).astype(np.uint16) for plane in planes])
+
     @cached_property
     def multiplicity(self) -> F32:
         """Weight of each column of the half transform, (nx // 2 + 1,): the full modes it stands for."""
