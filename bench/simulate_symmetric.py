@@ -7,7 +7,8 @@ The model's own axes are found by superposing its chains; its first chains (an a
 by the group's exact operators, with the n-fold along z and a two-fold along x through voxel n/2 (RELION's
 convention). The signal is the electrostatic potential (electron scattering factors). Noise, white in each
 shell to `--resolution` and symmetrised, is added so that its power inside the molecule's soft mask grows
-from 1/100 of the signal's at 20 A to three times it there.
+from 1/100 of the signal's at 20 A to three times it there. With `--halves` that is the noise of the average of
+two half maps, OUT_half1.mrc and OUT_half2.mrc, each with twice its power.
 """
 
 from __future__ import annotations
@@ -121,6 +122,9 @@ def main() -> None:
     parser.add_argument("--resolution", type=float, default=2.8)
     parser.add_argument("--bfactor", type=float, default=40.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--halves", action="store_true", help="write half maps, whose average OUT is, and the clean map too"
+    )
     given = parser.parse_args()
     grid = Grid((given.box,) * 3, (given.voxel,) * 3)
     group = PointGroup(given.group, (given.box // 2 * given.voxel,) * 3)
@@ -132,17 +136,22 @@ def main() -> None:
     mask = np.clip(1 - (ndi.distance_transform_edt(~core) * given.voxel - 3) / 4, 0, 1).astype(np.float32)
     shells = Shells(grid)
     signal = shells.sum(np.abs(transform(clean * mask)) ** 2) / shells.modes
-    drawn = transform(noise(grid, given.resolution, group, given.seed))
-    own = shells.sum(np.abs(drawn) ** 2) / shells.modes
     ratio = np.exp(np.interp(shells.frequency, [1 / 20, 1 / given.resolution], np.log([0.01, 3.0])))
     wanted = signal * ratio / float((mask**2).mean())
-    gains = np.sqrt(wanted / own).astype(np.float32)[: shells.last(given.resolution) + 1]
-    values = np.asarray(clean + invert(drawn * shells.spread(gains), grid.shape), np.float32)
+    halves = []
+    for number in range(2 if given.halves else 1):
+        drawn = transform(noise(grid, given.resolution, group, given.seed + number))
+        own = shells.sum(np.abs(drawn) ** 2) / shells.modes
+        gains = np.sqrt((1 + given.halves) * wanted / own)[: shells.last(given.resolution) + 1]
+        halves.append(clean + invert(drawn * shells.spread(gains.astype(np.float32)), grid.shape))
+    maps = {"": sum(halves) / len(halves), "_mask": mask}
+    if given.halves:
+        maps |= {"_half1": halves[0], "_half2": halves[1], "_clean": clean}
     label = f"SIMULATED from {given.model.rsplit('/', 1)[-1]}, symmetrised {given.group}, with noise"
-    write_map(DensityMap(values, grid), given.output, overwrite=True, label=label[:80])
-    write_map(
-        DensityMap(mask, grid), given.output.replace(".mrc", "_mask.mrc"), overwrite=True, label=label[:80]
-    )
+    for ending, values in maps.items():
+        density = DensityMap(np.asarray(values, np.float32), grid)
+        name = given.output.removesuffix(".mrc") + ending + ".mrc"
+        write_map(density, name, overwrite=True, label=label[:80])
 
 
 if __name__ == "__main__":

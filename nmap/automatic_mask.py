@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.grid import Grid
-from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, resample, transform
+from nmap.spectrum import Complex, Shells, crop_spectrum, invert, lattice_shape, resample, transform
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -42,6 +42,11 @@ _SIGMAS, _FIFTH = 5.0, 0.2
 _QUIET = 3e-3
 # In a masked map the molecule lies where at least this share of the voxels around differ from the solvent.
 _SUPPORT = 0.1
+# Resolutions looked at, in band limits: the noise of a single-particle map grows with frequency against the
+# signal, and at twice or three times the band limit hides nothing. A tomogram or a crystal gains nothing there:
+# its contrast fell from at most 3.1 to at most 2.
+_LOOKS = (1.0, 1.5, 2.0, 3.0)
+_FEWEST_SHELLS = 6
 # A part is dust if it holds less than this share of the largest part's variance.
 _DUST = 0.02
 
@@ -88,7 +93,7 @@ def constant_solvent(values: F32) -> float | None:
 
 
 def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
-    """Find the molecule.
+    """Find the molecule: at the band limit, or where noise hides it there, at lower resolutions.
 
     Args:
         values: density (z, y, x) on `grid`.
@@ -96,24 +101,47 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float) -> FoundMask:
         band_limit: resolution kept, Angstrom; also the scale of the smoothing.
     """
     constant = constant_solvent(values)
-    solvent = solvent_value(values) if constant is None else constant
-    shape = lattice_shape(grid, band_limit)
+    density = values - np.float32(solvent_value(values) if constant is None else constant)
+    spectrum = transform(density)
+    support = None if constant is None else (density != 0).astype(np.float32)
+    first = FoundMask(None, grid, "everything")
+    for coarser in _LOOKS:
+        limit = coarser * band_limit
+        if coarser > 1 and Shells(grid).last(limit) < _FEWEST_SHELLS:
+            break
+        found = _look(spectrum, grid, limit, support)
+        if found.mask is not None:
+            at = "" if coarser == 1 else f" at {limit:.3g} A, for at {band_limit:.3g} A noise hides it"
+            return FoundMask(found.mask, found.grid, found.rule + at, found.quiet)
+        first = found if coarser == 1 else first
+    return first
+
+
+def _look(spectrum: Complex, grid: Grid, limit: float, support: F32 | None) -> FoundMask:
+    """Find the molecule at one resolution.
+
+    Args:
+        spectrum: half transform of the density about its solvent, on `grid`.
+        grid: where the map lies.
+        limit: resolution looked at, Angstrom; also the scale of the smoothing.
+        support: 1 where the map differs from its constant solvent, (z, y, x) on `grid`; None without one.
+    """
+    shape = lattice_shape(grid, limit)
     lattice = grid.resampled(shape)
     shells = Shells(lattice)
-    keep = np.ones(shells.last(band_limit) + 1, np.float32)
-    spectrum = crop_spectrum(transform(values - np.float32(solvent)), grid.shape, shape) * shells.spread(keep)
-    local = _blurred(np.square(invert(spectrum, shape)), lattice, band_limit)
+    keep = np.ones(shells.last(limit) + 1, np.float32)
+    cropped = crop_spectrum(spectrum, grid.shape, shape) * shells.spread(keep)
+    local = _blurred(np.square(invert(cropped, shape)), lattice, limit)
     candidates: list[tuple[str, Bits]] = []
     # Where the solvent is quiet a mask too tight can be told by what it leaves out; in noise it cannot.
-    quiet = constant is not None or float(np.median(local)) < _QUIET**2 * float(np.quantile(local, 0.999))
+    quiet = support is not None or float(np.median(local)) < _QUIET**2 * float(np.quantile(local, 0.999))
     threshold = _valley(local, quiet)
     if threshold is not None:
         candidates.append(("above the valley in the histogram of the local rms", local > threshold))
-    if constant is not None:
-        varies = resample((values != np.float32(constant)).astype(np.float32), shape)
-        support = _blurred(varies, lattice, band_limit) > _SUPPORT
-        candidates = [(rule, bits & support) for rule, bits in candidates]
-        candidates.append(("where the map is not constant", support))
+    if support is not None:
+        varies = _blurred(resample(support, shape), lattice, limit) > _SUPPORT
+        candidates = [(rule, bits & varies) for rule, bits in candidates]
+        candidates.append(("where the map is not constant", varies))
     else:
         candidates.append(("where the local rms stands out of the solvent's", local > _noise_ceiling(local)))
     doubt = ""

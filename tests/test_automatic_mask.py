@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
+from half_map_phantom import phantom
 
 from nmap.automatic_mask import automatic_mask, constant_solvent, solvent_value
+from nmap.fit.envelope import choose_envelope
 from nmap.grid import Grid
 from nmap.maps import read_map
 from nmap.mask import Envelope
+from nmap.spectrum import Shells, fsc
 
 GRID = Grid((48, 48, 48), (1.5, 1.5, 1.5))
 BAND_LIMIT = 5.0
@@ -102,3 +105,30 @@ def test_gold_beads_do_not_make_a_molecule_of_a_tomogram():
     values = ndi.gaussian_filter(noise(1.0), 1.0)
     values -= 3 * inside((20, 20, 20), 3) + 3 * inside((50, 30, 40), 3)
     assert automatic_mask(values.astype(np.float32), GRID, BAND_LIMIT).mask is None
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+def test_half_maps_do_not_correlate_outside_the_envelope_of_a_map_whose_noise_hides_it(seed):
+    known = phantom(n=64, seed=seed)
+    grid = known.clean.grid
+    chosen = choose_envelope(known.average, "auto", known.resolution, solvent_value(known.average.values))
+    assert chosen.envelope is not None
+    assert "noise hides it" in chosen.rule
+    inside = chosen.envelope.on_lattice(grid.shape)
+    assert inside.mean() < 0.3
+    outside = fsc(known.half1.values, known.half2.values, grid, 1 - inside)
+    assert (outside.fsc[1 : Shells(grid).last(known.resolution) + 1] < 0.143).all()
+    signal = (known.clean.values - np.median(known.clean.values)) ** 2
+    assert (signal * (1 - inside)).sum() < 0.001 * signal.sum()
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.3, 1.0])
+def test_a_crowded_tomogram_is_everything_and_it_is_said(ratio):
+    rng = np.random.default_rng(5)
+    crowd = np.zeros(GRID.shape, np.float32)
+    for centre in rng.uniform(0, 72, (60, 3)):
+        crowd += atoms(centre, radius=8.0, count=60, seed=int(centre[0] * 1000))
+    values = crowd + rng.normal(0, crowd.std() / np.sqrt(ratio), GRID.shape)
+    made = automatic_mask(values.astype(np.float32), GRID, BAND_LIMIT)
+    assert made.mask is None
+    assert made.rule.startswith("everything: ")

@@ -8,10 +8,11 @@ that: the rest is noise.
 The gains stored are those of least squared error against the source, <D, source> / <D, D>: they follow what
 of the source the decode holds, and raise nothing that it does not.
 
-Cross-validation fits half 1 alone and sets the decode against half 2. A decode whose error has nothing to
-do with the truth, the worst case, correlates with half 2 by FSC(D, half 1) x F; nothing is lost but `SLACK`
-where FSC(D, half 1) is at least 1 - SLACK / F. Sparse weights keep signal sooner than noise, which only
-helps.
+Cross-validation fits half 1 alone and sets the decode against half 2. Let r be what the decode lacks of half
+1, with a share e of the shell's power. FSC(decode, half 2) is then FSC(half 1, half 2) x (1 - e q / F) /
+sqrt(1 - e), with q the share of r that is signal: nothing is lost where q is below F / 2. Sparse weights keep
+signal sooner than noise, so the noisier a shell, the more of it may go; where F nears 1 next to all that is
+left out is signal, and e must be small. `_missing` says how much is allowed.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ THRESHOLD = 0.143
 """Half-map FSC that ends the resolution (Rosenthal and Henderson 2003)."""
 TOLERANCE = 0.01
 """A cross-validated decode may correlate with half 2 by this much less than half 1 does."""
-SLACK = 0.008
-"""What a cross-validated fit aims at, within the tolerance."""
+# A cross-validated fit may leave out this much of a shell's power: a share of it that grows with the noise as
+# (1 - F)^1.5, held between bounds. What is below the lower one costs more than all the rest. In dense maps a good
+# part of it is signal: were it all, FSC would lose half of `_LOSS`.
+_LOSS = 0.04
+_NOISE_SHARE, _NOISE_POWER = 0.6, 1.5
+_LEAST_MISSING, _MOST_MISSING = 0.016, 0.45
 _LEAST, _MOST = 0.05, 1.0
 # Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
 _SMOOTH = 1.0
@@ -80,9 +85,8 @@ class Halves:
     def ceiling(self, count: int, goal: float) -> F32:
         """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
 
-        Of the average of both halves it is what it correlates with the truth by. Under cross-validation it
-        is set so that the goal times it is the larger of that share of sqrt(F) and of what keeps the decode
-        beside half 2.
+        Of the average of both halves it is what it correlates with the truth by. Under cross-validation the
+        goal times it is what keeps the decode beside half 2, whatever the goal.
 
         Args:
             count: shells, with shell 0.
@@ -91,7 +95,7 @@ class Halves:
         agree = self.agreement(count)
         if not self.cross_validate:
             return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
-        return np.asarray(np.maximum(1 - SLACK / agree, goal * np.sqrt(agree)) / goal, np.float32)
+        return np.asarray(np.sqrt(1 - _missing(agree)) / goal, np.float32)
 
     def owed(self, curve: ShellCurve, ceiling: F32) -> str:
         """How much of its ceiling a fit's fidelity curve reached in the worst shell, in words."""
@@ -124,9 +128,12 @@ class Halves:
         worst = int(np.argmin(margin))
         passed = bool(margin[worst] >= -TOLERANCE)
         at = float(1 / decoded.frequency[worst + 1])
+        volume = 1.0 if self.envelope is None else float(self.envelope.occupancy.mean())
+        modes = max(self.curve.modes[worst + 1] * volume, 1.0)
+        error = (1 - self.curve.fsc[worst + 1] ** 2) / np.sqrt(modes)
         return passed, (
-            f"{'passed' if passed else 'failed'}: at least {margin[worst]:+.4f}, at {at:.3g} A; "
-            f"allowed {-TOLERANCE:g}"
+            f"{'passed' if passed else 'failed'}: at least {margin[worst]:+.4f}, at {at:.3g} A, where the halves' "
+            f"FSC has a standard error of {error:.4f}; allowed {-TOLERANCE:g}"
         )
 
 
@@ -183,6 +190,12 @@ def halves_of(
     """Both halves and their FSC inside the envelope of the fit."""
     curve = _within(half1.values, half2.values, half1.grid, envelope)
     return Halves(half1, half2, envelope, curve, options.cross_validate)
+
+
+def _missing(agree: F64) -> F64:
+    """Share of each shell's power that a cross-validated fit may leave out, from the half-map FSC."""
+    share = np.clip(_NOISE_SHARE * (1 - agree) ** _NOISE_POWER, _LEAST_MISSING, _MOST_MISSING)
+    return np.minimum(share, _LOSS / agree)
 
 
 def _rounded(curve: ShellCurve, last: int) -> F64:

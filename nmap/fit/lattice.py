@@ -61,6 +61,8 @@ class Lattice:
         ceiling: highest correlation with the target that is worth having, by shell from 0, (last + 1,):
             below 1 where half maps tell how much of the target is noise.
         whole: the same sites in the whole box, where this is a working box in it.
+        missing: share of each shell's power that may be left out, (last + 1,); None where all shells are asked
+            the same correlation.
     """
 
     grid: Grid
@@ -72,6 +74,7 @@ class Lattice:
     device: torch.device
     ceiling: torch.Tensor
     whole: Lattice | None = None
+    missing: torch.Tensor | None = None
 
     @property
     def shape(self) -> Shape:
@@ -87,6 +90,17 @@ class Lattice:
     def full(self) -> Lattice:
         """The whole box's lattice: this one, if it is no working box."""
         return self if self.whole is None else self.whole
+
+    def sparing(self, missing: F32) -> Lattice:
+        """The lattice for a fit that may leave out this share of each shell's power, (last + 1,).
+
+        Shells that are asked more stand out of the whitened truth, by the fourth root: the weights' equal
+        steps then err less in them, and shell weights need to make up the rest only.
+        """
+        emphasis = (missing.max() / missing) ** 0.25
+        whole = None if self.whole is None else self.whole.sparing(missing)
+        allowed = torch.from_numpy(missing).to(self.device)
+        return replace(self, whitening=self.whitening * emphasis, missing=allowed, whole=whole)
 
     @property
     def copies(self) -> int:

@@ -23,6 +23,8 @@ from nmap.lattice_coding import MAX_WEIGHT
 # Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
 # per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (bench/notes.md).
 RATE = 0.1
+# Exponent of a shell's weight a sweep, of how many times what may be missing is missing.
+_URGE = 0.1
 _SIZES = 16
 _CLASSES = 20
 
@@ -112,12 +114,19 @@ def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
     return fsc / lattice.ceiling
 
 
-def balance(lattice: Lattice, state: State, rate: float = 2.0, low: float = 0.25, high: float = 20.0) -> None:
-    """Give shells that lag behind the mean more weight, within `low` to `high` of it."""
+def balance(lattice: Lattice, state: State, rate: float = 1.5, low: float = 0.25, high: float = 20.0) -> None:
+    """Give shells that lag behind the mean more weight, within `low` to `high` of it.
+
+    Where the lattice says what may be missing, lagging is the logarithm of how many times that is.
+    """
     assert state.fsc is not None
     modes = lattice.sum_shells(torch.ones_like(lattice.modes))
-    behind = lattice.smooth @ (state.fsc[1:].mean() - state.fsc[1:])
-    change = (rate * behind).clamp(-0.15, 0.15).exp()
+    lag = rate * (state.fsc[1:].mean() - state.fsc[1:])
+    if lattice.missing is not None:
+        found = (1 - (state.fsc * lattice.ceiling) ** 2).clamp(min=1e-6)
+        over = (found / lattice.missing).log()
+        lag = _URGE * (over - (over * modes).sum() / modes.sum())[1:]
+    change = (lattice.smooth @ lag).clamp(-0.15, 0.15).exp()
     weights = state.weights.clone()
     weights[1:] = (weights[1:] * change).clamp(low, high)
     state.weights = weights * (modes.sum() / (weights * modes).sum())

@@ -65,6 +65,8 @@ def fit_radial(
     symmetry, measured = _symmetry(target, options, watch)
     watch.say("laying out the lattice")
     lattice = lattice_of(target, symmetry, device, ceiling, _ANYWHERE if options.cross_validate else INSIDE)
+    if options.cross_validate and ceiling is not None:
+        lattice = lattice.sparing(1 - np.minimum(options.goal_fsc * ceiling, 0.9999) ** 2)
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
     goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))

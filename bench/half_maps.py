@@ -1,0 +1,175 @@
+"""What a decode of half map 1 shares with half map 2, and with the truth where it is known.
+
+    python -m bench.half_maps HALF1 HALF2 --resolution R [--truth T] [--mask M] [--results DIR]
+
+Half 1 alone is fitted (`--cross-validate`). Every FSC is inside the envelope of the fit, each map about its
+own solvent. Beside FSC(half 1, half 2) stands its standard error, (1 - F^2) / sqrt(modes inside), with the
+modes of the shell times the envelope's share of the box.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.ours import count
+from bench.reporting import circumstances, command_line, heading, write_json
+from bench.source import make_source
+from bench.table import markdown_table
+from nmap.automatic_mask import solvent_value
+from nmap.container import open_map, save
+from nmap.errors import GridError, NmapError
+from nmap.fit import EncodeOptions, encode
+from nmap.fit.envelope import choose_envelope
+from nmap.maps import DensityMap, read_map
+from nmap.spectrum import Shells, fsc
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    given = _parser().parse_args(arguments)
+    try:
+        return _run(given, command_line("bench.half_maps", arguments))
+    except (NmapError, OSError) as error:
+        print(f"bench.half_maps: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, NmapError) else 4
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.half_maps", description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("half1", type=Path, help="MRC or CCP4 map, fitted")
+    add("half2", type=Path, help="the other half, on the same grid")
+    add("--resolution", type=float, required=True, help="Angstrom; every shell to it counts")
+    add("--truth", type=Path, help="noise-free map, where it is known")
+    add("--mask", type=Path, help="map of where the molecule is; default: found in the halves' average")
+    add("--preset", default="balanced", choices=("small", "balanced", "faithful"))
+    add("--effort", default="default", choices=("low", "default", "high"))
+    add("--symmetry", default="auto", help="point group that nmap may use")
+    add("--results", type=Path, metavar="DIR", help="write NAME.json and NAME.md into this folder")
+    add("--name", help="of these files; default: half 1's, up to the first dot")
+    return parser
+
+
+def _run(given: argparse.Namespace, command: str) -> int:
+    half1, half2 = read_map(given.half1), read_map(given.half2)
+    if not half2.grid.matches(half1.grid):
+        raise GridError(f"half 2 lies on {half2.grid}, half 1 on {half1.grid}: resample one of them")
+    average = DensityMap(np.float32(0.5) * (half1.values + half2.values), half1.grid)
+    options = EncodeOptions(
+        resolution=given.resolution,
+        mask=read_map(given.mask) if given.mask else "auto",
+        preset=given.preset,
+        effort=given.effort,
+        symmetry=given.symmetry,
+        half1=half1,
+        half2=half2,
+        cross_validate=True,
+    )
+    envelope = choose_envelope(average, options.mask, given.resolution, solvent_value(average.values))
+    inside = None if envelope.envelope is None else envelope.envelope.on_lattice(half1.grid.shape)
+    with tempfile.TemporaryDirectory(prefix="bench-") as work:
+        started = time.process_time()
+        path = Path(work) / "a.nmap"
+        save(encode(average, options), path)
+        seconds, (needed, total) = time.process_time() - started, count(path)
+        decoded = open_map(path).as_array()
+    truth = read_map(given.truth).values if given.truth else None
+    source = make_source(half1, given.half1.name, given.resolution, inside)
+    result: dict[str, Any] = {
+        "benchmark": "half_maps",
+        **circumstances(command, source),
+        "envelope": envelope.rule,
+        "bytes": needed,
+        "file_bytes": total,
+        "cpu_seconds": round(seconds, 1),
+        **shares(decoded, half1, half2, truth, inside, source.last),
+    }
+    text = page(result)
+    print(text)
+    if given.results:
+        given.results.mkdir(parents=True, exist_ok=True)
+        stem = given.name or given.half1.name.split(".")[0]
+        write_json(result, given.results / f"{stem}.json")
+        (given.results / f"{stem}.md").write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def shares(
+    decoded: F32, half1: DensityMap, half2: DensityMap, truth: F32 | None, inside: F32 | None, last: int
+) -> dict[str, Any]:
+    """FSC shell by shell from 1 to `last`, JSON-able.
+
+    Args:
+        decoded: decode of half 1, (z, y, x).
+        half1: first half map.
+        half2: second half map.
+        truth: noise-free map (z, y, x), or None.
+        inside: soft mask (z, y, x), or None for the whole box.
+        last: last shell.
+    """
+    grid = half1.grid
+
+    def between(a: F32, b: F32) -> F64:
+        a, b = (values - np.float32(solvent_value(values, inside)) for values in (a, b))
+        return np.asarray(fsc(a, b, grid, inside).fsc[1 : last + 1], np.float64)
+
+    volume = 1.0 if inside is None else float(inside.mean(dtype=np.float64))
+    halves = between(half1.values, half2.values)
+    error = (1 - halves**2) / np.sqrt(np.maximum(Shells(grid).modes[1 : last + 1] * volume, 1))
+    curves = {"half1_half2": halves, "standard_error": error, "decode_half2": between(decoded, half2.values)}
+    curves["decode_half1"] = between(decoded, half1.values)
+    if truth is not None:
+        curves |= {"decode_truth": between(decoded, truth), "half1_truth": between(half1.values, truth)}
+    out: dict[str, Any] = {name: np.round(curve, 5).tolist() for name, curve in curves.items()}
+    margin = curves["decode_half2"] - halves
+    worst = int(np.argmin(margin))
+    out["lowest_margin"] = {
+        "value": round(float(margin[worst]), 5),
+        "shell": worst + 1,
+        "standard_error": round(float(error[worst]), 5),
+    }
+    out["shells_below"] = int((margin < 0).sum())
+    out["lowest_margin_in_standard_errors"] = round(float((margin / error).min()), 3)
+    return out
+
+
+def page(result: dict[str, Any]) -> str:
+    """The Markdown page, which is also what is printed."""
+    lines = heading(result, "A decode of half map 1 against half map 2")
+    lowest = result["lowest_margin"]
+    lines += [
+        f"- {result['bytes']} bytes (file {result['file_bytes']}), {result['cpu_seconds']} s of CPU time.",
+        f"- FSC(decode, half 2) - FSC(half 1, half 2) is lowest in shell {lowest['shell']}: {lowest['value']:+.4f}, "
+        f"where the standard error of the latter is {lowest['standard_error']:.4f}; it is below 0 in "
+        f"{result['shells_below']} shells, by at most {-min(result['lowest_margin_in_standard_errors'], 0):.2f} "
+        "standard errors.",
+        "",
+    ]
+    names = ("half1_half2", "standard_error", "decode_half2", "decode_half1", "decode_truth", "half1_truth")
+    shown = [name for name in names if name in result]
+    box = max(
+        n * v for n, v in zip(result["source"]["shape_zyx"], result["source"]["voxel_size_xyz"], strict=True)
+    )
+    head = ["shell", "A", *(name.replace("_", ", ") for name in shown)]
+    body = [
+        [str(i + 1), f"{box / (i + 1):.2f}", *(f"{result[name][i]:.4f}" for name in shown)]
+        for i in range(len(result["half1_half2"]))
+    ]
+    return "\n".join([*lines, markdown_table(head, body)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
