@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,7 @@ def command(
     file as written and read back. Ctrl-C ends the fit: nothing is written, or with --keep-on-interrupt the
     best so far.
     """
+    began = time.monotonic()
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
     # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
     EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
@@ -195,6 +198,10 @@ def command(
         _describe(density.grid, fitting)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
+    if fitting["time_budget"] is not None:
+        # What was needed to read the map and to load torch counts too.
+        import_module("nmap.fit")
+        fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.1)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)

@@ -21,6 +21,8 @@ from nmap.symmetry import PointGroup
 F32 = NDArray[np.float32]
 
 THRESHOLD = 0.99
+# Points that a correlation is measured in, and first; by so much that may be wrong in the few.
+_POINTS, _FEW, _DOUBT = 200_000, 10_000, 0.2
 CANDIDATES = (
     *(f"C{n}" for n in range(2, 13)),
     *(f"D{n}" for n in range(2, 13)),
@@ -54,6 +56,7 @@ def measure(
     band_limit: float,
     names: Sequence[str],
     centre: Triple | None = None,
+    hopeless: float = -1.0,
 ) -> list[Found]:
     """Self-correlation of the whitened, band-limited map under each group, in the order of `names`.
 
@@ -64,6 +67,7 @@ def measure(
         band_limit: Angstrom.
         names: point groups.
         centre: where the axes meet, Angstrom from the grid's origin (x, y, z); None for voxel n // 2.
+        hopeless: a rotation that falls below this in a few of the points is measured in no more of them.
     """
     centre = box_centre(grid) if centre is None else centre
     shape = lattice_shape(grid, band_limit / 1.8)
@@ -81,11 +85,18 @@ def measure(
     else:
         inside = np.clip(invert(crop_spectrum(transform(mask), grid.shape, shape), shape), 0, 1)
     chosen = np.argwhere(inside > 0.5)
-    if len(chosen) > 200_000:
-        chosen = chosen[np.random.default_rng(0).choice(len(chosen), 200_000, replace=False)]
+    chosen = np.random.default_rng(0).permutation(chosen)[:_POINTS]
     spline = spline_filter(white, order=3, mode="grid-wrap").astype(np.float32)
     points = lattice.positions(chosen / np.asarray(shape)) - np.asarray(grid.origin) - np.asarray(centre)
     here = white[tuple(chosen.T)]
+
+    def correlate(operator: NDArray[np.float64], count: int) -> float:
+        turned = points[:count] @ operator.T + np.asarray(centre) + np.asarray(grid.origin)
+        place = (lattice.fractions(turned) * np.asarray(shape)).T
+        weight = map_coordinates(inside, place, order=1, mode="grid-wrap")
+        there = map_coordinates(spline, place, order=3, mode="grid-wrap", prefilter=False)
+        return _correlation(here[:count], there, weight)
+
     known: dict[bytes, float] = {}
     out = []
     for name in names:
@@ -94,11 +105,8 @@ def measure(
         for operator in _generators(group):
             key = np.round(operator, 6).tobytes()
             if key not in known:
-                turned = points @ operator.T + np.asarray(centre) + np.asarray(grid.origin)
-                place = (lattice.fractions(turned) * np.asarray(shape)).T
-                weight = map_coordinates(inside, place, order=1, mode="grid-wrap")
-                there = map_coordinates(spline, place, order=3, mode="grid-wrap", prefilter=False)
-                known[key] = _correlation(here, there, weight)
+                few = correlate(operator, _FEW)
+                known[key] = few if few < hopeless else correlate(operator, _POINTS)
             worst = min(worst, known[key])
         out.append(Found(group, worst))
     return out
@@ -149,7 +157,7 @@ def choose(
                 "use --symmetry auto or C1, or --force-symmetry"
             )
         return found.group, [found]
-    table = measure(values, grid, mask, band_limit, CANDIDATES)
+    table = measure(values, grid, mask, band_limit, CANDIDATES, hopeless=threshold - _DOUBT)
     holding = [found for found in table if found.correlation >= threshold]
     if not holding:
         return None, table

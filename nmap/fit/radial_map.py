@@ -31,8 +31,11 @@ _MARGIN = 5e-4
 # Seconds that a sweep takes for each mode in the band, and the sweeps below which a time budget is a short
 # one.
 _SWEEP, _SHORT = 3e-7, 200
-# Measuring the symmetry may take this share of a time budget.
-_SYMMETRY_SHARE, _SYMMETRY = 0.25, 4e-6
+# Kept of a time budget for storing and measuring: seconds, a share of what preparing took, a share of what is
+# left, and seconds for each site.
+_CLOSING = (0.3, 0.5, 0.1, 1e-5)
+# Measuring the symmetry may take this share of a time budget; it takes so many times as long as preparing.
+_SYMMETRY_SHARE, _SYMMETRY = 0.3, 1.0
 # Sites lie where the envelope exceeds this under cross-validation, where faithful counts most.
 _ANYWHERE = 0.001
 
@@ -70,42 +73,10 @@ def fit_radial(
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
     goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))
-    began = time.monotonic()
-    curve_of_fsc: list[tuple[int, float]] = []
-    left = watch.left
-
-    def report(found: Found, share: float) -> None:
-        watch.fsc, watch.step = found.worst, found.sweeps
-        if not curve_of_fsc or curve_of_fsc[-1][0] < found.sweeps:
-            curve_of_fsc.append((found.sweeps, found.worst))
-        watch.steps = round(found.sweeps / max(share, 0.01))
-        seconds = (time.monotonic() - began) * (1 - share) / max(share, 0.01)
-        if watch.due:
-            watch.say(f"placing weights, {found.size} bytes", seconds if share > 0.05 else None)
-
-    # A tenth of a short budget, and what coding takes, is kept for the rest of the job.
-    deadline = math.inf if left is None else began + max(0.85 * left - 1.0 - len(lattice.sites) * 4e-6, 0.0)
-    checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
-    if checkpoint is not None:
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    effort = options.effort if left is None or left > _SHORT * _SWEEP * len(lattice.band) else "low"
-    with one_thread():
-        found = search(
-            lattice,
-            goal,
-            effort,
-            deadline=deadline,
-            should_stop=watch.stopped,
-            report=report,
-            checkpoint=checkpoint,
-        )
-    cut_short = watch.stopped() or time.monotonic() >= deadline
+    found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
     if not found.q.any():
-        if watch.stopped():
-            raise KeyboardInterrupt
         raise QualityError(
-            f"no weight was placed in {watch.seconds:.0f} s: the map has too little signal to "
-            f"{target.band_limit:g} A, or the fit too little time; use a longer --time-budget"
+            f"no weight pays: the map has too little signal to {target.band_limit:g} A; use a coarser --resolution"
         )
     asked = options.target_fsc is not None or most is not None
     if asked and not found.meets and not watch.stopped():
@@ -133,16 +104,51 @@ def fit_radial(
     return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
 
 
+def _searched(
+    lattice: Lattice, goal: Goal, options: EncodeOptions, watch: Watch
+) -> tuple[Found, list[tuple[int, float]], str, bool]:
+    """What a search found in the time there is, worst shell by sweep, the effort, and whether time cut it short."""
+    began, left = time.monotonic(), watch.left
+    curve: list[tuple[int, float]] = []
+
+    def report(found: Found, share: float) -> None:
+        watch.fsc, watch.step = found.worst, found.sweeps
+        if not curve or curve[-1][0] < found.sweeps:
+            curve.append((found.sweeps, found.worst))
+        watch.steps = round(found.sweeps / max(share, 0.01))
+        seconds = (time.monotonic() - began) * (1 - share) / max(share, 0.01)
+        if watch.due:
+            seconds = min(seconds, max(deadline - time.monotonic(), 0.0))
+            watch.say(f"placing weights, {found.size} bytes", seconds if share > 0.05 else None)
+
+    deadline = math.inf
+    if left is not None:
+        seconds, of_preparing, of_left, per_site = _CLOSING
+        closing = seconds + of_preparing * watch.seconds + of_left * left + per_site * len(lattice.sites)
+        deadline = began + left - min(closing, 0.5 * left)
+    checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
+    if checkpoint is not None:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    effort = options.effort if left is None or left > _SHORT * _SWEEP * len(lattice.band) else "low"
+    with one_thread():
+        found = search(
+            lattice,
+            goal,
+            effort,
+            deadline=deadline,
+            should_stop=watch.stopped,
+            report=report,
+            checkpoint=checkpoint,
+        )
+    return found, curve, effort, watch.stopped() or time.monotonic() >= deadline
+
+
 def _symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[PointGroup | None, str]:
     """The point group to fit with, and what was measured of it, in words."""
     if options.symmetry.upper() == "C1":
         return None, "C1, as asked"
-    points = math.prod(target.lattice.shape)
-    if (
-        options.symmetry == "auto"
-        and watch.left is not None
-        and _SYMMETRY * points > _SYMMETRY_SHARE * watch.left
-    ):
+    left = watch.left
+    if options.symmetry == "auto" and left is not None and _SYMMETRY * watch.seconds > _SYMMETRY_SHARE * left:
         return None, "C1: the time budget leaves none to look for symmetry"
     watch.say("measuring the symmetry")
     grid = target.density.grid

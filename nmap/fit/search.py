@@ -93,6 +93,8 @@ SAVE_EVERY = 10.0
 _FAR = 0.85
 # In a working box the whole box's shells are measured every so many sweeps: on the way, and at the goal.
 _MEASURE = (4, 1)
+# With a deadline the step falls by at least this logarithm, in step with the time: most maps need less.
+_DESCENT = 3.5
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
 _CODED = 1.12
 
@@ -140,8 +142,11 @@ def search(
     for number, schedule in enumerate(schedules):
         name = checkpoint.with_suffix(f".{number}.npz") if checkpoint else None
         run = _Run(lattice, goal, schedule, name)
-        while not run.done and time.monotonic() < deadline and not (should_stop and should_stop()):
-            run.sweep()
+        pace = _Clock(deadline, len(schedules) - number)
+        while not run.done and not (should_stop and should_stop()):
+            if time.monotonic() >= deadline and run.best is not None and run.best.q.any():
+                break
+            run.sweep(pace.share)
             if report is not None and run.best is not None:
                 report(run.best, (number + run.share_done) / len(schedules))
         found = run.finish()
@@ -177,8 +182,12 @@ class _Run:
             return 0.6 + 0.4 * self.held / self.schedule.hold
         return 0.6 * min(1.0, math.log(self.first_step / self.state.step) / 2.5)
 
-    def sweep(self) -> None:
-        """One sweep and what follows from it."""
+    def sweep(self, time_used: float = 0.0) -> None:
+        """One sweep and what follows from it.
+
+        Args:
+            time_used: share of the time there is that is gone; the step keeps up with it.
+        """
         state = self.state
         iterate(self.lattice, state, self.schedule.rate)
         assert state.fsc is not None
@@ -198,6 +207,9 @@ class _Run:
             rescale(self.lattice, state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
         elif state.moved < state.share * (self.schedule.settled * count + 3) or self.waited >= self._pace[1]:
             rescale(self.lattice, state, self._pace[0])
+            self.waited = 0
+        elif state.step > (late := self.first_step * math.exp(-_DESCENT * time_used)):
+            rescale(self.lattice, state, late / state.step)
             self.waited = 0
         if self.checkpoint is not None and time.monotonic() - self.saved > SAVE_EVERY:
             self._save(self.checkpoint)
@@ -276,6 +288,19 @@ class _Run:
         self.state.step, self.state.iteration, self.state.share = step, int(iteration), share
         self.state.reached, self.waited, self.held = bool(reached), int(waited), int(held)
         self.state.modes = self.lattice.spectrum(self.state.q)
+
+
+class _Clock:
+    """How much of the time of one of the schedules that are left is gone."""
+
+    def __init__(self, deadline: float, schedules: int) -> None:
+        self.began = time.monotonic()
+        self.time = (deadline - self.began) / schedules
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 0 for ever without a deadline."""
+        return min(1.0, (time.monotonic() - self.began) / max(self.time, 1e-3))
 
 
 class _Gauge:
