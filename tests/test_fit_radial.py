@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from nmap.errors import OptionError, QualityError
 from nmap.fit import EncodeOptions, encode
+from nmap.fit.lattice import lattice_of
 from nmap.fit.point_group import box_centre
+from nmap.fit.prepare import prepare
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.spectrum import fsc
@@ -176,3 +179,34 @@ def test_an_option_of_dense_layers_means_a_siren():
     assert EncodeOptions().arch == "radial-basis"
     with pytest.raises(OptionError, match="no layers"):
         EncodeOptions(arch="radial-basis", weight_bits=4)
+
+
+def test_a_small_molecule_in_a_large_box_is_as_true_in_the_whole_box():
+    """Its sweeps run in a working box; the goal holds in the whole box's own shells."""
+    grid = Grid((96, 80, 88), (1.5,) * 3, (3.0, -6.0, 9.0))
+    values = np.zeros(grid.shape, np.float32)
+    values[40:88, 6:54, 30:78] = blobs(np.eye(3)[None], 90)
+    density = DensityMap(values, grid)
+    target = prepare(density, options())
+    lattice = lattice_of(target, None, torch.device("cpu"))
+    assert np.prod(lattice.shape) < 0.6 * np.prod(lattice.full.shape)
+    neural_map = encode(density, options(target_fsc=0.9))
+    assert float(fsc(neural_map.as_array(), values, grid).worst(RESOLUTION)) >= 0.9
+
+
+def test_a_symmetric_molecule_off_the_middle_of_its_working_box_stays_symmetric():
+    grid = Grid((48, 96, 96), (1.5,) * 3)
+    values = np.zeros(grid.shape, np.float32)
+    values[:, 24:72, 24:72] = blobs(PointGroup("C3").operators, 15)
+    neural_map = encode(DensityMap(values, grid), options(symmetry="C3", target_fsc=0.9))
+    assert neural_map.field.symmetry is not None
+    third = PointGroup("C3", neural_map.field.symmetry.center).operators[1]
+    centre = np.asarray(box_centre(grid))
+    at = np.random.default_rng(0).normal(0, 8, (500, 3))
+    here, there = (neural_map.sample(places + centre) for places in (at, at @ third.T))
+    # A threefold axis does not map the box's own Fourier modes onto each other: exact but for the steps of the gains.
+    assert np.square(here - there).mean() < 1e-4 * np.square(here).mean()
+
+
+def test_without_time_a_fit_still_answers(phantom):
+    assert np.abs(encode(phantom, options(time_budget=0.01)).as_array()).max() > 0

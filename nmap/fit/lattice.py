@@ -36,7 +36,7 @@ _STEPS_PER_SHELL = 2 * math.sqrt(2)
 INSIDE = 0.25
 # A working box reaches this many fine steps beyond the sites, and must be so much smaller to pay.
 _MARGIN, _WORTH = 12, 0.6
-_BLUR = 0.5
+_BLUR = 1.0
 # Steps (z, y, x) to the 26 nearest sites of a body-centred lattice of cell 2.
 NEIGHBOURS = [
     step

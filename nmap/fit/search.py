@@ -205,7 +205,7 @@ class _Run:
         if state.reached:
             self.held += 1
             rescale(self.lattice, state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
-        elif state.moved < state.share * (self.schedule.settled * count + 3) or self.waited >= self._pace[1]:
+        elif state.moved < self.schedule.settled * count + 3 or self.waited >= self._pace[1]:
             rescale(self.lattice, state, self._pace[0])
             self.waited = 0
         elif state.step > (late := self.first_step * math.exp(-_DESCENT * time_used)):
