@@ -15,11 +15,15 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+import scipy.fft
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from nmap.errors import OptionError, UnsupportedError
+from nmap.grid import Shape
+from nmap.threads import workers
 
 # Rows that a thread takes at least, and in an evaluation at most: fewer cost more to hand out than to
 # compute.
@@ -73,6 +77,24 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def rfftn(volume: Tensor) -> Tensor:
+    """Half transform of a real (z, y, x) volume, complex64; on the CPU by pocketfft, whose threads do not spin."""
+    if volume.device.type == "cpu":
+        half = scipy.fft.rfftn(volume.numpy(), workers=workers())
+        return torch.from_numpy(np.asarray(half, np.complex64))
+    out: Tensor = torch.fft.rfftn(volume)
+    return out
+
+
+def irfftn(half: Tensor, shape: Shape) -> Tensor:
+    """Sum of the waves of a half transform at every point of (z, y, x), float32: the inverse times their number."""
+    if half.device.type == "cpu":
+        volume = scipy.fft.irfftn(half.numpy(), s=shape, norm="forward", workers=workers())
+        return torch.from_numpy(np.asarray(volume, np.float32))
+    out: Tensor = torch.fft.irfftn(half, s=shape, norm="forward")
+    return out
 
 
 def forward(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from nmap.accelerate import irfftn, rfftn
 from nmap.errors import OptionError, QualityError
 from nmap.fit import EncodeOptions, encode
-from nmap.fit.lattice import lattice_of
 from nmap.fit.point_group import box_centre
 from nmap.fit.prepare import prepare
+from nmap.fit.sites import lattice_of
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.spectrum import fsc
@@ -210,3 +211,10 @@ def test_a_symmetric_molecule_off_the_middle_of_its_working_box_stays_symmetric(
 
 def test_without_time_a_fit_still_answers(phantom):
     assert np.abs(encode(phantom, options(time_budget=0.01)).as_array()).max() > 0
+
+
+def test_transforms_on_the_cpu_are_those_of_a_gpu():
+    volume = torch.from_numpy(np.random.default_rng(0).normal(size=(12, 16, 20)).astype(np.float32))
+    half = torch.fft.rfftn(volume)
+    torch.testing.assert_close(rfftn(volume), half, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(irfftn(half, (12, 16, 20)), volume * volume.numel(), rtol=1e-4, atol=0.02)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nmap.accelerate import one_thread
 from nmap.coding import CodedTensor, encode_lattice, encode_log
 from nmap.errors import QualityError
-from nmap.fit.lattice import INSIDE, Lattice, lattice_of
+from nmap.fit.lattice import Lattice
 from nmap.fit.options import EncodeOptions
 from nmap.fit.point_group import choose
 from nmap.fit.prepare import Target
@@ -21,6 +21,7 @@ from nmap.fit.progress import Watch
 from nmap.fit.quantise import Result
 from nmap.fit.record import History
 from nmap.fit.search import Found, Goal, search, weights_of
+from nmap.fit.sites import INSIDE, lattice_of
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import ShellCurve, Shells, crop_spectrum
