@@ -2,8 +2,8 @@
 
 The source is lowered to half its sampling by a Fourier crop, so its Fourier modes within the new Nyquist
 frequency are kept exactly. Everybody is then asked for the full grid, where the source itself is the truth:
-up to the lowered map's Nyquist something can be right, beyond it nobody can. (The corners of the lowered map's Fourier cube reach beyond it, to 1.7 times as far; what an
-interpolation shows there is those.)
+up to the lowered map's Nyquist something can be right, beyond it nobody can. (The corners of the lowered
+map's Fourier cube reach beyond it, to 1.7 times as far; what an interpolation shows there is those.)
 
 Two measures by shell. The FSC does not see a gain: an interpolation that damps a whole shell evenly keeps an
 FSC of 1. The relative error |F - T|^2 / |T|^2, summed over a shell, sees damping and phases alike.

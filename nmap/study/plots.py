@@ -32,7 +32,8 @@ def plot_interpolation(found: Interpolation) -> bytes:
     for each in axes:
         each.axvspan(limit, frequency[-1], color="0.9", lw=0)
         each.axvline(limit, color="0.4", lw=0.8, ls="--")
-        each.set_xlabel("spatial frequency (1/Å); grey: beyond the lowered map's Nyquist")
+        each.set_xlabel("spatial frequency (1/Å)")
+        each.text(limit, 0.02, " beyond Nyquist", transform=each.get_xaxis_transform(), fontsize=8)
     axes[0].legend(fontsize=8)
     axes[1].set_ylim(1e-6, 3)
     return _png(figure)
