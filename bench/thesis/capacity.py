@@ -21,10 +21,10 @@ def experiment_4(setup: Setup) -> dict[str, Any]:
     density: DensityMap = setup.lowered(setup.choose(None, 48, 16))
     sweep = Sweep(
         setup.choose(DEPTHS, DEPTHS, (1,)),
-        setup.choose(WIDTHS, (32, 64, 96), (8,)),
+        setup.choose(WIDTHS, (16, 32, 64), (8,)),
         (LOW_OMEGA, *OMEGAS) if not setup.tiny else (LOW_OMEGA,),
         EncodeOptions(
-            arch="siren", weight_bits=16, mask="none", steps=setup.choose(None, 250, 2), seed=setup.seed
+            arch="siren", weight_bits=16, mask="none", steps=setup.choose(None, 200, 2), seed=setup.seed
         ),
     )
     cells = run_sweep(density, sweep, setup.folder / f"thesis_4_{setup.name}_sweep.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ def experiment_6(setup: Setup) -> dict[str, Any]:
     """Every idea against the same network, steps and batch without it."""
     plan = setup.choose(
         Plan(256, 7, 50.0, 20000, 8192, 1e-4),
-        Plan(96, 3, 30.0, 400, 8192, 5e-4),
+        Plan(64, 3, 30.0, 300, 8192, 5e-4),
         Plan(8, 1, 30.0, 3, 64, 1e-3),
     )
     density = setup.lowered(setup.choose(100, 50, 16))
@@ -76,7 +77,7 @@ def _width(plan: Plan, hidden: int) -> int:
     """Neurons in a layer for as many parameters as the plan's network."""
     wanted = plan.hidden * plan.width**2 + (plan.hidden + 5) * plan.width
     linear = hidden + 5
-    return max(4, round(((linear**2 + 4 * hidden * wanted) ** 0.5 - linear) / (2 * hidden)))
+    return max(4, round((math.sqrt(linear**2 + 4 * hidden * wanted) - linear) / (2 * hidden)))
 
 
 def _row(name: str, fitted: tuple[F32, float], density: DensityMap) -> dict[str, Any]:

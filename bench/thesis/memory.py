@@ -47,8 +47,8 @@ def decode_memory(path: str, what: str) -> dict[str, Any]:
 
 def experiment_3(setup: Setup) -> dict[str, Any]:
     """Peak memory of training by width and batch, of decoding, and what arrays take."""
-    widths = setup.choose((64, 128, 256, 512, 1024), (64, 128, 256, 512), (8,))
-    batches = setup.choose((256, 4096, 65536), (256, 4096, 32768), (16,))
+    widths = setup.choose((64, 128, 256, 512, 1024), (64, 128, 256), (8,))
+    batches = setup.choose((256, 4096, 65536), (256, 2048, 16384), (16,))
     hidden = NETWORK[1]
     base = run_step("bench.thesis.memory:step_memory", width=0, hidden=0, batch=0)["peak_bytes"]
     cells = []

@@ -34,8 +34,10 @@ compared with each other, not with the thesis's.
 **What the maps are.** The thesis's three EMDB maps were not at hand. T20S and TRPV1 are **simulated** from PDB entries
 3C91 and 3J5P at the thesis's shapes and voxel sizes; EMD-11007 (240^3, CC0) stands in for rNLRP1-rDPP9:
 
-    python -m bench.simulate_symmetric 3c91.pdb.gz t20s_simulated.mrc --chains 2 --group D7 --box 300 --voxel 0.98 --resolution 2.8
-    python -m bench.simulate_symmetric 3j5p.pdb.gz trpv1_simulated.mrc --chains 1 --group C4 --box 192 --voxel 1.22 --resolution 2.95
+    python -m bench.simulate_symmetric 3c91.pdb.gz t20s_simulated.mrc --chains 2 --group D7 --box 300 \\
+        --voxel 0.98 --resolution 2.8
+    python -m bench.simulate_symmetric 3j5p.pdb.gz trpv1_simulated.mrc --chains 1 --group C4 --box 192 \\
+        --voxel 1.22 --resolution 2.95
 
 ## Two corrections to the thesis's resolutions
 
@@ -43,8 +45,8 @@ compared with each other, not with the thesis's.
    frequency, and the bins labelled 0 to 0.5 per pixel. A resolution read off that axis is sqrt(3) times too large a
    number of Angstrom: 5.05 A printed is 2.92 A. The networks are truer than the thesis says.
 2. **The voxel size was left as it was when the sampling was lowered.** T20S at 100^3 has voxels of 1.96 A but its axis
-   has 0.98 A, which halves the printed figure; with the first error together, 2.29 A printed would be 2.64 A, beyond the
-   Nyquist limit of 3.92 A: the FSC had not fallen below 0.5 before Nyquist.
+   has 0.98 A, which halves the printed figure; with the first error together, 2.29 A printed would be 2.64 A, beyond
+   the Nyquist limit of 3.92 A: the FSC had not fallen below 0.5 before Nyquist.
 
 All correlations below are "fidelity" FSC or FRC: decoded against its own source, which says nothing of how good the
 source is. Shell = round(radius in Fourier pixels), every mode once, frequency = index / (n * voxel), to Nyquist.
@@ -75,8 +77,9 @@ def _circumstances(run: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
     return (
         f"Source: {x} x {y} x {z} voxels of {source['voxel_size_xyz'][0]:.4g} Å, SHA-256 "
-        f"{source['sha256'][:12]}. Machine: {machine['cores']} cores of {machine['processor']}, shared, no GPU; threads: "
-        f"{machine['threads']}. {versions}. {run['seconds']:.0f} s in all."
+        f"{source['sha256'][:12]}. Machine: {machine['cores']} cores of "
+        f"{machine['processor']}, shared, no GPU; threads: {machine['threads']}. {versions}. "
+        f"{run['seconds']:.0f} s in all."
     )
 
 

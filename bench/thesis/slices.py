@@ -54,7 +54,7 @@ def measure(decoded: F32, truth: F32, pixel: tuple[float, float]) -> dict[str, A
 
 def experiment_1(setup: Setup) -> dict[str, Any]:
     """SIREN against Fourier features on a slice: quality, loss, and the time of 50 epochs."""
-    width, features = setup.choose((256, 256), (128, 128), (8, 8))
+    width, features = setup.choose((256, 256), (64, 64), (8, 8))
     steps = setup.choose(2000, 200, 3)
     side, rate = setup.choose(None, 96, 16), setup.choose(1e-4, 1e-3, 1e-3)
     truth, pixel = central_slice(setup, "z", side)
@@ -199,7 +199,7 @@ def angstrom(value: float | None) -> str:
 
 def experiment_2(setup: Setup) -> dict[str, Any]:
     """SIRENs of slices across x, y and z: FRC, amplitude, and where the FRC crosses."""
-    width, steps = setup.choose((256, 2000), (128, 300), (8, 3))
+    width, steps = setup.choose((256, 2000), (64, 300), (8, 3))
     side, rate = setup.choose(None, 96, 16), setup.choose(1e-4, 1e-3, 1e-3)
     slices = []
     picture = setup.picture("2", 2)

@@ -47,7 +47,7 @@ def experiment_5(setup: Setup) -> dict[str, Any]:
 
 
 def _network(setup: Setup) -> torch.nn.Module:
-    width, hidden, omega = setup.choose(NETWORK, (96, 3, 30.0), (8, 1, 30.0))
+    width, hidden, omega = setup.choose(NETWORK, (64, 3, 30.0), (8, 1, 30.0))
     torch.manual_seed(setup.seed)
     return sine_network(3, width, hidden, omega)
 
@@ -56,7 +56,7 @@ def _trained(setup: Setup, points: F32, values: F32) -> torch.nn.Module:
     """The thesis's network, or a small one, trained on densities at these points."""
     network = _network(setup)
     batch = setup.choose(256, 8192, 64)
-    steps = setup.choose(100 * values.size // 256, 900, 3)
+    steps = setup.choose(100 * values.size // 256, 600, 3)
     train(
         network,
         points,
@@ -185,6 +185,7 @@ def lines_5(found: dict[str, Any]) -> list[str]:
     head = ["on the full grid", "worst FSC", "correlation", "worst error", "error", "mean FSC beyond"]
     (z, y, x), (hz, hy, hx) = study["full_shape_zyx"], study["lowered_shape_zyx"]
     centres = fits["centres"]
+    truth = "the full map times its automatic mask" if found["masked"] else "the full map"
     return [
         "The thesis's FSC figures, its axis corrected (`bench/thesis/printed.py`; both errors are explained at the "
         "head of this page):",
@@ -192,7 +193,7 @@ def lines_5(found: dict[str, Any]) -> list[str]:
         markdown_table(["map", "voxels", "voxel, Å", "printed, Å", "true, Å"], _printed()),
         "",
         f"Lowered from {x} x {y} x {z} to {hx} x {hy} x {hz} and brought back; shells 1 to {last}, to the lowered "
-        "map's Nyquist; truth: the full map{' times its automatic mask' if found['masked'] else ''}. The network of the thesis has "
+        f"map's Nyquist; truth: {truth}. The network of the thesis has "
         f"{fits['parameters']} parameters here and reaches, at the voxel centres of its own zoomed target, a mean "
         f"FSC of {centres['mean']:.3f}, worst {centres['worst']:.3f}, 0.5 at {angstrom(centres['crossing_0.5'])} Å.",
         "",
