@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +110,25 @@ def test_a_sweep_goes_on_where_it_was_cut_off(small: DensityMap, tmp_path: Path)
     with pytest.raises(OptionError, match="steps is 2, here 3"):
         other = EncodeOptions(arch="siren", weight_bits=16, mask="none", steps=3, resolution=8)
         run_sweep(small, Sweep((1,), (8,), (15.0,), other), path)
+
+
+def test_an_interrupted_sweep_says_that_it_can_go_on(
+    small: DensityMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    write_map(small, tmp_path / "small.mrc")
+    monkeypatch.setattr("nmap.study.sweep.encode", interrupted)
+    done = run("study", "sweep", tmp_path / "small.mrc", "-o", tmp_path / "s.json", "--quick")
+    assert done.code == 130
+    assert "run it again to go on" in done.err
+
+
+def test_studies_load_no_torch_before_they_fit() -> None:
+    program = "import sys, nmap.study, nmap_cli.study; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_sweep_command_prints_a_table_and_draws_it(small: DensityMap, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from nmap.errors import OptionError
 from nmap_cli.common import json_option, overwrite_option, refuse_existing, say, say_json, span, voice_options
+from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 from nmap_cli.progress import ProgressLine
 
@@ -214,12 +216,14 @@ def sweep(
     )
     density: DensityMap = read_map(source)
     chosen = Sweep(depths, widths, omegas, options)
-    cells = run_sweep(
-        density,
-        made_quick(chosen, density) if quick else chosen,
-        results,
-        report=None if quiet else _say_cell,
-    )
+    chosen = made_quick(chosen, density) if quick else chosen
+    try:
+        cells = run_sweep(density, chosen, results, report=None if quiet else _say_cell)
+    except KeyboardInterrupt:
+        click.echo(
+            f"nmap: error: interrupted; {results} keeps what was done: run it again to go on", err=True
+        )
+        sys.exit(INTERRUPTED)
     if plot is not None:
         from nmap.study.plots import plot_sweep
 

@@ -109,9 +109,13 @@ class Sweep:
 
 
 def quick(sweep: Sweep, source: DensityMap) -> Sweep:
-    """A sweep of small networks on the map at some 48 samples a side: minutes, not days, without a GPU."""
-    factor = max(1, min(source.grid.shape) // QUICK_VOXELS)
-    options = replace(sweep.options, steps=sweep.options.steps or QUICK_STEPS, downsample=factor)
+    """A sweep of small networks on the map at some 48 samples a side: minutes, not days, without a GPU.
+
+    Widths, steps, crop or downsampling that differ from the defaults stay.
+    """
+    options = replace(sweep.options, steps=sweep.options.steps or QUICK_STEPS)
+    if options.downsample == 1 and options.crop is None:
+        options = replace(options, downsample=max(1, min(source.grid.shape) // QUICK_VOXELS))
     widths = QUICK_WIDTHS if tuple(sweep.widths) == WIDTHS else sweep.widths
     return replace(sweep, widths=widths, options=options)
 
