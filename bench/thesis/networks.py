@@ -66,12 +66,14 @@ class Trained:
 
     Attributes:
         steps: done.
-        seconds: of training.
+        seconds: of training, by the wall clock.
+        processor: seconds of processor time that it took, on all threads.
         loss: pairs of step and mean squared error of the batch.
     """
 
     steps: int = 0
     seconds: float = 0.0
+    processor: float = 0.0
     loss: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -103,7 +105,7 @@ def train(
     x, y = torch.from_numpy(points), torch.from_numpy(targets)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     draw = torch.Generator().manual_seed(seed)
-    done, started = Trained(), time.perf_counter()
+    done, started, begun = Trained(), time.perf_counter(), time.process_time()
     for step in range(steps):
         if batch is None or batch >= len(x):
             rows_x, rows_y = x if inputs is None else inputs(), y
@@ -119,6 +121,7 @@ def train(
         if step % max(1, steps // 50) == 0 or step == steps - 1:
             done.loss.append((step + 1, float(loss.detach())))
     done.steps, done.seconds = steps, time.perf_counter() - started
+    done.processor = time.process_time() - begun
     return done
 
 
