@@ -22,8 +22,8 @@ FSC_FIGURES: tuple[tuple[str, int, float, float, float], ...] = (
 )
 """Map, voxels a side, true voxel size, voxel size on its axis, resolution printed (Angstrom)."""
 
-MAP_SHAPES = (("T20S", 300, 0.98), ("TRPV1", 192, 1.22), ("rNLRP1-rDPP9", 240, 1.06))
-"""Map, voxels a side, voxel size in Angstrom."""
+MAP_SHAPES = (("T20S", 300), ("TRPV1", 192), ("rNLRP1-rDPP9", 240))
+"""Map, voxels a side."""
 
 NETWORK = (256, 7, 50.0)
 """Width, hidden layers after the first, omega of its volumes' SIREN."""

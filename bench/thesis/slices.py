@@ -177,7 +177,8 @@ def lines_1(found: dict[str, Any]) -> list[str]:
         _quality(found),
         "",
         f"**What is true of the time.** Fairly implemented, the Fourier-feature network takes "
-        f"{times['fair'] / siren:.2f} times SIREN's time on this machine, not {printed:.0f} times: the table compares two programs, not two networks. "
+        f"{times['fair'] / siren:.2f} times SIREN's "
+        f"time on this machine, not {printed:.0f} times: the table compares two programs, not two networks. "
         "Mapping every epoch and evaluating a test set of the same size every epoch "
         f"make it {times['both'] / times['fair']:.1f} times slower than it need be on a CPU. On a GPU the host's "
         "share of that weighs more, for there the network itself takes next to no time while numpy and the copies "
