@@ -32,7 +32,8 @@ thesis's sizes, as far as they are known; with it they are small enough for two 
 compared with each other, not with the thesis's.
 
 **What the maps are.** The thesis's three EMDB maps were not at hand. T20S and TRPV1 are **simulated** from PDB entries
-3C91 and 3J5P at the thesis's shapes and voxel sizes; EMD-11007 (240^3, CC0) stands in for rNLRP1-rDPP9:
+3C91 and 3J5P at the thesis's shapes and voxel sizes; EMD-11007 (240^3, CC0) stands in for rNLRP1-rDPP9. Each section
+names the maps that it was run on; what is not named was not run. The simulated ones are made by
 
     python -m bench.simulate_symmetric 3c91.pdb.gz t20s_simulated.mrc --chains 2 --group D7 --box 300 \\
         --voxel 0.98 --resolution 2.8

@@ -162,7 +162,7 @@ def lines_1(found: dict[str, Any]) -> list[str]:
         f"Central slice across z, {x} x {y} pixels of {found['pixel']:.4g} Å, variance 1; {found['epochs']} epochs "
         f"of Adam at {found['rate']:g}, the whole slice in a batch. Width {found['width']}, three hidden layers "
         f"after the first; {found['features']} Fourier frequencies. These are the settings of both methods' "
-        "published examples, made smaller by `--quick`; the thesis's own for this table are not at hand, nor are "
+        "published examples (smaller with `--quick`); the thesis's own for this table are not at hand, nor are "
         "its FRC and loss figures.",
         "",
         markdown_table(head, rows),
