@@ -195,7 +195,8 @@ def lines_5(found: dict[str, Any]) -> list[str]:
         f"Lowered from {x} x {y} x {z} to {hx} x {hy} x {hz} and brought back; shells 1 to {last}, to the lowered "
         f"map's Nyquist; truth: {truth}. The network of the thesis has "
         f"{fits['parameters']} parameters here and reaches, at the voxel centres of its own zoomed target, a mean "
-        f"FSC of {centres['mean']:.3f}, worst {centres['worst']:.3f}, FSC 0.5 at {angstrom(centres['crossing_0.5'])} (Å)."
+        f"FSC of {centres['mean']:.3f}, worst {centres['worst']:.3f}, FSC 0.5 at (Å): "
+        f"{angstrom(centres['crossing_0.5'])}."
         f"{''.join(' nmap notes: ' + note + '.' for note in study['notes'])}",
         "",
         markdown_table(head, rows),
