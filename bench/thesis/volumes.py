@@ -151,7 +151,7 @@ def _capacity(setup: Setup, source: DensityMap) -> list[dict[str, Any]]:
     decoded = evaluate(network, points).reshape(source.grid.shape)
     rows = [
         {
-            "name": "thesis's recipe, float32",
+            "name": "SIREN at voxel centres, float32",
             "bytes": 4 * parameters(network),
             **_figures(fsc(decoded, source.values, source.grid, reference="second")),
         }
@@ -193,7 +193,7 @@ def lines_5(found: dict[str, Any]) -> list[str]:
         markdown_table(["map", "voxels", "voxel, Å", "printed, Å", "true, Å"], _printed()),
         "",
         f"Lowered from {x} x {y} x {z} to {hx} x {hy} x {hz} and brought back; shells 1 to {last}, to the lowered "
-        f"map's Nyquist; truth: {truth}. The network of the thesis has "
+        f"map's Nyquist; truth: {truth}. The SIREN at voxel centres has "
         f"{fits['parameters']} parameters here and reaches, at the voxel centres of its own zoomed target, a mean "
         f"FSC of {centres['mean']:.3f}, worst {centres['worst']:.3f}, FSC 0.5 at (Å): "
         f"{angstrom(centres['crossing_0.5'])}."
