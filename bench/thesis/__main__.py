@@ -65,8 +65,9 @@ def _run(options: argparse.Namespace) -> int:
             options.seed,
         )
         for number in TITLES if options.experiment == "all" else (options.experiment,):
-            results = read_results(path)
-            results.setdefault(number, {})[setup.name] = _one(number, setup, options)
+            found = _one(number, setup, options)
+            results = read_results(path)  # only now: another run may have written meanwhile
+            results.setdefault(number, {})[setup.name] = found
             _write(path, json.dumps(results, indent=None, allow_nan=False, separators=(",", ":")) + "\n")
     _write(options.results / "thesis.md", page(read_results(path)))
     return 0
