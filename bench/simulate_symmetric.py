@@ -42,7 +42,10 @@ def rotation(a: F64, b: F64) -> tuple[F64, float]:
 
 
 def frame(model: gemmi.Model, fold: int) -> tuple[F64, F64]:
-    """Rotation (3, 3) to the frame with the n-fold along z and a two-fold along x, and the centre (Angstrom)."""
+    """Rotation (3, 3) to the frame with the n-fold along z, and the centre (Angstrom).
+
+    A dihedral complex gets a two-fold along x; a cyclic one gets any x.
+    """
     chains = [c for c in (alpha_carbons(chain) for chain in model) if len(c) > 50]
     first = chains[0]
     centre = np.concatenate(chains).mean(0)
@@ -57,6 +60,8 @@ def frame(model: gemmi.Model, fold: int) -> tuple[F64, F64]:
 
     z = axis(360 / fold)
     x = axis(180)
+    if abs(x @ z) > 0.7:  # a cyclic group's two-fold is its axis itself
+        x = np.eye(3)[int(np.argmin(np.abs(z)))]
     x = x - z * (x @ z)
     x /= np.linalg.norm(x)
     return np.stack([x, np.cross(z, x), z]), centre
@@ -69,7 +74,7 @@ def potential(
     middle = np.asarray(grid.edges) / 2
     built = gemmi.Model(1)
     unit = [chain for chain in model if len(alpha_carbons(chain)) > 50]
-    unit = [unit[0], next(c for c in unit if len(alpha_carbons(c)) != len(alpha_carbons(unit[0])))][:chains]
+    unit = [unit[0], *(c for c in unit if len(alpha_carbons(c)) != len(alpha_carbons(unit[0])))][:chains]
     for number, operator in enumerate(group.operators):
         for chain in unit:
             copy = chain.clone()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 HEAD = """# The commands
 
 *Made from `--help` by `docs/make_cli_reference.py`; do not edit by hand (`make docs`).*
@@ -26,18 +28,25 @@ work, unless `--overwrite` is given. Results appear under their name only when w
 
 def reference() -> str:
     """The whole page: the group's help, then each command's."""
-    import click
-
     from nmap_cli.main import cli
 
     context = click.Context(cli, info_name="nmap", terminal_width=100, **cli.context_settings)
     pages = [HEAD, _page("nmap", cli.get_help(context))]
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name)
+    pages += _pages(cli, context)
+    return "\n".join(pages)
+
+
+def _pages(group: click.Group, context: click.Context) -> list[str]:
+    """The help of each command of a group, and of theirs."""
+    pages = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None
         inner = click.Context(command, info_name=name, parent=context, terminal_width=100)
-        pages.append(_page(f"nmap {name}", command.get_help(inner)))
-    return "\n".join(pages)
+        pages.append(_page(inner.command_path, command.get_help(inner)))
+        if isinstance(command, click.Group):
+            pages += _pages(command, inner)
+    return pages
 
 
 def _page(title: str, text: str) -> str:

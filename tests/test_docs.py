@@ -45,6 +45,9 @@ def test_every_command_line_in_a_page_has_options_that_exist(page: str) -> None:
         words = shlex.split(line, comments=True)[1:]
         command = cli.get_command(click.Context(cli), words[0])
         assert command is not None, line
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words[1])
+            assert command is not None, line
         known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help", "-h"}
         assert {w.split("=")[0] for w in words if re.match(r"--?[a-z]", w)} <= known, line
 

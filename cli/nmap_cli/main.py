@@ -25,6 +25,7 @@ _COMMANDS = (
     "validate",
     "fsc",
     "report",
+    "study",
     "import-weights",
     "strip",
     "repair",

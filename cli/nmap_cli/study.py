@@ -1,0 +1,263 @@
+"""`nmap study`: what a network does to a map under other samplings and other settings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nmap.errors import OptionError
+from nmap_cli.common import json_option, overwrite_option, refuse_existing, say, say_json, span, voice_options
+from nmap_cli.main import INTERRUPTED
+from nmap_cli.parameters import INPUT, MASK, OUTPUT
+from nmap_cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from nmap.maps import DensityMap
+    from nmap.study.interpolation import Interpolation
+    from nmap.study.sweep import Cell
+
+
+@click.group("study", short_help="Measure interpolation, or sweep over networks.")
+def command() -> None:
+    """Measure what networks do to a map under other samplings and other settings."""
+
+
+@command.command("interpolation")
+@click.argument("source", type=INPUT)
+@click.option(
+    "--preset",
+    type=click.Choice(["small", "balanced", "faithful"]),
+    default="faithful",
+    show_default=True,
+    help="Worst-shell FSC that the network aims at: 0.5, 0.9 or 0.98.",
+)
+@click.option("--target-fsc", type=float, metavar="C", help="Worst-shell FSC that it must reach instead.")
+@click.option(
+    "--mask",
+    type=MASK,
+    metavar="auto|none|FILE",
+    default="none",
+    show_default=True,
+    help="Soft mask that the map is multiplied by first, for everybody.",
+)
+@click.option("--json", "json_file", type=OUTPUT, help="Write every curve and number here.")
+@click.option("--plot", type=OUTPUT, help="Draw FSC and error by shell into this PNG.")
+@overwrite_option
+@voice_options
+def interpolation(
+    source: Path,
+    preset: Any,
+    target_fsc: float | None,
+    mask: str | Path,
+    json_file: Path | None,
+    plot: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Lower a map to half its sampling, encode it, and decode it at the full one: against interpolation.
+
+    SOURCE itself is the truth. Up to the lowered map's Nyquist frequency something can be right; beyond it
+    nobody can be, and the table shows that. Exit code 1 if the decode at the full sampling is less true, in
+    any shell, than the decode at the encoded one by more than 0.005.
+    """
+    for path in (json_file, plot):
+        if path is not None:
+            refuse_existing(path, overwrite, [source])
+    from nmap.fit.options import EncodeOptions
+    from nmap.maps import read_map
+    from nmap.study.interpolation import study_interpolation
+    from nmap.validate_file import read_mask
+
+    options = EncodeOptions(preset=preset, target_fsc=target_fsc)
+    density = read_map(source)
+    soft = None if mask == "none" else read_mask(mask, density, None)
+    name = "none" if soft is None else str(Path(mask).name)
+    with ProgressLine(quiet) as line:
+        found = study_interpolation(density, options, mask=soft, mask_name=name, progress=line)
+    if json_file is not None:
+        _write(json_file, (json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n").encode(), overwrite)
+    if plot is not None:
+        from nmap.study.plots import plot_interpolation
+
+        _write(plot, plot_interpolation(found), overwrite)
+    say(interpolation_text(found, by_shell=verbose), quiet)
+    if not found.holds:
+        click.echo(f"nmap: falls short: sampling loses FSC {found.sampling_loss:.4f}", err=True)
+    return 0 if found.holds else 1
+
+
+def interpolation_text(found: Interpolation, by_shell: bool = False) -> str:
+    """The study as a table."""
+    kept, limit = found.last, 1 / found.lowered.nyquist
+    lines = [
+        f"{found.source}: {found.full}",
+        f"lowered to {found.lowered}; mask: {found.mask}",
+        f"network: {found.stored_bytes} bytes, worst-shell FSC {found.goal:g} asked for; "
+        f"the lowered map: {4 * found.lowered.size} bytes",
+        f"shells 1 to {kept}, wholly within the lowered map's Nyquist of {limit:.3g} A:",
+        f"  {'':<20}{'worst FSC':>11}{'correlation':>13}{'worst error':>13}{'error':>9}{'FSC beyond':>12}",
+    ]
+    for each in found.contenders:
+        fsc, error = found.worst(each)
+        beyond = each.fsc[kept + 2 :]
+        mean = f"{beyond.mean():.3f}" if beyond.size else ""
+        lines.append(
+            f"  {each.name:<20}{fsc:>11.4f}{each.inside:>13.4f}{error:>13.4f}{each.error_inside:>9.4f}{mean:>12}"
+        )
+    lines += [
+        "  error: |F - T|^2 / |T|^2 of a shell, or of all; FSC does not see the damping of a whole shell.",
+        f"sampling at the full grid: FSC differs from the encoded grid's by {found.sampling_loss:.1e} at most",
+    ]
+    if by_shell:
+        lines += _by_shell(found)
+    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+
+
+def _by_shell(found: Interpolation) -> list[str]:
+    names = [c.name for c in found.contenders]
+    lines = ["FSC and error by shell: " + ", ".join(names)]
+    for shell in range(1, found.frequency.size):
+        fsc = " ".join(f"{c.fsc[shell]:7.4f}" for c in found.contenders)
+        error = " ".join(f"{c.error[shell]:8.5f}" for c in found.contenders)
+        lines.append(f"  {shell:4d} {1 / found.frequency[shell]:8.2f} A  {fsc}   {error}")
+    return lines
+
+
+class _Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def __init__(self, whole: bool) -> None:
+        self._whole = whole
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) if self._whole else float(part) for part in value.split(","))
+        except ValueError:
+            kind = "whole numbers" if self._whole else "numbers"
+            self.fail(f"{value!r}: wanted {kind} with commas between them, such as 3,5,7", param, ctx)
+
+
+@command.command("sweep")
+@click.argument("source", type=INPUT)
+@click.option(
+    "-o", "--results", type=OUTPUT, required=True, help="JSON of the results; gone on with if there."
+)
+@click.option(
+    "--depths", type=_Numbers(whole=True), default="3,5,7", show_default=True, help="Hidden layers."
+)
+@click.option(
+    "--widths", type=_Numbers(whole=True), default="256,512,768", show_default=True, help="Neurons."
+)
+@click.option(
+    "--omegas", type=_Numbers(whole=False), default="30,50,70", show_default=True, help="Sine factors."
+)
+@click.option("--resolution", type=float, metavar="A", help="Band limit; estimated if not given.")
+@click.option("--steps", type=int, help="Training steps of each network; by the map if not given.")
+@click.option("--crop", type=int, metavar="N", help="Take the central N voxels a side first.")
+@click.option("--downsample", type=int, default=1, metavar="FACTOR", help="Lower the sampling first.")
+@click.option("--seed", type=int, default=0, help="Seed of all that is random.")
+@click.option("--quick", is_flag=True, help="Small networks, few steps, a lowered map: minutes on a CPU.")
+@click.option("--plot", type=OUTPUT, help="Draw a heat map into this PNG.")
+@click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
+@json_option
+@voice_options
+def sweep(
+    source: Path,
+    results: Path,
+    depths: tuple[int, ...],
+    widths: tuple[int, ...],
+    omegas: tuple[float, ...],
+    resolution: float | None,
+    steps: int | None,
+    crop: int | None,
+    downsample: int,
+    seed: int,
+    quick: bool,
+    plot: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Fit a SIREN for each depth, width and omega to SOURCE, and say how true each is.
+
+    The results are written after each network; the same command goes on where it was cut off.
+    """
+    if plot is not None:
+        refuse_existing(plot, overwrite, [source, results])
+    if results.exists() and results.samefile(source):
+        raise OptionError(f"{results}: is the input as well: give another path for the results")
+    from nmap.fit.options import EncodeOptions
+    from nmap.maps import read_map
+    from nmap.study.sweep import Sweep, run_sweep
+    from nmap.study.sweep import quick as made_quick
+
+    options = EncodeOptions(
+        arch="siren",
+        weight_bits=16,
+        mask="none",
+        resolution=resolution,
+        steps=steps,
+        crop=crop,
+        downsample=downsample,
+        seed=seed,
+    )
+    density: DensityMap = read_map(source)
+    chosen = Sweep(depths, widths, omegas, options)
+    chosen = made_quick(chosen, density) if quick else chosen
+    try:
+        cells = run_sweep(density, chosen, results, report=None if quiet else _say_cell)
+    except KeyboardInterrupt:
+        click.echo(
+            f"nmap: error: interrupted; {results} keeps what was done: run it again to go on", err=True
+        )
+        sys.exit(INTERRUPTED)
+    if plot is not None:
+        from nmap.study.plots import plot_sweep
+
+        _write(plot, plot_sweep(cells), overwrite)
+    if as_json:
+        say_json(json.loads(results.read_text(encoding="utf-8")))
+    else:
+        say(sweep_text(cells), quiet)
+
+
+def _say_cell(cell: Cell, done: int, of: int, left: float) -> None:
+    click.echo(
+        f"{done}/{of}: depth {cell.depth}, width {cell.width}, omega {cell.omega:g}: worst shell "
+        f"{cell.worst:.3f} in {span(cell.seconds)}; {span(left)} left",
+        err=True,
+    )
+
+
+def sweep_text(cells: list[Cell]) -> str:
+    """The sweep as a table, best first."""
+    lines = [
+        f"{'depth':>5} {'width':>5} {'omega':>6} {'parameters':>10} {'bytes':>8} "
+        f"{'worst FSC':>9} {'mean FSC':>8} {'seconds':>8}"
+    ]
+    for c in sorted(cells, key=lambda c: -c.mean):
+        lines.append(
+            f"{c.depth:>5} {c.width:>5} {c.omega:>6g} {c.parameters:>10} {c.bytes:>8} "
+            f"{c.worst:>9.3f} {c.mean:>8.3f} {c.seconds:>8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def _write(path: Path, content: bytes, overwrite: bool) -> None:
+    from nmap.atomic import atomic_output
+
+    with atomic_output(path, overwrite) as out:
+        out.write(content)

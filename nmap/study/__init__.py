@@ -1,0 +1,9 @@
+"""Studies: what a network does to a map under other samplings and other settings, as numbers and pictures.
+
+A room above the verbs: it encodes, decodes and compares, and nothing below it knows of it.
+"""
+
+from nmap.study.interpolation import Interpolation, study_interpolation
+from nmap.study.sweep import Cell, Sweep, run_sweep
+
+__all__ = ["Cell", "Interpolation", "Sweep", "run_sweep", "study_interpolation"]
