@@ -6,10 +6,13 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
 
 from nmap.accelerate import irfftn, rfftn
 from nmap.grid import Grid, Shape
@@ -21,8 +24,6 @@ C64 = NDArray[np.complex64]
 F32 = NDArray[np.float32]
 Sites = NDArray[np.int64]
 
-# Shell weights are smoothed over so many shells of a working box.
-_BLUR = 1.0
 # Steps (z, y, x) to the 26 nearest sites of a body-centred lattice of cell 2.
 NEIGHBOURS = [
     step
@@ -148,27 +149,43 @@ class Lattice:
         return torch.from_numpy(out).to(self.device)
 
     @cached_property
-    def overlap(self) -> torch.Tensor:
-        """Squared length of a site's bump with all its copies, per copy, in units of one bump's, (n,)."""
-        total = np.ones(len(self.sites))
+    def across(self) -> torch.Tensor:
+        """Pairs of sites (2, m) of which a copy of the one lies as near the other as `near` ones do."""
+        pairs = [np.zeros((2, 0), np.int64)]
         if self.symmetry is not None and self.copies > 1:
-            from scipy.ndimage import map_coordinates
-
-            kernel = self._summed(torch.ones_like(self.wanted)).cpu().numpy()
+            tree, reach = cKDTree(self.sites), math.sqrt(8) + 1e-3
             for operator in self.symmetry.operators[1:]:
-                apart = turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator) - self.sites
-                total += map_coordinates(kernel, apart.T, order=1, mode="grid-wrap") / kernel[0, 0, 0]
-        return torch.from_numpy(np.maximum(total, 0.25).astype(np.float32)).to(self.device)
+                copies = turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator)
+                close = np.flatnonzero(tree.query(copies, distance_upper_bound=reach)[0] < np.inf)
+                found: Any = tree.query_ball_point(copies[close], reach)
+                one = np.repeat(close, [len(others) for others in found])
+                pairs.append(np.stack((one, np.concatenate([*found, []]).astype(np.int64))))
+        every = np.unique(np.concatenate([*pairs, *(p[::-1] for p in pairs)], 1), axis=1)
+        return torch.from_numpy(every[:, every[0] != every[1]]).to(self.device)
 
     @cached_property
-    def smooth(self) -> torch.Tensor:
-        """Mean over the shells, from 1, that a working box cannot tell apart, (last, last); whole: the identity."""
-        if self.whole is None:
-            return torch.eye(self.last, device=self.device)
-        wide = Shells(self.grid).width / self.width
-        at = torch.arange(self.last, device=self.device)
-        kernel = torch.exp(-0.5 * ((at[:, None] - at) / (_BLUR * wide)) ** 2)
-        return kernel / kernel.sum(1, keepdim=True)
+    def _apart(self) -> list[F32]:
+        """From each site to each of its copies, (3, n) lattice steps (z, y, x)."""
+        if self.symmetry is None:
+            return []
+        turned = (
+            turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator)
+            for operator in self.symmetry.operators[1:]
+        )
+        return [np.asarray((copies - self.sites).T, np.float32) for copies in turned]
+
+    def overlap(self, weights: torch.Tensor) -> torch.Tensor:
+        """Squared length of a site's bump with all its copies, per copy, in units of one bump's, (n,).
+
+        Args:
+            weights: what an error counts in each shell from 0, (last + 1,).
+        """
+        total = np.ones(len(self.sites))
+        if self._apart:
+            kernel = self._summed(weights[self.shell].to(torch.complex64)).cpu().numpy()
+            for apart in self._apart:
+                total += map_coordinates(kernel, apart, order=1, mode="grid-wrap") / kernel[0, 0, 0]
+        return torch.from_numpy(np.maximum(total, 0.25).astype(np.float32)).to(self.device)
 
     def sum_shells(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a real value per mode over the full transform, by shell from 0 to the last, float32."""

@@ -25,6 +25,8 @@ from nmap.lattice_coding import MAX_WEIGHT
 RATE = 0.1
 # Exponent of a shell's weight a sweep, of how many times what may be missing is missing.
 _URGE = 0.1
+# Sweeps between two looks at how far copies overlap, which follows the shell weights slowly.
+_RENEW = 8
 _SIZES = 16
 _CLASSES = 20
 
@@ -43,6 +45,7 @@ class State:
     reached: bool = False
     moved: int = 0
     share: float = 1.0
+    overlap: torch.Tensor | None = None
 
 
 def start(lattice: Lattice) -> State:
@@ -66,9 +69,11 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
     pull = lattice.correlate(missing * weight)
     norm = float((weight * lattice.modes).sum())
     cost, now, context = _bit_cost(lattice, q)
-    push, price = step * step * norm * lattice.overlap, rate * step * step * norm
+    if state.overlap is None or state.iteration % _RENEW == 0:
+        state.overlap = lattice.overlap(state.weights)
+    push, price = step * step * norm * state.overlap, rate * step * step * norm
     # One step towards the pull, more where it asks for more; or one step back towards zero.
-    leap = (pull / (step * norm * lattice.overlap)).abs().round().clamp(min=1) * pull.sign()
+    leap = (pull / (step * norm * state.overlap)).abs().round().clamp(min=1) * pull.sign()
     leap = (q + leap).clamp(-MAX_WEIGHT, MAX_WEIGHT) - q
     back = -q.sign()
     bits = cost[context, q.abs().long().clamp(max=_SIZES - 1)]
@@ -126,9 +131,8 @@ def balance(lattice: Lattice, state: State, rate: float = 1.5, low: float = 0.25
         found = (1 - (state.fsc * lattice.ceiling) ** 2).clamp(min=1e-6)
         over = (found / lattice.missing).log()
         lag = _URGE * (over - (over * modes).sum() / modes.sum())[1:]
-    change = (lattice.smooth @ lag).clamp(-0.15, 0.15).exp()
     weights = state.weights.clone()
-    weights[1:] = (weights[1:] * change).clamp(low, high)
+    weights[1:] = (weights[1:] * lag.clamp(-0.15, 0.15).exp()).clamp(low, high)
     state.weights = weights * (modes.sum() / (weights * modes).sum())
 
 
@@ -165,4 +169,5 @@ def _least_near(lattice: Lattice, gain: torch.Tensor) -> torch.Tensor:
     least = torch.zeros_like(gain)
     for row in lattice.near:
         torch.minimum(least, padded[row], out=least)
-    return least
+    here, there = lattice.across
+    return least.scatter_reduce(0, here, gain[there], "amin")

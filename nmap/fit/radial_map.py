@@ -67,14 +67,18 @@ def fit_radial(
         OptionError: a point group for a cell that is not orthogonal.
     """
     symmetry, measured = _symmetry(target, options, watch)
-    watch.say("laying out the lattice")
-    lattice = lattice_of(target, symmetry, device, ceiling, _ANYWHERE if options.cross_validate else INSIDE)
-    if options.cross_validate and ceiling is not None:
-        lattice = lattice.sparing(1 - np.minimum(options.goal_fsc * ceiling, 0.9999) ** 2)
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
     goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))
+    lattice = _laid_out(target, symmetry, options, watch, device, ceiling)
     found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
+    if symmetry is not None and options.symmetry == "auto" and not found.meets and not cut_short:
+        # Where the axes do not map the lattice onto itself, copies agree with the map's own only so far.
+        notes.append(f"{symmetry.name} reached a worst shell FSC of {found.worst:.3f} only: fitted as C1")
+        watch.say(f"warning: {notes[-1]}", 0.0)
+        symmetry = None
+        lattice = _laid_out(target, symmetry, options, watch, device, ceiling)
+        found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
     if not found.q.any():
         raise QualityError(
             f"no weight pays: the map has too little signal to {target.band_limit:g} A; use a coarser --resolution"
@@ -83,7 +87,8 @@ def fit_radial(
     if asked and not found.meets and not watch.stopped():
         raise QualityError(_missed(goal, found, side, target.band_limit, cut_short))
     if not found.meets:
-        notes.append(f"worst shell FSC {found.worst:.3f}: the goal was not reached in the time given")
+        why = " in the time given" if cut_short else ""
+        notes.append(f"worst shell FSC {found.worst:.3f}: the goal was not reached{why}")
         watch.say(f"warning: {notes[-1]}", 0.0)
     watch.say("storing and measuring")
     lattice = lattice.full
@@ -103,6 +108,22 @@ def fit_radial(
     }
     history = History(found.sweeps, settings, fsc=curve_of_fsc)
     return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
+
+
+def _laid_out(
+    target: Target,
+    symmetry: PointGroup | None,
+    options: EncodeOptions,
+    watch: Watch,
+    device: torch.device,
+    ceiling: NDArray[np.float32] | None,
+) -> Lattice:
+    """The lattice to search on."""
+    watch.say("laying out the lattice")
+    lattice = lattice_of(target, symmetry, device, ceiling, _ANYWHERE if options.cross_validate else INSIDE)
+    if options.cross_validate and ceiling is not None:
+        return lattice.sparing(1 - np.minimum(options.goal_fsc * ceiling, 0.9999) ** 2)
+    return lattice
 
 
 def _searched(
