@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from nmap.accelerate import irfftn, rfftn
 from nmap.grid import Grid, Shape
-from nmap.model.radial_basis import centres_spectrum, turn_sites
+from nmap.model.radial_basis import centres_spectrum, mean_over_copies, turn_sites
 from nmap.spectrum import Shells
 from nmap.symmetry import PointGroup
 
@@ -208,6 +208,18 @@ class Lattice:
     def correlate(self, modes: torch.Tensor) -> torch.Tensor:
         """Inner product of a field, given by its modes in the band, with the bump at every site, (n,)."""
         return self._summed(modes).reshape(-1)[self.flat]
+
+    def correlate_copies(self, modes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """As `correlate`, the mean over all copies of each of the chosen sites: what a move of all earns."""
+        assert self.symmetry is not None
+        nz, ny, nx = self.shape
+        half = np.zeros(nz * ny * (nx // 2 + 1), np.complex64)
+        half[self.band.cpu().numpy()] = modes.cpu().numpy()
+        sites = self.sites[chosen.cpu().numpy()]
+        mean = mean_over_copies(
+            half.reshape(nz, ny, nx // 2 + 1), sites, self.shape, self.grid, self.symmetry
+        )
+        return torch.from_numpy(mean.astype(np.float32)).to(self.device)
 
     def _summed(self, modes: torch.Tensor) -> torch.Tensor:
         """Sum of waves, given by the modes in the band, at every lattice point."""

@@ -33,7 +33,10 @@ _CLASSES = 20
 
 @dataclass(eq=False)
 class State:
-    """Where a fit stands: all that a resumed one needs."""
+    """Where a fit stands: all that a resumed one needs.
+
+    `bias` is what, at each site, the mean over copies was last found to pull beyond the site itself.
+    """
 
     q: torch.Tensor
     step: float
@@ -46,6 +49,7 @@ class State:
     moved: int = 0
     share: float = 1.0
     overlap: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
 
 
 def start(lattice: Lattice) -> State:
@@ -66,39 +70,56 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
     weight = state.weights[lattice.shell]
     missing = lattice.wanted - step * state.modes
     before = _squared(lattice, missing, weight)
-    pull = lattice.correlate(missing * weight)
+    if state.bias is None:
+        state.bias = torch.zeros_like(q)
+    pull = lattice.correlate(missing * weight) + state.bias
     norm = float((weight * lattice.modes).sum())
     cost, now, context = _bit_cost(lattice, q)
     if state.overlap is None or state.iteration % _RENEW == 0:
         state.overlap = lattice.overlap(state.weights)
-    push, price = step * step * norm * state.overlap, rate * step * step * norm
-    # One step towards the pull, more where it asks for more; or one step back towards zero.
-    leap = (pull / (step * norm * state.overlap)).abs().round().clamp(min=1) * pull.sign()
-    leap = (q + leap).clamp(-MAX_WEIGHT, MAX_WEIGHT) - q
-    back = -q.sign()
+    unit = step * norm * state.overlap
     bits = cost[context, q.abs().long().clamp(max=_SIZES - 1)]
-    error, rates = [], []
-    for move in (leap, back):
-        error.append(push * move * move - 2 * step * move * pull)
-        rates.append(price * (cost[context, (q + move).abs().long().clamp(max=_SIZES - 1)] - bits))
-    rise, fall = error[0] + rates[0], error[1] + rates[1]
-    gain = torch.minimum(rise, fall).clamp(max=0)
+
+    def weigh(pull: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of sites: the better move, what it gains with its bits (negative), and the bits' part of that."""
+        # One step towards the pull, more where it asks for more; or one step back towards zero.
+        leap = (pull / unit[at]).abs().round().clamp(min=1) * pull.sign()
+        leap = (q[at] + leap).clamp(-MAX_WEIGHT, MAX_WEIGHT) - q[at]
+        options = []
+        for move in (leap, -q[at].sign()):
+            error = step * (unit[at] * move * move - 2 * move * pull)
+            more = cost[context[at], (q[at] + move).abs().long().clamp(max=_SIZES - 1)] - bits[at]
+            options.append((move, error, rate * step * step * norm * more))
+        (leap, rise, up), (back, fall, down) = options
+        rises = rise + up < fall + down
+        rates = torch.where(rises, up, down)
+        return torch.where(rises, leap, back), torch.where(rises, rise, fall) + rates, rates
+
+    move, gain, rates = weigh(pull, torch.arange(len(q), device=q.device))
+    gain = gain.clamp(max=0)
     wins = (gain < 0) & (gain <= _least_near(lattice, gain))
     if state.share < 1:
         generator = torch.Generator().manual_seed(state.iteration)
         wins &= (torch.rand(len(q), generator=generator) < state.share).to(wins.device)
-    moved = torch.where(wins, q + torch.where(rise < fall, leap, back), q)
+    if lattice.copies > 1:
+        # The residual of a real map is not quite symmetric: what wins at one copy must pay over all of them.
+        at = torch.nonzero(wins).reshape(-1)
+        exact = lattice.correlate_copies(missing * weight, at)
+        state.bias[at] += exact - pull[at]
+        move[at], gain[at], rates[at] = weigh(exact, at)
+        wins &= gain < 0
+    moved = torch.where(wins, q + move, q)
     change = lattice.spectrum(moved, q)
     modes = state.modes + change
     after = _squared(lattice, lattice.wanted - step * modes, weight)
     hoped = float(gain[wins].sum())
-    real = (after - before) / lattice.copies + float(torch.where(rise < fall, rates[0], rates[1])[wins].sum())
+    real = (after - before) / lattice.copies + float(rates[wins].sum())
     state.iteration += 1
     state.bits, state.moved = float(now), int(wins.sum())
     # Far bumps overlap a little, and many moves at once can undo each other: then fewer at once.
     if real < 0.1 * hoped or state.moved < 3:
         state.q, state.modes = moved, modes
-    state.share = min(1.0, state.share * 1.2) if real < 0.6 * hoped else max(state.share * 0.6, 0.02)
+    state.share = min(1.0, state.share * 1.2) if real <= 0.6 * hoped else max(state.share * 0.6, 0.02)
     state.fsc = correlation(lattice, state.modes)
 
 

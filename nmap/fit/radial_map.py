@@ -81,7 +81,9 @@ def fit_radial(
         found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
     if not found.q.any():
         raise QualityError(
-            f"no weight pays: the map has too little signal to {target.band_limit:g} A; use a coarser --resolution"
+            f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope"
+            f"{'' if symmetry is None else ' of one asymmetric unit of ' + symmetry.name}: use a coarser --resolution"
+            f"{'' if symmetry is None else ' or --symmetry C1'}"
         )
     asked = options.target_fsc is not None or most is not None
     if asked and not found.meets and not watch.stopped():
@@ -211,7 +213,7 @@ def _missed(goal: Goal, found: Found, side: int, band_limit: float, cut_short: b
         )
     assert goal.max_bytes is not None
     return (
-        f"the smallest network takes {found.size + side} bytes, wanted {goal.max_bytes + side}: "
+        f"the smallest network found takes {found.size + side} bytes, wanted {goal.max_bytes + side}: "
         "use a coarser --resolution or allow more bytes"
     )
 

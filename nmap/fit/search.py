@@ -7,11 +7,13 @@ settle; the smallest (or the best) state that meets the goal is kept.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from nmap import lattice_coding
 from nmap.atomic import atomic_output
+from nmap.errors import OptionError
 from nmap.fit.lattice import Lattice
 from nmap.fit.radial import RATE, balance, correlation, iterate, rescale, start
 
@@ -95,6 +98,10 @@ _FAR = 0.85
 _MEASURE = (4, 1)
 # With a deadline the step falls by at least this logarithm, in step with the time: most maps need less.
 _DESCENT = 3.5
+# Sweeps that are made whatever the time: fewer leave next to nothing.
+_LEAST = 12
+# Below so many bytes the estimate is poor: every candidate is coded.
+_SMALL = 2048
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
 _CODED = 1.12
 
@@ -144,7 +151,7 @@ def search(
         run = _Run(lattice, goal, schedule, name)
         pace = _Clock(deadline, len(schedules) - number)
         while not run.done and not (should_stop and should_stop()):
-            if time.monotonic() >= deadline and run.best is not None and run.best.q.any():
+            if time.monotonic() >= deadline and run.state.iteration >= _LEAST and run.best is not None:
                 break
             run.sweep(pace.share)
             if report is not None and run.best is not None:
@@ -211,8 +218,8 @@ class _Run:
         elif state.step > (late := self.first_step * math.exp(-_DESCENT * time_used)):
             rescale(self.lattice, state, late / state.step)
             self.waited = 0
-        if self.checkpoint is not None and time.monotonic() - self.saved > SAVE_EVERY:
-            self._save(self.checkpoint)
+        if self.checkpoint is not None and self.best and time.monotonic() - self.saved > SAVE_EVERY:
+            self._save(self.checkpoint, self.best)
 
     @property
     def _pace(self) -> tuple[float, int]:
@@ -250,7 +257,7 @@ class _Run:
         else:
             assert goal.max_bytes is not None
             improves = self.best is None or not self.best.meets or worst > self.best.worst
-            if improves and 0.7 < size / goal.max_bytes < 1.2:
+            if improves and (size < _SMALL or 0.7 < size / goal.max_bytes < 1.2):
                 size = coded_bytes(self.lattice, state.q.cpu().numpy())
             meets, ends = size <= goal.max_bytes, size > 0.97 * goal.max_bytes
         fsc = np.zeros(self.lattice.last + 1, np.float32) if state.fsc is None else state.fsc.cpu().numpy()
@@ -258,15 +265,25 @@ class _Run:
         self.best = found if self.best is None else _better(goal, self.best, found)
         return ends
 
-    def _save(self, path: Path) -> None:
-        state, best = self.state, self.best
-        assert best is not None
+    @property
+    def _task(self) -> NDArray[np.uint8]:
+        """Digest of what is fitted and what for, which a checkpoint must share."""
+        told = hashlib.sha256(repr((self.goal, self.schedule, self.lattice.shape)).encode())
+        for values in (self.lattice.sites, self.lattice.truth, self.lattice.whitening):
+            told.update(np.ascontiguousarray(values).tobytes())
+        return np.frombuffer(told.digest(), np.uint8)
+
+    def _save(self, path: Path, best: Found) -> None:
+        state = self.state
         numbers = [state.step, state.iteration, state.share, state.reached, self.waited, self.held]
         with atomic_output(path, overwrite=True) as file:
             np.savez_compressed(
                 file,
+                task=self._task,
                 q=state.q.cpu().numpy().astype(np.int8),
+                apart=np.zeros(0) if self.gauge is None else self.gauge.apart.cpu().numpy(),
                 weights=state.weights.cpu().numpy(),
+                bias=np.zeros(0) if state.bias is None else state.bias.cpu().numpy(),
                 numbers=np.asarray(numbers, np.float64),
                 best=best.q.astype(np.int8),
                 fsc=best.fsc,
@@ -275,19 +292,37 @@ class _Run:
         self.saved = time.monotonic()
 
     def _load(self, path: Path) -> None:
-        with np.load(path, allow_pickle=False) as kept:
-            if kept["q"].shape != tuple(self.state.q.shape):
-                return
-            device = self.lattice.device
-            self.state.q = torch.from_numpy(kept["q"].astype(np.float32)).to(device)
-            self.state.weights = torch.from_numpy(kept["weights"]).to(device)
-            step, iteration, share, reached, waited, held = kept["numbers"].tolist()
-            worst, size, meets, sweeps, scale = kept["found"].tolist()
-            best = kept["best"].astype(np.float32)
-            self.best = Found(best, worst, kept["fsc"], int(size), bool(meets), int(sweeps), scale)
+        """Go on from a checkpoint.
+
+        Raises:
+            OptionError: it is of another map or goal, or no checkpoint.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                kept = {name: file[name] for name in file.files}
+            same = np.array_equal(kept["task"], self._task)
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+            raise OptionError(
+                f"checkpoint {path}: damaged ({error}): delete it, or give another folder"
+            ) from error
+        if not same:
+            raise OptionError(
+                f"checkpoint {path}: is of another map, mask, goal or effort: give what it was begun with, or "
+                "another folder"
+            )
+        device = self.lattice.device
+        self.state.q = torch.from_numpy(kept["q"].astype(np.float32)).to(device)
+        self.state.weights = torch.from_numpy(kept["weights"]).to(device)
+        self.state.bias = torch.from_numpy(kept["bias"]).to(device) if kept["bias"].size else None
+        step, iteration, share, reached, waited, held = kept["numbers"].tolist()
+        worst, size, meets, sweeps, scale = kept["found"].tolist()
+        best = kept["best"].astype(np.float32)
+        self.best = Found(best, worst, kept["fsc"], int(size), bool(meets), int(sweeps), scale)
         self.state.step, self.state.iteration, self.state.share = step, int(iteration), share
         self.state.reached, self.waited, self.held = bool(reached), int(waited), int(held)
         self.state.modes = self.lattice.spectrum(self.state.q)
+        if self.gauge is not None:
+            self.gauge.apart = torch.from_numpy(kept["apart"]).to(device)
 
 
 class _Clock:

@@ -12,7 +12,7 @@ spaces", Information and Control 5 (1962) 279.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -119,9 +119,8 @@ def centres_spectrum(
         box: the box that the lattice spans.
         symmetry: point group.
     """
-    copies = [turn_sites(sites, shape, box, symmetry, operator) for operator in symmetry.operators]
+    copies, on_sites = _copies(sites, shape, box, symmetry)
     volume = np.zeros(shape, np.float32)
-    on_sites = all(np.abs(places - np.rint(places)).max(initial=0) < 1e-6 for places in copies)
     for places in copies:
         if on_sites:
             z, y, x = np.mod(np.rint(places).astype(np.int64), np.asarray(shape)).T
@@ -129,12 +128,50 @@ def centres_spectrum(
         else:
             _spread(volume, places, weights)
     out = np.asarray(sf.rfftn(volume, workers=workers()), np.complex64)
-    if not on_sites:
-        for axis, n in enumerate(shape):
-            k = sf.rfftfreq(n) if axis == 2 else sf.fftfreq(n)
-            inverse = (1 / _kernel_transform(np.asarray(k, np.float64))).astype(np.float32)
-            out *= inverse.reshape([-1 if a == axis else 1 for a in range(3)])
-    return out
+    return out if on_sites else _sharpened(out, shape)
+
+
+def mean_over_copies(
+    half: C64, sites: NDArray[np.integer], shape: Shape, box: Grid, symmetry: PointGroup
+) -> F64:
+    """Mean of a field over all copies of each site, (n,): the adjoint of `centres_spectrum`.
+
+    Args:
+        half: transform on the lattice (its sum of waves is the field); 0 beyond 0.7 of the lattice's Nyquist.
+        sites: lattice indices (n, 3), (z, y, x).
+        shape: counts of the lattice (z, y, x) over the box.
+        box: the box that the lattice spans.
+        symmetry: point group.
+    """
+    copies, on_sites = _copies(sites, shape, box, symmetry)
+    ready = half if on_sites else _sharpened(half.copy(), shape)
+    volume = np.asarray(sf.irfftn(ready, s=shape, norm="forward", workers=workers()), np.float32).reshape(-1)
+    total = np.zeros(len(sites))
+    for places in copies:
+        if on_sites:
+            z, y, x = np.mod(np.rint(places).astype(np.int64), np.asarray(shape)).T
+            total += volume[np.ravel_multi_index((z, y, x), shape)]
+        else:
+            for part, flat, share in _footprints(shape, places):
+                total[part] += np.einsum("nzyx,nzyx->n", volume[flat], share)
+    return total / len(copies)
+
+
+def _copies(
+    sites: NDArray[np.integer], shape: Shape, box: Grid, symmetry: PointGroup
+) -> tuple[list[F64], bool]:
+    """Lattice places (n, 3) of all copies, and whether all fall on lattice points."""
+    copies = [turn_sites(sites, shape, box, symmetry, operator) for operator in symmetry.operators]
+    return copies, all(np.abs(places - np.rint(places)).max(initial=0) < 1e-6 for places in copies)
+
+
+def _sharpened(half: C64, shape: Shape) -> C64:
+    """A half transform divided by that of the spreading kernel, in place."""
+    for axis, n in enumerate(shape):
+        k = sf.rfftfreq(n) if axis == 2 else sf.fftfreq(n)
+        inverse = (1 / _kernel_transform(np.asarray(k, np.float64))).astype(np.float32)
+        half *= inverse.reshape([-1 if a == axis else 1 for a in range(3)])
+    return half
 
 
 def turn_sites(
@@ -149,18 +186,24 @@ def turn_sites(
 
 def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
     """Add a kernel around each place (n, 3) in lattice steps to a periodic volume."""
+    line = volume.reshape(-1)
+    shape = (volume.shape[0], volume.shape[1], volume.shape[2])
+    for part, flat, share in _footprints(shape, places):
+        value = share * weights[part, None, None, None]
+        np.add.at(line, flat.reshape(-1), value.astype(np.float32).reshape(-1))
+
+
+def _footprints(shape: Shape, places: F64) -> Iterator[tuple[slice, NDArray[np.int64], F64]]:
+    """Places in parts, and the lattice points (flat) and values (n, w, w, w) of the kernel around each."""
     base = np.ceil(places - _WIDTH / 2).astype(np.int64)
     offsets = np.arange(_WIDTH)
     wz, wy, wx = (_kernel(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
-    _, ny, nx = volume.shape
-    z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(volume.shape))
-    line = volume.reshape(-1)
+    _, ny, nx = shape
+    z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(shape))
     for start in range(0, len(places), 1 << 13):
         part = slice(start, start + (1 << 13))
         flat = (z[part, :, None, None] * ny + y[part, None, :, None]) * nx + x[part, None, None, :]
-        value = wz[part, :, None, None] * wy[part, None, :, None] * wx[part, None, None, :]
-        value *= weights[part, None, None, None]
-        np.add.at(line, flat.reshape(-1), value.astype(np.float32).reshape(-1))
+        yield part, flat, wz[part, :, None, None] * wy[part, None, :, None] * wx[part, None, None, :]
 
 
 def _kernel(distance: F64) -> F64:
