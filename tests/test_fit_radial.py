@@ -14,7 +14,8 @@ from nmap.fit.prepare import prepare
 from nmap.fit.sites import lattice_of
 from nmap.grid import Grid
 from nmap.maps import DensityMap
-from nmap.spectrum import fsc
+from nmap.model.radial_basis import centres_spectrum, mean_over_copies
+from nmap.spectrum import Shells, fsc
 from nmap.symmetry import PointGroup
 
 GRID = Grid((48, 48, 48), (1.5,) * 3, (10.0, -20.0, 5.0))
@@ -113,6 +114,54 @@ def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, monkeypatch
     resumed = encode(phantom, options(checkpoint=tmp_path))
     assert abs(worst(resumed, phantom) - worst(whole, phantom)) < 1e-3
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(phantom, tmp_path, monkeypatch):
+    import nmap.fit.search as search
+
+    monkeypatch.setattr(search, "SAVE_EVERY", 0.0)
+
+    class Killed(Exception):
+        pass
+
+    count = iter(range(1000))
+
+    def kill() -> bool:
+        if next(count) > 10:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        encode(phantom, options(checkpoint=tmp_path), should_stop=kill)
+    kept = next(tmp_path.iterdir())
+    with pytest.raises(OptionError, match="of another map, mask, goal or effort"):
+        encode(phantom, options(checkpoint=tmp_path, preset="small"))
+    for content in (b"", b"junk" * 100):
+        kept.write_bytes(content)
+        with pytest.raises(OptionError, match="damaged"):
+            encode(phantom, options(checkpoint=tmp_path))
+
+
+def test_a_byte_limit_gives_what_a_preset_of_as_many_bytes_does(phantom):
+    small = encode(phantom, options(preset="small"))
+    most = sum(tensor.nbytes for tensor in small.tensors.values())
+    assert worst(encode(phantom, options(max_bytes=most)), phantom) > worst(small, phantom) - 0.1
+
+
+@pytest.mark.parametrize("name", ["C4", "D7", "O"])
+def test_the_mean_over_copies_is_the_adjoint_of_their_sum(name):
+    """<S w, F> = w . S* F: for groups whose copies lie on the lattice and for others."""
+    rng = np.random.default_rng(0)
+    grid = Grid((24, 24, 24), (1.5,) * 3)
+    group = PointGroup(name, box_centre(grid))
+    sites, weights = rng.integers(0, 24, (20, 3)), rng.normal(size=20)
+    shells = Shells(grid)
+    keep = shells.index <= 7
+    half = np.fft.rfftn(rng.normal(size=grid.shape)).astype(np.complex64) * keep
+    spread = centres_spectrum(sites, weights, grid.shape, grid, group)
+    left = float((shells.sum((spread.conj() * half).real)).sum())
+    right = float(weights @ mean_over_copies(half, sites, grid.shape, grid, group)) * group.order
+    assert left == pytest.approx(right, rel=1e-4, abs=1e-4 * float(np.abs(half).max()))
 
 
 def test_symmetry_is_found_and_pays(fourfold):
