@@ -104,7 +104,10 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option("--force-symmetry", "Take the given group even if it does not hold.", is_flag=True)
 @_fit_option(
-    "--checkpoint", "Keep the state of the fit in this folder, and go on from it.", type=FOLDER, metavar="DIR"
+    "--checkpoint",
+    "Keep the state of the fit in this folder, and go on from it: the same map and options; gone at the end.",
+    type=FOLDER,
+    metavar="DIR",
 )
 @_fit_option(
     "--arch",

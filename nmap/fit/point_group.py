@@ -63,7 +63,7 @@ def measure(
     Args:
         values: (z, y, x) on `grid`.
         grid: orthogonal.
-        mask: soft envelope (z, y, x); points count by the smaller of its values here and at the turned place.
+        mask: soft envelope (z, y, x), multiplied in first; points inside count by its value where they turn to.
         band_limit: Angstrom.
         names: point groups.
         centre: where the axes meet, Angstrom from the grid's origin (x, y, z); None for voxel n // 2.
