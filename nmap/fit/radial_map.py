@@ -164,7 +164,7 @@ def _searched(
             report=report,
             checkpoint=checkpoint,
         )
-    return found, curve, effort, watch.stopped() or time.monotonic() >= deadline
+    return found, curve, effort, watch.stopped() or (left is not None and not found.meets)
 
 
 def _symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[PointGroup | None, str]:

@@ -98,6 +98,8 @@ _FAR = 0.85
 _MEASURE = (4, 1)
 # With a deadline the step falls by at least this logarithm, in step with the time: most maps need less.
 _DESCENT = 3.5
+# Seconds that coding, storing and reading back a weight take after the search.
+_CODING = 6e-5
 # Sweeps that are made whatever the time: fewer leave next to nothing.
 _LEAST = 12
 # Below so many bytes the estimate is poor: every candidate is coded.
@@ -151,14 +153,15 @@ def search(
         run = _Run(lattice, goal, schedule, name)
         pace = _Clock(deadline, len(schedules) - number)
         while not run.done and not (should_stop and should_stop()):
-            if time.monotonic() >= deadline and run.state.iteration >= _LEAST and run.best is not None:
+            late = time.monotonic() + _CODING * run.count >= deadline
+            if late and run.state.iteration >= _LEAST and run.best is not None:
                 break
             run.sweep(pace.share)
             if report is not None and run.best is not None:
                 report(run.best, (number + run.share_done) / len(schedules))
         found = run.finish()
         best = found if best is None else _better(goal, best, found)
-        if time.monotonic() >= deadline or (should_stop and should_stop()):
+        if time.monotonic() + _CODING * run.count >= deadline or (should_stop and should_stop()):
             break
     assert best is not None
     return best
@@ -171,7 +174,7 @@ class _Run:
         self.lattice, self.goal, self.schedule, self.checkpoint = lattice, goal, schedule, checkpoint
         self.state = start(lattice)
         self.best: Found | None = None
-        self.waited = self.held = 0
+        self.waited = self.held = self.count = 0
         self.gauge = None if lattice.whole is None else _Gauge(lattice.whole)
         self.first_step, self.saved = self.state.step, time.monotonic()
         if checkpoint is not None and checkpoint.exists():
@@ -202,7 +205,7 @@ class _Run:
         if self.gauge is not None:
             measured = state.iteration % _MEASURE[state.reached] == 0
             state.fsc = self.gauge.read(state.q, state.fsc, measured)
-        count = int((state.q != 0).sum())
+        self.count = count = int((state.q != 0).sum())
         worst, size = float(state.fsc[1:].min()), int(_CODED * state.bits / 8)
         found = measured and self._keep(worst, size)
         if count > 20:
