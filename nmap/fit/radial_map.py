@@ -162,7 +162,7 @@ def _searched(
             deadline=deadline,
             should_stop=watch.stopped,
             report=report,
-            checkpoint=checkpoint,
+            state_file=checkpoint,
         )
     return found, curve, effort, watch.stopped() or (left is not None and not found.meets)
 

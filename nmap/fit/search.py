@@ -7,21 +7,18 @@ settle; the smallest (or the best) state that meets the goal is kept.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nmap import lattice_coding
-from nmap.atomic import atomic_output
-from nmap.errors import OptionError
+from nmap.fit import checkpoint
 from nmap.fit.lattice import Lattice
 from nmap.fit.radial import RATE, balance, correlation, iterate, rescale, start
 
@@ -130,7 +127,7 @@ def search(
     deadline: float = math.inf,
     should_stop: Callable[[], bool] | None = None,
     report: Report | None = None,
-    checkpoint: Path | None = None,
+    state_file: Path | None = None,
 ) -> Found:
     """Run the effort's schedules and keep the best.
 
@@ -141,7 +138,7 @@ def search(
         deadline: `time.monotonic` by which to answer.
         should_stop: asked at every sweep; the best so far is returned.
         report: called every sweep with the best so far and the share done.
-        checkpoint: file to keep the state in and to go on from.
+        state_file: where to keep the state, and to go on from.
 
     Returns:
         The smallest that meets the goal; if none does, the one that comes nearest.
@@ -149,7 +146,7 @@ def search(
     best: Found | None = None
     schedules = SCHEDULES[effort]
     for number, schedule in enumerate(schedules):
-        name = checkpoint.with_suffix(f".{number}.npz") if checkpoint else None
+        name = state_file.with_suffix(f".{number}.npz") if state_file else None
         run = _Run(lattice, goal, schedule, name)
         pace = _Clock(deadline, len(schedules) - number)
         while not run.done and not (should_stop and should_stop()):
@@ -170,15 +167,15 @@ def search(
 class _Run:
     """One schedule from no weight to the end of the hold."""
 
-    def __init__(self, lattice: Lattice, goal: Goal, schedule: Schedule, checkpoint: Path | None) -> None:
-        self.lattice, self.goal, self.schedule, self.checkpoint = lattice, goal, schedule, checkpoint
+    def __init__(self, lattice: Lattice, goal: Goal, schedule: Schedule, state_file: Path | None) -> None:
+        self.lattice, self.goal, self.schedule, self.state_file = lattice, goal, schedule, state_file
         self.state = start(lattice)
         self.best: Found | None = None
         self.waited = self.held = self.count = 0
         self.gauge = None if lattice.whole is None else _Gauge(lattice.whole)
         self.first_step, self.saved = self.state.step, time.monotonic()
-        if checkpoint is not None and checkpoint.exists():
-            self._load(checkpoint)
+        if state_file is not None and state_file.exists():
+            self._load(state_file)
 
     @property
     def done(self) -> bool:
@@ -221,8 +218,8 @@ class _Run:
         elif state.step > (late := self.first_step * math.exp(-_DESCENT * time_used)):
             rescale(self.lattice, state, late / state.step)
             self.waited = 0
-        if self.checkpoint is not None and self.best and time.monotonic() - self.saved > SAVE_EVERY:
-            self._save(self.checkpoint, self.best)
+        if self.state_file is not None and self.best and time.monotonic() - self.saved > SAVE_EVERY:
+            self._save(self.state_file, self.best)
 
     @property
     def _pace(self) -> tuple[float, int]:
@@ -240,8 +237,8 @@ class _Run:
         best.size = coded_bytes(self.lattice, best.q)
         if self.goal.max_bytes is not None:
             best.meets = best.size <= self.goal.max_bytes
-        if self.checkpoint is not None:
-            self.checkpoint.unlink(missing_ok=True)
+        if self.state_file is not None:
+            self.state_file.unlink(missing_ok=True)
         return best
 
     def _excess(self, worst: float, size: int) -> float:
@@ -269,50 +266,29 @@ class _Run:
         return ends
 
     @property
-    def _task(self) -> NDArray[np.uint8]:
+    def _task(self) -> bytes:
         """Digest of what is fitted and what for, which a checkpoint must share."""
-        told = hashlib.sha256(repr((self.goal, self.schedule, self.lattice.shape)).encode())
-        for values in (self.lattice.sites, self.lattice.truth, self.lattice.whitening):
-            told.update(np.ascontiguousarray(values).tobytes())
-        return np.frombuffer(told.digest(), np.uint8)
+        lattice = self.lattice
+        told = repr((self.goal, self.schedule, lattice.shape)).encode()
+        return checkpoint.digest(told, lattice.sites, lattice.truth, lattice.whitening)
 
     def _save(self, path: Path, best: Found) -> None:
         state = self.state
-        numbers = [state.step, state.iteration, state.share, state.reached, self.waited, self.held]
-        with atomic_output(path, overwrite=True) as file:
-            np.savez_compressed(
-                file,
-                task=self._task,
-                q=state.q.cpu().numpy().astype(np.int8),
-                apart=np.zeros(0) if self.gauge is None else self.gauge.apart.cpu().numpy(),
-                weights=state.weights.cpu().numpy(),
-                bias=np.zeros(0) if state.bias is None else state.bias.cpu().numpy(),
-                numbers=np.asarray(numbers, np.float64),
-                best=best.q.astype(np.int8),
-                fsc=best.fsc,
-                found=np.asarray([best.worst, best.size, best.meets, best.sweeps, best.step], np.float64),
-            )
+        values = {
+            "q": state.q.cpu().numpy().astype(np.int8),
+            "weights": state.weights.cpu().numpy(),
+            "bias": np.zeros(0) if state.bias is None else state.bias.cpu().numpy(),
+            "apart": np.zeros(0) if self.gauge is None else self.gauge.apart.cpu().numpy(),
+            "numbers": [state.step, state.iteration, state.share, state.reached, self.waited, self.held],
+            "best": best.q.astype(np.int8),
+            "fsc": best.fsc,
+            "found": [best.worst, best.size, best.meets, best.sweeps, best.step],
+        }
+        checkpoint.save(path, self._task, values)
         self.saved = time.monotonic()
 
     def _load(self, path: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            OptionError: it is of another map or goal, or no checkpoint.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                kept = {name: file[name] for name in file.files}
-            same = np.array_equal(kept["task"], self._task)
-        except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-            raise OptionError(
-                f"checkpoint {path}: damaged ({error}): delete it, or give another folder"
-            ) from error
-        if not same:
-            raise OptionError(
-                f"checkpoint {path}: is of another map, mask, goal or effort: give what it was begun with, or "
-                "another folder"
-            )
+        kept = checkpoint.load(path, self._task)
         device = self.lattice.device
         self.state.q = torch.from_numpy(kept["q"].astype(np.float32)).to(device)
         self.state.weights = torch.from_numpy(kept["weights"]).to(device)
