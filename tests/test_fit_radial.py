@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -92,47 +94,39 @@ def test_a_fit_that_is_stopped_gives_the_best_so_far(phantom):
     assert 0 < worst(neural_map, phantom) < 0.9
 
 
-def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, monkeypatch):
-    import nmap.fit.search as search
-
-    monkeypatch.setattr(search, "SAVE_EVERY", 0.0)
-    whole = encode(phantom, options())
+def kill_a_fit(density: DensityMap, checkpoint: Path, sweeps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End a fit in the middle of its search, its state kept in `checkpoint`."""
+    monkeypatch.setattr("nmap.fit.search.SAVE_EVERY", 0.0)
+    count = iter(range(1000))
 
     class Killed(Exception):
         pass
 
-    count = iter(range(1000))
-
     def kill() -> bool:
-        if next(count) > 40:
+        if next(count) > sweeps:
             raise Killed
         return False
 
     with pytest.raises(Killed):
-        encode(phantom, options(checkpoint=tmp_path), should_stop=kill)
-    assert list(tmp_path.iterdir())
+        encode(density, options(checkpoint=checkpoint), should_stop=kill)
+    assert list(checkpoint.iterdir())
+
+
+def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, monkeypatch):
+    whole = encode(phantom, options())
+    kill_a_fit(phantom, tmp_path, 40, monkeypatch)
     resumed = encode(phantom, options(checkpoint=tmp_path))
     assert abs(worst(resumed, phantom) - worst(whole, phantom)) < 1e-3
     assert not list(tmp_path.iterdir())
 
 
+def test_a_fit_that_is_stopped_before_any_weight_is_an_interrupt(phantom):
+    with pytest.raises(KeyboardInterrupt):
+        encode(phantom, options(), should_stop=lambda: True)
+
+
 def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(phantom, tmp_path, monkeypatch):
-    import nmap.fit.search as search
-
-    monkeypatch.setattr(search, "SAVE_EVERY", 0.0)
-
-    class Killed(Exception):
-        pass
-
-    count = iter(range(1000))
-
-    def kill() -> bool:
-        if next(count) > 10:
-            raise Killed
-        return False
-
-    with pytest.raises(Killed):
-        encode(phantom, options(checkpoint=tmp_path), should_stop=kill)
+    kill_a_fit(phantom, tmp_path, 10, monkeypatch)
     kept = next(tmp_path.iterdir())
     with pytest.raises(OptionError, match="of another map, mask, goal or effort"):
         encode(phantom, options(checkpoint=tmp_path, preset="small"))

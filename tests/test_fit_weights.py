@@ -11,8 +11,9 @@ from nmap.coding import decode_tensor
 from nmap.errors import OptionError, QualityError
 from nmap.fit import EncodeOptions, Progress, encode
 from nmap.fit.parameters import initial_parameters, network_settings, widened
+from nmap.fit.prepare import prepare
 from nmap.fit.quantise import as_stored
-from nmap.fit.recipe import Recipe, default_features
+from nmap.fit.recipe import Recipe, choose_recipe, default_features
 from nmap.fit.soap import Soap
 from nmap.grid import Grid
 from nmap.maps import DensityMap, read_map
@@ -73,6 +74,14 @@ def test_a_network_too_small_says_so_and_misses_an_explicit_target(phantom):
     assert "below 0.9" in made.record["fit"]["notes"]
     with pytest.raises(QualityError, match=r"of the wanted 0\.9"):
         encode(phantom, options(**tiny, target_fsc=0.9))
+
+
+def test_a_network_that_falls_short_is_grown(phantom):
+    few = options(hidden_features=None, steps=30)
+    made = encode(phantom, few)
+    assert made.record["fit"]["steps"] > 30
+    neurons = made.field.network.tensors()["first.weight"].shape[0]
+    assert neurons > choose_recipe(prepare(phantom, few), few).features
 
 
 def test_more_fidelity_gets_more_neurons():

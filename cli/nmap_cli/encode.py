@@ -201,10 +201,7 @@ def command(
         _describe(density.grid, fitting)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
-    if fitting["time_budget"] is not None:
-        # What was needed to read the map and to load torch counts too.
-        import_module("nmap.fit")
-        fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.1)
+    fitting["time_budget"] = _time_left(fitting["time_budget"], began)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
@@ -220,6 +217,14 @@ def command(
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
         page = partial(report_file, output, source, source=density, half_maps=halves, voxel_size=voxel_size)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
+
+
+def _time_left(budget: float | None, began: float) -> float | None:
+    """Seconds of the budget that are left: reading the map and loading torch count too."""
+    if budget is None:
+        return None
+    import_module("nmap.fit")
+    return max(budget - (time.monotonic() - began), 0.1)
 
 
 def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path]) -> None:

@@ -57,8 +57,7 @@ def command(
     """Write a page that shows how true a .nmap FILE is to its SOURCE map.
 
     FSC, power spectra, slices, surfaces, local error and every number, in one HTML file that needs no
-    network. Needs
-    matplotlib: pip install 'nmap-em[report]'.
+    network. Needs matplotlib: pip install 'nmap-em[report]'.
     """
     half_maps = both_half_maps(half1, half2)
     if resolution is not None and not resolution > 0:

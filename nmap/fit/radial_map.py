@@ -79,15 +79,7 @@ def fit_radial(
         symmetry = None
         lattice = _laid_out(target, symmetry, options, watch, device, ceiling)
         found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
-    if not found.q.any():
-        raise QualityError(
-            f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope"
-            f"{'' if symmetry is None else ' of one asymmetric unit of ' + symmetry.name}: use a coarser --resolution"
-            f"{'' if symmetry is None else ' or --symmetry C1'}"
-        )
-    asked = options.target_fsc is not None or most is not None
-    if asked and not found.meets and not watch.stopped():
-        raise QualityError(_missed(goal, found, side, target.band_limit, cut_short))
+    _check(found, goal, target, symmetry, options, watch, cut_short)
     if not found.meets:
         why = " in the time given" if cut_short else ""
         notes.append(f"worst shell FSC {found.worst:.3f}: the goal was not reached{why}")
@@ -110,6 +102,29 @@ def fit_radial(
     }
     history = History(found.sweeps, settings, fsc=curve_of_fsc)
     return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
+
+
+def _check(
+    found: Found,
+    goal: Goal,
+    target: Target,
+    symmetry: PointGroup | None,
+    options: EncodeOptions,
+    watch: Watch,
+    cut_short: bool,
+) -> None:
+    """Refuse a search that placed nothing, or that missed a goal that was asked for."""
+    if not found.q.any():
+        if watch.stopped():
+            raise KeyboardInterrupt
+        unit, other = ("", "") if symmetry is None else (f", {symmetry.name}", " or --symmetry C1")
+        raise QualityError(
+            f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope{unit}: "
+            f"use a coarser --resolution{other}"
+        )
+    asked = options.target_fsc is not None or goal.max_bytes is not None
+    if asked and not found.meets and not watch.stopped():
+        raise QualityError(_missed(goal, found, target.last + 1, target.band_limit, cut_short))
 
 
 def _laid_out(
@@ -234,7 +249,7 @@ def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGr
     # offset.
     rest = 0.0 if gains[0] > 0 else float(truth[0, 0, 0].real) / math.prod(lattice.shape)
     tensors: dict[str, CodedTensor] = {
-        "weights": encode_lattice(weights),
+        "weights": encode_lattice(weights) if found.coded is None else found.coded,
         "gains": encode_log((gains / scale).astype(np.float32)),
     }
     return NeuralMap.from_tensors(

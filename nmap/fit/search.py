@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nmap import lattice_coding
+from nmap.coding import CodedTensor, encode_lattice
 from nmap.fit import checkpoint
 from nmap.fit.lattice import Lattice
 from nmap.fit.radial import RATE, balance, correlation, iterate, rescale, start
@@ -76,6 +76,7 @@ class Found:
         meets: whether it meets the goal.
         sweeps: how many sweeps led to it.
         step: density of the whitened map per unit of weight.
+        coded: the weights as a file stores them, once the search has ended.
     """
 
     q: NDArray[np.float32]
@@ -85,6 +86,7 @@ class Found:
     meets: bool
     sweeps: int
     step: float
+    coded: CodedTensor | None = None
 
 
 # Seconds between two checkpoints.
@@ -114,9 +116,9 @@ def weights_of(lattice: Lattice, q: NDArray[np.floating]) -> NDArray[np.int8]:
     return out
 
 
-def coded_bytes(lattice: Lattice, q: NDArray[np.floating]) -> int:
-    """Bytes that the lattice coding needs for these weights."""
-    return sum(map(len, lattice_coding.pack(weights_of(lattice, q))))
+def coded_weights(lattice: Lattice, q: NDArray[np.floating]) -> CodedTensor:
+    """The sites' weights (n,) as a file stores them."""
+    return encode_lattice(weights_of(lattice, q))
 
 
 def search(
@@ -234,7 +236,8 @@ class _Run:
             self._keep(-1.0, 0)
         best = self.best
         assert best is not None
-        best.size = coded_bytes(self.lattice, best.q)
+        best.coded = coded_weights(self.lattice, best.q)
+        best.size = best.coded.nbytes
         if self.goal.max_bytes is not None:
             best.meets = best.size <= self.goal.max_bytes
         if self.state_file is not None:
@@ -258,7 +261,7 @@ class _Run:
             assert goal.max_bytes is not None
             improves = self.best is None or not self.best.meets or worst > self.best.worst
             if improves and (size < _SMALL or 0.7 < size / goal.max_bytes < 1.2):
-                size = coded_bytes(self.lattice, state.q.cpu().numpy())
+                size = coded_weights(self.lattice, state.q.cpu().numpy()).nbytes
             meets, ends = size <= goal.max_bytes, size > 0.97 * goal.max_bytes
         fsc = np.zeros(self.lattice.last + 1, np.float32) if state.fsc is None else state.fsc.cpu().numpy()
         found = Found(state.q.cpu().numpy(), worst, fsc, size, meets, state.iteration, state.step)
