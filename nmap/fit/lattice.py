@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from nmap.accelerate import irfftn, rfftn
 from nmap.grid import Grid, Shape
-from nmap.model.radial_basis import centres_spectrum, mean_over_copies, turn_sites
+from nmap.model.radial_basis import centres_spectrum, copies_of, mean_over_copies, turn_sites
 from nmap.spectrum import Shells
 from nmap.symmetry import PointGroup
 
@@ -182,7 +182,7 @@ class Lattice:
         """
         total = np.ones(len(self.sites))
         if self._apart:
-            kernel = self._summed(weights[self.shell].to(torch.complex64)).cpu().numpy()
+            kernel = irfftn(self._half(weights[self.shell].to(torch.complex64)), self.shape).cpu().numpy()
             for apart in self._apart:
                 total += map_coordinates(kernel, apart, order=1, mode="grid-wrap") / kernel[0, 0, 0]
         return torch.from_numpy(np.maximum(total, 0.25).astype(np.float32)).to(self.device)
@@ -205,25 +205,46 @@ class Lattice:
         )
         return torch.from_numpy(half.reshape(-1))[self.band.cpu()].to(self.device)
 
+    @cached_property
+    def _on_sites(self) -> torch.Tensor | None:
+        """Flat index of every copy of each site, (copies, n), where all fall on lattice points; else None."""
+        if self.symmetry is None:
+            return self.flat[None]
+        copies, exact = copies_of(self.sites, self.shape, self.grid, self.symmetry)
+        if not exact:
+            return None
+        places = [np.mod(np.rint(c).astype(np.int64), self.shape).T for c in copies]
+        return torch.from_numpy(np.stack([np.ravel_multi_index(tuple(p), self.shape) for p in places])).to(
+            self.device
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the group maps lattice points onto lattice points."""
+        return self._on_sites is not None
+
     def correlate(self, modes: torch.Tensor) -> torch.Tensor:
-        """Inner product of a field, given by its modes in the band, with the bump at every site, (n,)."""
-        return self._summed(modes).reshape(-1)[self.flat]
+        """Inner product of a field, given by its modes in the band, with the bump at every site, (n,).
+
+        The mean over all copies of the site where `is_exact`, else that at the site itself.
+        """
+        volume = irfftn(self._half(modes), self.shape).reshape(-1)
+        if self._on_sites is None:
+            return volume[self.flat]
+        pull: torch.Tensor = volume[self._on_sites].mean(0)
+        return pull
 
     def correlate_copies(self, modes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """As `correlate`, the mean over all copies of each of the chosen sites: what a move of all earns."""
+        """As `correlate`, the mean over all copies of each of the chosen sites, wherever they fall."""
         assert self.symmetry is not None
-        nz, ny, nx = self.shape
-        half = np.zeros(nz * ny * (nx // 2 + 1), np.complex64)
-        half[self.band.cpu().numpy()] = modes.cpu().numpy()
         sites = self.sites[chosen.cpu().numpy()]
-        mean = mean_over_copies(
-            half.reshape(nz, ny, nx // 2 + 1), sites, self.shape, self.grid, self.symmetry
-        )
+        half = self._half(modes).cpu().numpy()
+        mean = mean_over_copies(half, sites, self.shape, self.grid, self.symmetry)
         return torch.from_numpy(mean.astype(np.float32)).to(self.device)
 
-    def _summed(self, modes: torch.Tensor) -> torch.Tensor:
-        """Sum of waves, given by the modes in the band, at every lattice point."""
+    def _half(self, modes: torch.Tensor) -> torch.Tensor:
+        """Half transform (nz, ny, nx // 2 + 1) with these modes in the band, 0 elsewhere."""
         nz, ny, nx = self.shape
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self.device)
         half[self.band] = modes
-        return irfftn(half.reshape(nz, ny, nx // 2 + 1), self.shape)
+        return half.reshape(nz, ny, nx // 2 + 1)

@@ -101,8 +101,8 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
     if state.share < 1:
         generator = torch.Generator().manual_seed(state.iteration)
         wins &= (torch.rand(len(q), generator=generator) < state.share).to(wins.device)
-    if lattice.copies > 1:
-        # The residual of a real map is not quite symmetric: what wins at one copy must pay over all of them.
+    if not lattice.is_exact:
+        # The residual is not quite symmetric: what wins at the site itself must pay over all its copies.
         at = torch.nonzero(wins).reshape(-1)
         exact = lattice.correlate_copies(missing * weight, at)
         state.bias[at] += exact - pull[at]

@@ -20,6 +20,7 @@ from nmap.fit.lattice import C64, F32, Lattice, Sites
 from nmap.fit.prepare import Target
 from nmap.grid import Grid, Shape
 from nmap.lattice_coding import MAX_SITES
+from nmap.model.radial_basis import copies_of
 from nmap.spectrum import NEGLIGIBLE, Shells, crop_spectrum, resample
 from nmap.symmetry import PointGroup
 from nmap.threads import workers
@@ -82,6 +83,10 @@ def lattice_of(
     worth = torch.from_numpy(share).to(device)
     whitening = _whitening(truth, grid, target)
     whole = Lattice(grid, sites, truth, target.shells.width, whitening, symmetry, device, worth)
+    if symmetry is not None:
+        # A mask need not be symmetric; the copies that it leaves out are fitted all the same.
+        copies, _ = copies_of(sites, shape, grid, symmetry)
+        every = np.concatenate([every, *(np.rint(places).astype(np.int64) for places in copies)])
     found = _working_box(every, shape)
     return whole if found is None else _within(whole, _field(target, grid), *found)
 

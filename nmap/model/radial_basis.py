@@ -119,7 +119,7 @@ def centres_spectrum(
         box: the box that the lattice spans.
         symmetry: point group.
     """
-    copies, on_sites = _copies(sites, shape, box, symmetry)
+    copies, on_sites = copies_of(sites, shape, box, symmetry)
     volume = np.zeros(shape, np.float32)
     for places in copies:
         if on_sites:
@@ -143,21 +143,17 @@ def mean_over_copies(
         box: the box that the lattice spans.
         symmetry: point group.
     """
-    copies, on_sites = _copies(sites, shape, box, symmetry)
-    ready = half if on_sites else _sharpened(half.copy(), shape)
-    volume = np.asarray(sf.irfftn(ready, s=shape, norm="forward", workers=workers()), np.float32).reshape(-1)
+    sharp = _sharpened(half.copy(), shape)
+    volume = np.asarray(sf.irfftn(sharp, s=shape, norm="forward", workers=workers()), np.float32).reshape(-1)
     total = np.zeros(len(sites))
+    copies, _ = copies_of(sites, shape, box, symmetry)
     for places in copies:
-        if on_sites:
-            z, y, x = np.mod(np.rint(places).astype(np.int64), np.asarray(shape)).T
-            total += volume[np.ravel_multi_index((z, y, x), shape)]
-        else:
-            for part, flat, share in _footprints(shape, places):
-                total[part] += np.einsum("nzyx,nzyx->n", volume[flat], share)
+        for part, flat, share in _footprints(shape, places):
+            total[part] += np.einsum("nzyx,nzyx->n", volume[flat], share)
     return total / len(copies)
 
 
-def _copies(
+def copies_of(
     sites: NDArray[np.integer], shape: Shape, box: Grid, symmetry: PointGroup
 ) -> tuple[list[F64], bool]:
     """Lattice places (n, 3) of all copies, and whether all fall on lattice points."""
