@@ -23,8 +23,9 @@ from nmap.lattice_coding import MAX_WEIGHT
 # Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
 # per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (bench/notes.md).
 RATE = 0.1
-# Exponent of a shell's weight a sweep, of how many times what may be missing is missing.
-_URGE = 0.1
+# Exponent of a shell's weight a sweep, of how many times what may be missing is missing: where a fit says how
+# much that is in each shell, and where all shells are asked the same.
+_URGE, _URGE_OF_MEAN = 0.1, 0.2
 # Sweeps between two looks at how far copies overlap, which follows the shell weights slowly.
 _RENEW = 8
 _SIZES = 16
@@ -143,15 +144,22 @@ def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
 def balance(lattice: Lattice, state: State, rate: float = 1.5, low: float = 0.25, high: float = 20.0) -> None:
     """Give shells that lag behind the mean more weight, within `low` to `high` of it.
 
-    Where the lattice says what may be missing, lagging is the logarithm of how many times that is.
+    A shell lags by its correlation. Where all may reach 1, the logarithm of the power that it misses counts
+    instead if it says more: correlations near 1 lie close together, however unlike the shells are. Where the
+    lattice says what may be missing, lagging is the logarithm of how many times that is.
     """
     assert state.fsc is not None
     modes = lattice.sum_shells(torch.ones_like(lattice.modes))
-    lag = rate * (state.fsc[1:].mean() - state.fsc[1:])
     if lattice.missing is not None:
         found = (1 - (state.fsc * lattice.ceiling) ** 2).clamp(min=1e-6)
         over = (found / lattice.missing).log()
         lag = _URGE * (over - (over * modes).sum() / modes.sum())[1:]
+    else:
+        lag = rate * (state.fsc[1:].mean() - state.fsc[1:])
+        if bool((lattice.ceiling >= 1).all()):
+            over = (1 - state.fsc[1:].clamp(min=0) ** 2).clamp(min=1e-6).log()
+            over = _URGE_OF_MEAN * (over - over.mean())
+            lag = torch.where(lag.abs() > over.abs(), lag, over)
     weights = state.weights.clone()
     weights[1:] = (weights[1:] * lag.clamp(-0.15, 0.15).exp()).clamp(low, high)
     state.weights = weights * (modes.sum() / (weights * modes).sum())

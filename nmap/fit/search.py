@@ -99,6 +99,8 @@ _MEASURE = (4, 1)
 _DESCENT = 3.5
 # Seconds that coding, storing and reading back a weight take after the search.
 _CODING = 6e-5
+# Change of the step's logarithm at the goal, for one of the worst shell's missing power's.
+_RELAX = 0.1
 # Sweeps that are made whatever the time: fewer leave next to nothing.
 _LEAST = 12
 # Below so many bytes the estimate is poor: every candidate is coded.
@@ -246,8 +248,13 @@ class _Run:
 
     def _excess(self, worst: float, size: int) -> float:
         """How far beyond the goal, as a change of the step: positive for a coarser one."""
-        if self.goal.worst_fsc is not None:
-            return worst - self.goal.worst_fsc
+        wanted = self.goal.worst_fsc
+        if wanted is not None:
+            # Near 1 a small step of the correlation is much of the power that is still missing.
+            assert self.state.fsc is not None
+            ceiling = float(self.lattice.ceiling[1 + int(self.state.fsc[1:].argmin())])
+            asked, left = (max(1 - (c * ceiling) ** 2, 1e-6) for c in (wanted, max(worst, 0.0)))
+            return max(worst - wanted, _RELAX * math.log(asked / left), key=abs)
         assert self.goal.max_bytes is not None
         return 0.3 * math.log(self.goal.max_bytes / max(size, 1))
 
