@@ -43,7 +43,7 @@ def half_map_title(half_maps: HalfMaps) -> str:
 
 def fidelity_title(found: Findings) -> str:
     """What the fidelity curve is; the words keep it from being taken for a half-map FSC."""
-    mask = "unmasked" if found.judged.mask == "none" else f"mask {found.judged.mask}"
+    mask = "unmasked" if found.judged.mask == "none" else found.judged.where
     title = f"Fidelity FSC of {found.decoded} against {found.source}, {mask} (not a half-map FSC)"
     return worded(title, found.grid)
 

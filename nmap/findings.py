@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 THRESHOLDS = (0.9, 0.5, 0.143)
 UNLIKE = 0.1
 """Maps whose mean FSC and correlation both lie below this have nothing in common."""
+ENVELOPE = "the file's envelope"
+"""In place of a mask's name: the source times the envelope that the file was fitted within."""
 PSNR_PEAK = "maximum minus minimum of the source"
 
 
@@ -107,13 +109,23 @@ class Fidelity:
 
     Attributes:
         curve: correlation by shell; shells in which the source is negligible are marked.
-        mask: what both were multiplied by: "none" or the mask's name.
+        mask: what both were multiplied by: "none" or the mask's name; `ENVELOPE` for the envelope of the fit,
+            by which the source alone was.
         resolution: the worst shell is sought to here, Angstrom; None: to Nyquist.
     """
 
     curve: ShellCurve
     mask: str
     resolution: float | None
+
+    @property
+    def where(self) -> str:
+        """What was compared, in words."""
+        if self.mask == "none":
+            return "over the whole box"
+        if self.mask == ENVELOPE:
+            return f"against the source times {ENVELOPE}"
+        return f"in the mask {self.mask}"
 
     @property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -221,6 +233,8 @@ class Findings:
         real_space: voxel against voxel.
         fidelity: FSC over the whole box.
         masked: FSC within a mask; None if there was none.
+        enveloped: FSC against the source times the envelope of the fit, as the file states it; None if the file
+            keeps none.
         power_source: mean squared Fourier amplitude of each shell.
         power_decoded: the same of the decoded map.
         shift: displacement of the decoded map from the source, voxels (x, y, z), from the phases.
@@ -244,6 +258,7 @@ class Findings:
     power_source: F64
     power_decoded: F64
     shift: Triple
+    enveloped: Fidelity | None = None
     sizes: Sizes | None = None
     container: Container | None = None
     band_limit: BandLimit | None = None
@@ -277,8 +292,8 @@ class Findings:
 
     @property
     def judged(self) -> Fidelity:
-        """The FSC that counts: within the mask if there is one, else over the whole box."""
-        return self.masked or self.fidelity
+        """The FSC that counts: within a given mask, else what the file itself promises, else over the whole box."""
+        return self.masked or self.enveloped or self.fidelity
 
     def to_json(self) -> dict[str, Any]:
         """The findings as JSON values, as `docs/validate-schema.json` describes them."""

@@ -124,6 +124,7 @@ def findings_json(found: Findings) -> dict[str, Any]:
         "real_space": {**_plain(found.real_space), "psnr_peak": PSNR_PEAK},
         "fidelity": fidelity_json(found.fidelity, found.grid),
         "fidelity_masked": None if found.masked is None else fidelity_json(found.masked, found.grid),
+        "fidelity_enveloped": None if found.enveloped is None else fidelity_json(found.enveloped, found.grid),
         "power": {
             "what": "mean squared Fourier amplitude by shell, DFT without 1/N",
             "frequency": numbers(found.fidelity.curve.frequency),

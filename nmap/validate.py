@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nmap.agreement import compare_off_grid, compare_symmetry, compare_voxels, displacement, share_beyond
 from nmap.errors import GridError, OptionError
-from nmap.findings import BandLimit, Check, Fidelity, Findings, Sizes
+from nmap.findings import ENVELOPE, BandLimit, Check, Fidelity, Findings, Sizes
 from nmap.grid import Grid
 from nmap.half_maps import compare_half_maps
 from nmap.map_model import compare_model
@@ -36,7 +36,8 @@ class Limits:
     """What the findings are held against; None: not held.
 
     Attributes:
-        min_fsc: fidelity FSC of every counted shell to the resolution, within the mask if there is one.
+        min_fsc: fidelity FSC of every counted shell to the resolution: within the mask if one is given, else
+            against the source times the file's envelope if it keeps one, else over the whole box.
         min_correlation: Pearson correlation over the whole box.
         min_psnr: decibel.
         max_rmse: in the map's own units.
@@ -58,6 +59,7 @@ class Extras:
         sizes: bytes of the file and of its source.
         band_limit: of the file, Angstrom.
         envelope: (z, y, x), 0 to 1, tells inside from outside for the correlations.
+        fitted: the source times the envelope that it was fitted within, (z, y, x), as the file keeps it.
         doubled: the decode at twice the sampling of the source's box.
         symmetry: the file's point group.
         half_maps: the source's two half maps, on its grid.
@@ -67,6 +69,7 @@ class Extras:
     sizes: Sizes | None = None
     band_limit: float | None = None
     envelope: F32 | None = None
+    fitted: F32 | None = None
     doubled: DensityMap | None = None
     symmetry: PointGroup | None = None
     half_maps: tuple[DensityMap, DensityMap] | None = None
@@ -128,6 +131,9 @@ def validate(
         sizes=extras.sizes,
         band_limit=_band_limit(fd, fs, grid, extras.band_limit),
     )
+    if extras.fitted is not None:
+        curve = correlate_shells(fd, transform(extras.fitted), shells, "second")
+        found = replace(found, enveloped=Fidelity(curve, ENVELOPE, resolution))
     if mask is not None:
         found = _with_mask(found, decoded, source, mask, mask_name)
     found = _with_extras(found, decoded, source, transformed=(fd, fs), mask=mask, extras=extras)
@@ -212,9 +218,8 @@ def _checks(found: Findings, limits: Limits) -> tuple[Check, ...]:
     """The limits that were asked for, then what every file with a band limit promises."""
     judged, real = found.judged, found.real_space
     reach = f"to {judged.resolution:g} A" if judged.resolution else "to Nyquist"
-    where = "over the whole box" if judged.mask == "none" else f"in the mask {judged.mask}"
     asked = [
-        (f"lowest fidelity FSC of the shells {reach}, {where},", judged.worst, ">=", limits.min_fsc),
+        (f"lowest fidelity FSC of the shells {reach}, {judged.where},", judged.worst, ">=", limits.min_fsc),
         ("correlation over the whole box", real.correlation, ">=", limits.min_correlation),
         ("PSNR in decibel", real.psnr, ">=", limits.min_psnr),
         ("RMSE", real.rmse, "<=", limits.max_rmse),

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.automatic_mask import solvent_value
+from nmap.coding import MAX_OCCUPANCY_NODES
 from nmap.errors import FormatError, GridError
 from nmap.findings import Container, Findings
 from nmap.grid import Grid, Shape, Triple
@@ -17,6 +19,7 @@ from nmap.maps import DensityMap, read_map
 from nmap.mask import Envelope
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
+from nmap.occupancy import of_shape
 from nmap.sizes import measure_sizes
 from nmap.spectrum import Convention
 from nmap.validate import Extras, Limits, validate
@@ -103,6 +106,7 @@ def validate_file(
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, voxel_size),
         model=None if model is None else os.fspath(model),
     )
+    extras = _fitted(extras, record, neural_map.grid, part)
     findings = validate(
         decoded,
         part,
@@ -144,6 +148,20 @@ def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
         doubled=_doubled(neural_map, grid) if off_grid else None,
         symmetry=neural_map.field.symmetry,
     )
+
+
+def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Extras:
+    """With the envelope that fidelity was measured within, and the source times it, where the record keeps one."""
+    kept = record.get("fidelity", {}).get("envelope")
+    if not isinstance(kept, bytes) or not np.allclose(source.grid.edges, box.edges):
+        return extras
+    try:
+        mask = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES)).on_lattice(source.grid.shape)
+    except FormatError:
+        # No decoder needs it: the rest of the comparison stands.
+        return extras
+    solvent = np.float32(solvent_value(source.values, mask))
+    return replace(extras, envelope=mask, fitted=(source.values - solvent) * mask)
 
 
 def _halves(

@@ -14,6 +14,9 @@ Rows = list[tuple[str, str]]
 def findings_text(found: Findings, file_name: str, by_shell: bool = False) -> str:
     """The whole table; with `by_shell`, every shell of the fidelity FSC after it."""
     rows = [*_identity(found, file_name), *_sizes(found), *_real_space(found)]
+    if found.enveloped is not None:
+        worst, *rest = fidelity_rows(found.enveloped, "Fidelity FSC, envelope")
+        rows += [worst, ("", f"{found.enveloped.where}: what encode states"), *rest]
     rows += fidelity_rows(found.fidelity, "Fidelity FSC, whole box")
     if found.masked is not None:
         rows += fidelity_rows(found.masked, f"Fidelity FSC, mask {found.masked.mask}")

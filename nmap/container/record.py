@@ -71,6 +71,7 @@ VOCABULARY: dict[str, dict[str, str]] = {
         "psnr": "number",
         "size_ratio": "number",
         "mask": "text",
+        "envelope": "bytes",
         "half_map_fsc": "curve",
         "half_map_resolution": "number",
         "decode_half2_fsc": "curve",

@@ -14,6 +14,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.prepare import Target
 from nmap.fit.quantise import Result
 from nmap.maps import MapHeader
+from nmap.occupancy import with_shape
 
 MAX_CURVE = 64
 # mmCIF's em_map.data_type, by MRC mode; float16 has no word of its own there.
@@ -130,8 +131,16 @@ def fidelity(target: Target, result: Result) -> dict[str, Any]:
         "correlation": together / spread if spread > 0 else None,
         "psnr": 10 * np.log10(span**2 / error) if error > 0 else None,
         "mask": "envelope" if target.masked else "none",
+        **_envelope(target),
         **({} if target.halves is None else target.halves.findings(shown, target.last)),
     }
+
+
+def _envelope(target: Target) -> dict[str, bytes]:
+    """What fidelity was measured within, so that others can measure it again."""
+    if not target.masked or target.envelope is None:
+        return {}
+    return {"envelope": with_shape(target.envelope.occupancy)}
 
 
 def _settings(options: EncodeOptions) -> dict[str, Any]:

@@ -88,8 +88,7 @@ def _cards(found: Findings) -> list[Card]:
             cards.append(Card(f"{ratio:.0f} x", "smaller than the .gz"))
     judged = found.judged
     reach = "Nyquist" if judged.resolution is None else f"{judged.resolution:g} Å"
-    where = "whole box" if judged.mask == "none" else f"mask {judged.mask}"
-    cards.append(Card(f"{judged.worst:.3f}", f"lowest fidelity FSC of the shells to {reach}, {where}"))
+    cards.append(Card(f"{judged.worst:.3f}", f"lowest fidelity FSC of the shells to {reach}, {judged.where}"))
     crossing = judged.curve.crossing(0.5)
     limit = found.band_limit.limit if found.band_limit is not None else None
     if crossing is None or (limit is not None and crossing < limit):
@@ -207,6 +206,7 @@ def _details(report: Report) -> list[str]:
     for name in (
         "real_space",
         "fidelity",
+        "fidelity_enveloped",
         "fidelity_masked",
         "band_limit",
         "off_grid",

@@ -39,6 +39,8 @@ def fsc_figure(found: Findings) -> str:
     figure, ax = new_figure(*_WIDE)
     curve = found.fidelity.curve
     lines = [("whole box", curve, SOURCE, "-")]
+    if found.enveloped is not None:
+        lines.append((f"source times {found.enveloped.mask}", found.enveloped.curve, FOURTH, "-"))
     if found.masked is not None:
         lines.append(("within the mask", found.masked.curve, DECODED, "-"))
     if found.off_grid is not None:
