@@ -78,7 +78,8 @@ def _run(given: argparse.Namespace, command: str) -> int:
         half2=half2,
         cross_validate=True,
     )
-    envelope = choose_envelope(average, options.mask, given.resolution, solvent_value(average.values))
+    solvent = solvent_value(average.values)
+    envelope = choose_envelope(average, options.mask, given.resolution, solvent, (half1, half2))
     inside = None if envelope.envelope is None else envelope.envelope.on_lattice(half1.grid.shape)
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         started = time.process_time()

@@ -69,6 +69,7 @@ def test_the_band_limit_is_where_signal_and_noise_say_that_the_halves_part(
     found: Any = record["fidelity"]["half_map_resolution"]
     assert abs(1 / found - 1 / limit) <= Shells(grid).width
     assert "half maps" in str(record["fit"]["band_limit_from"])
+    assert "the half maps do not correlate outside it, FSC at most" in str(record["fit"]["mask"])
 
 
 def test_a_given_resolution_stays_and_its_origin_is_said(known: Phantom) -> None:

@@ -129,7 +129,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--half1",
-    "First half map; with --half2 it sets the band limit (FSC 0.143) and what each shell is worth.",
+    "First half map; with --half2 it sets the band limit (FSC 0.143) and what each shell is worth, and an "
+    "automatic envelope grows until the halves do not correlate outside it.",
     type=INPUT,
     metavar="FILE",
 )

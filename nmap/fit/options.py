@@ -55,7 +55,7 @@ class EncodeOptions:
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
         half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell
-            is worth; radial-basis only.
+            is worth, and an automatic envelope grows until they do not correlate outside it; radial-basis only.
         half2: second half map.
         cross_validate: fit half1 alone, and report how far the decode agrees with half2.
 
