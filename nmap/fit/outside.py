@@ -1,14 +1,10 @@
 """How far two half maps correlate outside an envelope: what of the signal the envelope leaves out.
 
 Rule: in no shell from 1 to the band limit may the FSC of half 1 x (1 - m) and half 2 x (1 - m), each about its
-own solvent, exceed 0.143 or three standard errors, whichever is more. Noise alone correlates by 1 / sqrt(n) in a
-shell of n independent modes. A window w = 1 - m (0 where both halves are their constant solvent) leaves at least
-n = modes x (mean w^2)^2 / mean w^4 of them independent: the covariance of two modes of white noise is that of the
-transform C of w^2 at their difference, so that the variance of the FSC is the sum of |C(k - k')|^2 / C(0)^2 over all
-pairs of the shell's modes divided by modes^2, at most the sum over all differences, which is Parseval's, divided by
-modes. The outside of a molecule fills most of its box: there the bound is met within a few per cent. Below some 440
-independent modes three standard errors are more than 0.143: so small a shell fails only where chance does not explain
-it.
+own solvent, exceed 0.143 or three standard errors, whichever is more. Noise alone correlates by the root of what
+stands for one independent mode over the shell's modes (`nmap.spectrum.uncertainty`), under the window 1 - m, which is
+0 where both halves are their constant solvent. Below some 440 independent modes three standard errors are more than
+0.143: so small a shell fails only where chance does not explain it.
 """
 
 from __future__ import annotations
@@ -21,7 +17,7 @@ from numpy.typing import NDArray
 from nmap.automatic_mask import solvent_value
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
-from nmap.spectrum import Shells, fsc
+from nmap.spectrum import Shells, fsc, modes_for_one
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -38,7 +34,7 @@ class Outside:
 
     Attributes:
         fsc: of shells 1 to the band limit's, (n,).
-        error: its standard error, at most, in noise that the halves do not share, (n,).
+        error: its standard error in noise that the halves do not share, (n,).
         frequency: 1/Angstrom, (n,).
     """
 
@@ -83,8 +79,7 @@ def correlate_outside(half1: DensityMap, half2: DensityMap, envelope: Envelope, 
     outside = np.float32(1) - inside
     counted = slice(1, shells.last(band_limit) + 1)
     curve = fsc(a, b, grid, outside)
-    window = np.square(outside, where=(a != 0) | (b != 0), out=np.zeros_like(outside))
-    square, fourth = (float(w.mean(dtype=np.float64)) for w in (window, np.square(window)))
+    window = outside * ((a != 0) | (b != 0))
     modes = curve.modes[counted]
-    error = 1 / np.sqrt(np.maximum(modes * square**2 / max(fourth, 1e-30), 1.0))
+    error = np.sqrt(np.minimum(modes_for_one(window, shells) / modes, 1.0))
     return Outside(curve.fsc[counted], error, curve.frequency[counted])
