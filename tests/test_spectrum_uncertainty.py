@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nmap.grid import Grid
-from nmap.spectrum import Shells, fsc, fsc_margin, modes_for_one
+from nmap.spectrum import Margin, Shells, fsc, fsc_margin, modes_for_one
 
 GRID = Grid((24, 24, 24), (1.5,) * 3)
 IMAGE = Grid((1, 72, 72), (1.5,) * 3)
@@ -53,7 +53,18 @@ def test_one_map_twice_has_no_margin_and_no_error() -> None:
     a, b = rng.standard_normal((2, *GRID.shape), np.float32)
     margin = fsc_margin(a, a, b, GRID)
     assert not margin.value.any() and not margin.error.any()
-    assert margin.said(5) == "at least +0.0000, at 36 A"
+    assert margin.said(5) == "never below, at least +0.0000 at 36 A (+0.0 standard errors of the difference)"
+
+
+def test_a_margin_says_its_lowest_value_and_the_one_that_chance_explains_least() -> None:
+    value = np.array([0, 0.1, -0.02, -0.01, -0.5])
+    errors = np.array([1, 0.1, 0.01, 0.002, 0.01])
+    margin = Margin(value + 0.5, np.full(5, 0.5), errors, np.arange(5) / 60)
+    assert margin.lowest(3) == pytest.approx(-0.02)
+    assert margin.said(3) == (
+        "at least -0.0200 at 30 A (-2.0 standard errors of the difference, at most 5.0 below, at 20 A)"
+    )
+    assert margin.said(1) == "never below, at least +0.1000 at 60 A (+1.0 standard errors of the difference)"
 
 
 @pytest.mark.parametrize("share", [None, 0.4])

@@ -57,7 +57,8 @@ class EncodeOptions:
         half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell
             is worth, and an automatic envelope grows until they do not correlate outside it; radial-basis only.
         half2: second half map.
-        cross_validate: fit half1 alone, and report how far the decode agrees with half2.
+        cross_validate: fit half1 alone, and report how far the decode agrees with half2, beside how far half1 does
+            (`nmap.fit.half_maps.verdict`).
 
     Raises:
         OptionError: a value that cannot be used.

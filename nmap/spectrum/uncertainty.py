@@ -29,25 +29,40 @@ class Margin:
     """How much better one map correlates with a third than another does, by shell from 0 to Nyquist.
 
     Attributes:
-        value: FSC(first, third) - FSC(second, third).
-        error: its standard error.
+        first: FSC(first, third).
+        second: FSC(second, third).
+        error: standard error of first - second.
         frequency: shell centres, 1/Angstrom.
     """
 
-    value: F64
+    first: F64
+    second: F64
     error: F64
     frequency: F64
 
-    def lowest(self, last: int) -> int:
-        """The shell from 1 to `last` with the lowest value."""
-        return 1 + int(np.argmin(self.value[1 : last + 1]))
+    @property
+    def value(self) -> F64:
+        """FSC(first, third) - FSC(second, third)."""
+        return self.first - self.second
+
+    @property
+    def errors(self) -> F64:
+        """The same in its standard errors; 0 where it has none."""
+        return np.divide(self.value, self.error, out=np.zeros_like(self.error), where=self.error > 0)
+
+    def lowest(self, last: int) -> float:
+        """The lowest value from shell 1 to `last`."""
+        return float(self.value[1 : last + 1].min())
 
     def said(self, last: int) -> str:
-        """The lowest value from shell 1 to `last`, where it lies and in standard errors, in words."""
-        shell = self.lowest(last)
-        value, error = float(self.value[shell]), float(self.error[shell])
-        errors = f", {value / error:+.1f} standard errors of the difference" if error > 0 else ""
-        return f"at least {value:+.4f}, at {1 / self.frequency[shell]:.3g} A{errors}"
+        """The lowest value from shell 1 to `last` and the lowest in standard errors, with their places, in words."""
+        value, errors = self.value[1 : last + 1], self.errors[1 : last + 1]
+        shell, other = int(np.argmin(value)), int(np.argmin(errors))
+        told = f"{errors[shell]:+.1f} standard errors of the difference"
+        if errors[other] < min(errors[shell], 0):
+            told += f", at most {-errors[other]:.1f} below, at {1 / self.frequency[1 + other]:.3g} A"
+        never = "never below, " if value[shell] >= 0 else ""
+        return f"{never}at least {value[shell]:+.4f} at {1 / self.frequency[1 + shell]:.3g} A ({told})"
 
 
 def modes_for_one(window: NDArray[np.floating] | None, shells: Shells) -> float:
@@ -112,7 +127,7 @@ def fsc_margin(
     modes = np.maximum(shells.modes, 1)
     scatter = shells.sum(np.square(psi)) / modes
     error = np.sqrt(scatter * modes_for_one(mask, shells) * 2 / modes)
-    return Margin(value - other, error, shells.frequency)
+    return Margin(value, other, error, shells.frequency)
 
 
 def _whitened(spectrum: Complex, shells: Shells) -> Complex:
