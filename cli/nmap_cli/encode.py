@@ -100,7 +100,11 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     metavar="auto|GROUP",
 )
 @_fit_option(
-    "--symmetry-threshold", "Self-correlation from which a point group holds.", type=float, metavar="C"
+    "--symmetry-threshold",
+    "Self-correlation from which a point group holds: of the map, whose noise counts against it, or with half maps "
+    "of what they share.",
+    type=float,
+    metavar="C",
 )
 @_fit_option("--force-symmetry", "Take the given group even if it does not hold.", is_flag=True)
 @_fit_option(

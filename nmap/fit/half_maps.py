@@ -30,7 +30,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
-from nmap.spectrum import Margin, ShellCurve, Shells, fsc, fsc_margin
+from nmap.spectrum import Margin, ShellCurve, Shells, fsc, fsc_margin, modes_for_one
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -77,6 +77,13 @@ class Halves:
         """Where they fall below 0.143, Angstrom; None: not before Nyquist."""
         return self.curve.crossing(THRESHOLD)
 
+    @property
+    def about_solvents(self) -> tuple[F32, F32]:
+        """Both halves (z, y, x), each less its own solvent outside the envelope."""
+        mask = None if self.envelope is None else self.envelope.on_lattice(self.half1.grid.shape)
+        half1, half2 = about_solvent(mask, self.half1.values, self.half2.values)
+        return half1, half2
+
     def agreement(self, count: int) -> F64:
         """Half-map FSC of the first `count` shells, smoothed lightly and clipped to [0.05, 1]; 1 in shell 0."""
         padded = np.pad(self.curve.fsc[1:], 2, mode="edge")
@@ -84,20 +91,32 @@ class Halves:
         smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
         return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
 
-    def ceiling(self, count: int, goal: float) -> F32:
+    def ceiling(self, count: int, goal: float, order: int = 1, noise: float = 1.0) -> F32:
         """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
 
         Of the average of both halves it is what it correlates with the truth by. Under cross-validation the
-        goal times it is what keeps the decode beside half 2, whatever the goal.
+        goal times it is what keeps the decode beside half 2, whatever the goal. A symmetric decode holds no more
+        of half 1 than its symmetric part, which has all of the signal, a share `noise` of the noise and one copy's
+        worth of the rest; of that it owes what it would of a half with so much less noise.
 
         Args:
             count: shells, with shell 0.
             goal: share of it that the search will ask of every shell.
+            order: of the point group that is fitted with.
+            noise: share of the noise that is symmetric too.
         """
         agree = self.agreement(count)
         if not self.cross_validate:
             return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
-        return np.asarray(np.sqrt(1 - _missing(agree)) / goal, np.float32)
+        symmetric = agree + (1 - agree) * (noise + (1 - noise) * self._one_copy(count, order))
+        return np.asarray(np.sqrt((1 - _missing(agree / symmetric)) * symmetric) / goal, np.float32)
+
+    def _one_copy(self, count: int, order: int) -> F64:
+        """Share of unsymmetric noise that is symmetric by chance, 1 / order, less two standard errors by shell."""
+        mask = None if self.envelope is None else self.envelope.on_lattice(self.half1.grid.shape)
+        alone = modes_for_one(mask, Shells(self.half1.grid))
+        modes = np.maximum(self.curve.modes[:count] / alone / order, 1)
+        return np.asarray(np.maximum(1 - 2 * np.sqrt(2 / modes), 0) / order, np.float64)
 
     def owed(self, curve: ShellCurve, ceiling: F32) -> str:
         """How much of its ceiling a fit's fidelity curve reached in the worst shell, in words."""
