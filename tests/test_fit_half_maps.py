@@ -210,15 +210,19 @@ def noise(seed: int, n: int = 32) -> DensityMap:
     return DensityMap(values, Grid((n, n, n), (2.0, 2.0, 2.0)))
 
 
+@pytest.mark.parametrize(
+    "given", [{"mask": "none", "symmetry": "C1", "resolution": 6.0}, {"resolution": 6.0}, {}]
+)
 @pytest.mark.parametrize("preset", ["small", "balanced", "faithful"])
-def test_noise_stays_noise_and_nothing_appears_beyond_the_band_limit(preset: Any) -> None:
+def test_noise_stays_noise_and_nothing_appears_beyond_the_band_limit(
+    preset: Any, given: dict[str, Any]
+) -> None:
+    """Also where envelope, symmetry and resolution are sought: noise is refused at no preset."""
     source, other = noise(1), noise(2)
-    made = encode(
-        source,
-        EncodeOptions(mask="none", resolution=6.0, preset=preset, effort="low", symmetry="C1", device="cpu"),
-    )
-    decoded, shells = made.as_array(), Shells(source.grid)
-    last = shells.last(6.0)
+    made = encode(source, EncodeOptions(preset=preset, effort="low", device="cpu", **given))
+    decoded, shells, limit = made.as_array(), Shells(source.grid), made.field.band_limit
+    assert limit is not None and made.field.symmetry is None
+    last = shells.last(limit)
     found = fsc(decoded, other.values, source.grid)
     # The correlation of two noises scatters by 1 / sqrt(independent modes).
     assert (np.abs(found.fsc[1 : last + 1]) < 4.5 / np.sqrt(found.modes[1 : last + 1] / 2)).all()
