@@ -2,9 +2,9 @@
 
     python -m bench.half_maps HALF1 HALF2 --resolution R [--truth T] [--mask M] [--results DIR]
 
-Half 1 alone is fitted (`--cross-validate`). Every FSC is inside the envelope of the fit, each map about its
-own solvent. Beside FSC(half 1, half 2) stands its standard error, (1 - F^2) / sqrt(modes inside), with the
-modes of the shell times the envelope's share of the box.
+Half 1 alone is fitted (`--cross-validate`). FSC(decode, half 2) - FSC(half 1, half 2) is given over the whole
+box, and, as every other FSC, inside the envelope of the fit, each map about its own solvent; both with the
+standard error of the difference (`nmap.spectrum.uncertainty`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,23 @@ from nmap.container import open_map, save
 from nmap.errors import GridError, NmapError
 from nmap.fit import EncodeOptions, encode
 from nmap.fit.envelope import choose_envelope
+from nmap.fit.half_maps import about_solvent
 from nmap.maps import DensityMap, read_map
-from nmap.spectrum import Shells, fsc
+from nmap.spectrum import fsc, fsc_margin
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+
+_COLUMNS = {
+    "half1_half2": "half1, half2",
+    "decode_half2": "decode, half2",
+    "error_of_difference": "error of difference",
+    "decode_half1": "decode, half1",
+    "decode_truth": "decode, truth",
+    "half1_truth": "half1, truth",
+    "whole_box_half1_half2": "whole box: half1, half2",
+    "whole_box_decode_half2": "decode, half2",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +90,8 @@ def _run(given: argparse.Namespace, command: str) -> int:
         half2=half2,
         cross_validate=True,
     )
-    envelope = choose_envelope(average, options.mask, given.resolution, solvent_value(average.values))
+    solvent = solvent_value(average.values)
+    envelope = choose_envelope(average, options.mask, given.resolution, solvent, (half1, half2))
     inside = None if envelope.envelope is None else envelope.envelope.on_lattice(half1.grid.shape)
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         started = time.process_time()
@@ -123,47 +136,53 @@ def shares(
     grid = half1.grid
 
     def between(a: F32, b: F32) -> F64:
-        a, b = (values - np.float32(solvent_value(values, inside)) for values in (a, b))
+        a, b = about_solvent(inside, a, b)
         return np.asarray(fsc(a, b, grid, inside).fsc[1 : last + 1], np.float64)
 
-    volume = 1.0 if inside is None else float(inside.mean(dtype=np.float64))
-    halves = between(half1.values, half2.values)
-    error = (1 - halves**2) / np.sqrt(np.maximum(Shells(grid).modes[1 : last + 1] * volume, 1))
-    curves = {"half1_half2": halves, "standard_error": error, "decode_half2": between(decoded, half2.values)}
-    curves["decode_half1"] = between(decoded, half1.values)
+    whole = fsc_margin(decoded, half1.values, half2.values, grid)
+    one, other, third = about_solvent(inside, decoded, half1.values, half2.values)
+    within = fsc_margin(one, other, third, grid, inside)
+    counted = slice(1, last + 1)
+    curves = {
+        "half1_half2": within.second[counted],
+        "decode_half2": within.first[counted],
+        "error_of_difference": within.error[counted],
+        "decode_half1": between(decoded, half1.values),
+        "whole_box_half1_half2": whole.second[counted],
+        "whole_box_decode_half2": whole.first[counted],
+        "whole_box_error_of_difference": whole.error[counted],
+    }
     if truth is not None:
         curves |= {"decode_truth": between(decoded, truth), "half1_truth": between(half1.values, truth)}
     out: dict[str, Any] = {name: np.round(curve, 5).tolist() for name, curve in curves.items()}
-    margin = curves["decode_half2"] - halves
-    worst = int(np.argmin(margin))
-    out["lowest_margin"] = {
-        "value": round(float(margin[worst]), 5),
-        "shell": worst + 1,
-        "standard_error": round(float(error[worst]), 5),
-    }
-    out["shells_below"] = int((margin < 0).sum())
-    out["lowest_margin_in_standard_errors"] = round(float((margin / error).min()), 3)
+    for name, margin in (("whole_box", whole), ("inside", within)):
+        out[f"margin_{name}"] = {
+            "lowest": round(margin.lowest(last), 5),
+            "shells_below": int((margin.value[counted] < 0).sum()),
+            "lowest_in_standard_errors": round(float(margin.errors[counted].min()), 3),
+            "in_words": margin.said(last),
+        }
     return out
 
 
 def page(result: dict[str, Any]) -> str:
     """The Markdown page, which is also what is printed."""
     lines = heading(result, "A decode of half map 1 against half map 2")
-    lowest = result["lowest_margin"]
     lines += [
-        f"- {result['bytes']} bytes (file {result['file_bytes']}), {result['cpu_seconds']} s of CPU time.",
-        f"- FSC(decode, half 2) - FSC(half 1, half 2) is lowest in shell {lowest['shell']}: {lowest['value']:+.4f}, "
-        f"where the standard error of the latter is {lowest['standard_error']:.4f}; it is below 0 in "
-        f"{result['shells_below']} shells, by at most {-min(result['lowest_margin_in_standard_errors'], 0):.2f} "
-        "standard errors.",
-        "",
+        f"- {result['bytes']} bytes (file {result['file_bytes']}), {result['cpu_seconds']} s of CPU time."
     ]
-    names = ("half1_half2", "standard_error", "decode_half2", "decode_half1", "decode_truth", "half1_truth")
-    shown = [name for name in names if name in result]
+    for where, name in (("the whole box", "whole_box"), ("inside the envelope", "inside")):
+        margin = result[f"margin_{name}"]
+        lines += [
+            f"- FSC(decode, half 2) - FSC(half 1, half 2), {where}: {margin['in_words']}; below 0 in "
+            f"{margin['shells_below']} of {len(result['half1_half2'])} shells."
+        ]
+    lines += ["- The table is inside the envelope, but for the columns that say whole box.", ""]
+    shown = [name for name in _COLUMNS if name in result]
     box = max(
         n * v for n, v in zip(result["source"]["shape_zyx"], result["source"]["voxel_size_xyz"], strict=True)
     )
-    head = ["shell", "A", *(name.replace("_", ", ") for name in shown)]
+    head = ["shell", "A", *(_COLUMNS[name] for name in shown)]
     body = [
         [str(i + 1), f"{box / (i + 1):.2f}", *(f"{result[name][i]:.4f}" for name in shown)]
         for i in range(len(result["half1_half2"]))

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmap.errors import GridError
-from nmap.findings_json import curve_json, finite
-from nmap.spectrum import ShellCurve, fsc, randomise_phases
+from nmap.findings_json import curve_json, finite, numbers
+from nmap.spectrum import Margin, ShellCurve, fsc, fsc_margin, randomise_phases
 
 if TYPE_CHECKING:
     from nmap.maps import DensityMap
@@ -44,6 +45,9 @@ class HalfMaps:
         randomised_from: resolution from which phases were randomised, Angstrom.
         decoded: the decoded map against half 1 and half 2, within the mask if there is one.
         source: the source against half 1 and half 2, likewise.
+        margin: FSC(decode, half 2) - FSC(half 1, half 2) over the whole box; None without a decode. Of a fit of
+            half 1 alone it should be below 0 nowhere.
+        margin_masked: the same within the mask; None without a mask or a decode.
     """
 
     unmasked: ShellCurve
@@ -53,6 +57,8 @@ class HalfMaps:
     randomised_from: float | None
     decoded: tuple[ShellCurve, ShellCurve] | None
     source: tuple[ShellCurve, ShellCurve] | None
+    margin: Margin | None = None
+    margin_masked: Margin | None = None
 
     @property
     def best(self) -> ShellCurve:
@@ -67,6 +73,7 @@ class HalfMaps:
     def to_json(self) -> dict[str, Any]:
         """The findings as JSON values."""
         curves = {"masked": self.masked, "randomised": self.randomised, "corrected": self.corrected}
+        margins = {"margin": self.margin, "margin_masked": self.margin_masked}
         pairs = {"decoded_against_halves": self.decoded, "source_against_halves": self.source}
         return {
             "what": "half-map FSC (resolution of the data, not fidelity of the decode)",
@@ -76,6 +83,7 @@ class HalfMaps:
             "unmasked": curve_json(self.unmasked),
             **{name: None if curve is None else curve_json(curve) for name, curve in curves.items()},
             **{name: None if pair is None else [curve_json(c) for c in pair] for name, pair in pairs.items()},
+            **{name: None if margin is None else _margin_json(margin) for name, margin in margins.items()},
         }
 
 
@@ -115,6 +123,11 @@ def compare_half_maps(
             return None
         return fsc(one.values, half1.values, grid, soft), fsc(one.values, half2.values, grid, soft)
 
+    def margin(within: NDArray[np.float32] | None) -> Margin | None:
+        return (
+            None if decoded is None else fsc_margin(decoded.values, half1.values, half2.values, grid, within)
+        )
+
     unmasked = fsc(half1.values, half2.values, grid)
     masked = None if soft is None else fsc(half1.values, half2.values, grid, soft)
     randomised, first = None, first_below(unmasked, RANDOMISE_BELOW)
@@ -129,7 +142,18 @@ def compare_half_maps(
         randomised_from=None if randomised is None or first is None else float(1 / unmasked.frequency[first]),
         decoded=against_halves(decoded),
         source=against_halves(source),
+        margin=margin(None),
+        margin_masked=None if soft is None else margin(soft),
     )
+
+
+def _margin_json(margin: Margin) -> dict[str, Any]:
+    return {
+        "what": "FSC(decoded, half 2) - FSC(half 1, half 2); of a fit of half 1 alone a cross-validation",
+        "frequency": numbers(margin.frequency),
+        "value": numbers(margin.value),
+        "standard_error": numbers(margin.error),
+    }
 
 
 def first_below(curve: ShellCurve, threshold: float) -> int | None:

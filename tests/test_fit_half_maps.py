@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ from nmap.container import read_record, save
 from nmap.errors import GridError, OptionError
 from nmap.fit import EncodeOptions, encode
 from nmap.fit.envelope import choose_envelope
+from nmap.fit.half_maps import verdict
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import Shells, fsc, power
+from nmap.spectrum import Margin, Shells, fsc, power
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,7 @@ def test_the_band_limit_is_where_signal_and_noise_say_that_the_halves_part(
     found: Any = record["fidelity"]["half_map_resolution"]
     assert abs(1 / found - 1 / limit) <= Shells(grid).width
     assert "half maps" in str(record["fit"]["band_limit_from"])
+    assert "the half maps do not correlate outside it, FSC at most" in str(record["fit"]["mask"])
 
 
 def test_a_given_resolution_stays_and_its_origin_is_said(known: Phantom) -> None:
@@ -120,8 +124,42 @@ def test_half_one_alone_decodes_no_further_from_half_two_than_half_one_is(
     np.testing.assert_allclose(fidelity["decode_half2_fsc"][1:], against, atol=2e-3)
     np.testing.assert_allclose(fidelity["half_map_fsc"][1:], halves, atol=2e-3)
     np.testing.assert_allclose(fidelity["fsc"][1:], fsc(decoded, half1 * mask, grid).fsc[1:count], atol=2e-3)
-    over_the_box = (fsc(a, half2, grid).fsc[1:count] for a in (decoded, half1))
-    assert (np.subtract(*over_the_box) >= 0).all()
+    over_the_box = np.subtract(*(fsc(a, half2, grid).fsc[1:count] for a in (decoded, half1)))
+    assert (over_the_box >= 0).all()
+    told = fidelity["cross_validation"]
+    lowest = re.findall(r"at least ([+-][\d.]+) at [\d.]+ A \([+-][\d.]+ standard errors of the diff", told)
+    assert [float(one) for one in lowest] == [
+        pytest.approx(over_the_box.min(), abs=1e-4),
+        # Here each map is about its own solvent, there about zero.
+        pytest.approx((against - halves).min(), abs=1e-3),
+    ]
+    assert "; whole box: never below, " in told and "; inside the envelope, allowed -0.01: at least -" in told
+
+
+def curves(margins: list[float]) -> Margin:
+    """Margins of shells 1 and up, with a standard error of 0.001."""
+    value = np.array([0, *margins])
+    return Margin(
+        value + 0.5, np.full(value.size, 0.5), np.full(value.size, 1e-3), np.arange(value.size) / 60
+    )
+
+
+def test_a_cross_validation_passes_or_fails_by_its_rule() -> None:
+    """At most 0.01 below anywhere, and over the whole box at most two standard errors below."""
+    assert verdict(curves([0.2, 0.1]), curves([0.02, -0.009]), 2)[0]
+    assert not verdict(curves([0.2, 0.1]), curves([0.02, -0.011]), 2)[0]
+    assert verdict(curves([0.2, -0.0019]), curves([0.02, 0.01]), 2)[0]
+    assert not verdict(curves([0.2, -0.0021]), curves([0.02, 0.01]), 2)[0]
+    assert not verdict(curves([0.2, -0.0021]), None, 2)[0]
+    few_modes = curves([0.2, -0.011])
+    assert not verdict(replace(few_modes, error=few_modes.error * 100), None, 2)[0]
+    # Shells beyond the band limit do not count.
+    passed, words = verdict(curves([0.2, 0.1, -0.3]), curves([0.02, -0.004, -0.2]), 2)
+    assert passed
+    assert words == (
+        "passed; whole box: never below, at least +0.1000 at 30 A (+100.0 standard errors of the difference); "
+        "inside the envelope, allowed -0.01: at least -0.0040 at 30 A (-4.0 standard errors of the difference)"
+    )
 
 
 def test_crop_and_downsampling_take_the_halves_along(known: Phantom) -> None:
@@ -172,15 +210,19 @@ def noise(seed: int, n: int = 32) -> DensityMap:
     return DensityMap(values, Grid((n, n, n), (2.0, 2.0, 2.0)))
 
 
+@pytest.mark.parametrize(
+    "given", [{"mask": "none", "symmetry": "C1", "resolution": 6.0}, {"resolution": 6.0}, {}]
+)
 @pytest.mark.parametrize("preset", ["small", "balanced", "faithful"])
-def test_noise_stays_noise_and_nothing_appears_beyond_the_band_limit(preset: Any) -> None:
+def test_noise_stays_noise_and_nothing_appears_beyond_the_band_limit(
+    preset: Any, given: dict[str, Any]
+) -> None:
+    """Also where envelope, symmetry and resolution are sought: noise is refused at no preset."""
     source, other = noise(1), noise(2)
-    made = encode(
-        source,
-        EncodeOptions(mask="none", resolution=6.0, preset=preset, effort="low", symmetry="C1", device="cpu"),
-    )
-    decoded, shells = made.as_array(), Shells(source.grid)
-    last = shells.last(6.0)
+    made = encode(source, EncodeOptions(preset=preset, effort="low", device="cpu", **given))
+    decoded, shells, limit = made.as_array(), Shells(source.grid), made.field.band_limit
+    assert limit is not None and made.field.symmetry is None
+    last = shells.last(limit)
     found = fsc(decoded, other.values, source.grid)
     # The correlation of two noises scatters by 1 / sqrt(independent modes).
     assert (np.abs(found.fsc[1 : last + 1]) < 4.5 / np.sqrt(found.modes[1 : last + 1] / 2)).all()
@@ -206,6 +248,14 @@ def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
     assert found["half_map_resolution"] == 3.012
 
 
+def test_the_record_of_a_cross_validation_keeps_to_six_kib(validated: NeuralMap, tmp_path: Path) -> None:
+    total = save(validated, tmp_path / "a.nmap")
+    assert total - sum(coded.nbytes for coded in validated.tensors.values()) <= 6144
+    record = read_record(tmp_path / "a.nmap")
+    assert record["fidelity"]["cross_validation"] == validated.record["fidelity"]["cross_validation"]
+    assert record["fit"]["mask"] == validated.record["fit"]["mask"]
+
+
 def test_the_command_fits_half_one_and_says_how_it_stands_to_half_two(known: Phantom, tmp_path: Path) -> None:
     names = {"average": "map", "half1": "h1", "half2": "h2", "mask": "mask"}
     for name, short in names.items():
@@ -224,7 +274,9 @@ def test_the_command_fits_half_one_and_says_how_it_stands_to_half_two(known: Pha
         "3s",
     )
     assert ran.code == 0, ran.err
-    assert "cross-validation" in ran.out and "allowed -0.01" in ran.out
+    assert "cross-validation" in ran.out
+    assert "\n                  whole box: " in ran.out
+    assert "\n                  inside the envelope, allowed -0.01: at least " in ran.out
     assert "half maps: their FSC inside the envelope falls below 0.143" in ran.out
     ran = run("encode", tmp_path / "map.mrc", tmp_path / "b.nmap", *halves[:2])
     assert ran.code == 2 and "both half maps" in ran.err

@@ -90,6 +90,23 @@ def test_a_decode_is_set_against_each_half(halves):
     np.testing.assert_allclose(found.source[1].fsc, 1, atol=1e-5)
 
 
+def test_the_margin_of_a_decode_is_told_with_and_without_the_mask(halves):
+    mask = density(tight_ball())
+    found = compare_half_maps(*halves, mask=mask, decoded=halves[0])
+    assert found.margin is not None and found.margin_masked is not None
+    assert not found.margin.value.any() and not found.margin_masked.value.any()
+    signal = density((halves[0].values + halves[1].values) / 2)
+    found = compare_half_maps(*halves, mask=mask, decoded=signal)
+    assert found.margin is not None and found.margin_masked is not None and found.decoded is not None
+    np.testing.assert_allclose(
+        found.margin.first, compare_half_maps(*halves, decoded=signal).decoded[1].fsc, atol=1e-5
+    )
+    np.testing.assert_allclose(found.margin_masked.first, found.decoded[1].fsc, atol=1e-5)
+    np.testing.assert_allclose(found.margin_masked.second, found.masked.fsc, atol=1e-5)
+    assert set(found.to_json()["margin"]) == {"what", "frequency", "value", "standard_error"}
+    assert compare_half_maps(*halves).to_json()["margin"] is None
+
+
 def test_a_half_map_that_lies_elsewhere_is_refused(halves):
     moved = DensityMap(halves[1].values, Grid((N, N, N), (1.0, 1.0, 1.0), (3.0, 0.0, 0.0)))
     with pytest.raises(GridError, match="second half map lies on"):

@@ -100,7 +100,11 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     metavar="auto|GROUP",
 )
 @_fit_option(
-    "--symmetry-threshold", "Self-correlation from which a point group holds.", type=float, metavar="C"
+    "--symmetry-threshold",
+    "Self-correlation from which a point group holds: of the map, whose noise counts against it, or with half maps "
+    "of what they share.",
+    type=float,
+    metavar="C",
 )
 @_fit_option("--force-symmetry", "Take the given group even if it does not hold.", is_flag=True)
 @_fit_option(
@@ -129,7 +133,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--half1",
-    "First half map; with --half2 it sets the band limit (FSC 0.143) and what each shell is worth.",
+    "First half map; with --half2 it sets the band limit (FSC 0.143) and what each shell is worth, and an "
+    "automatic envelope grows until the halves do not correlate outside it.",
     type=INPUT,
     metavar="FILE",
 )

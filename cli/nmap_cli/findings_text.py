@@ -22,7 +22,7 @@ def findings_text(found: Findings, file_name: str, by_shell: bool = False) -> st
         rows += fidelity_rows(found.masked, f"Fidelity FSC, mask {found.masked.mask}")
     rows += _promises(found)
     if found.half_maps is not None:
-        rows += _half_maps(found.half_maps)
+        rows += _half_maps(found.half_maps, found.fidelity.resolution)
     if found.model is not None:
         rows += _model(found.model)
     rows += convention_rows(found.fidelity.curve)
@@ -160,7 +160,7 @@ def _off_grid(off: OffGrid) -> Rows:
     ]
 
 
-def _half_maps(half_maps: HalfMaps) -> Rows:
+def _half_maps(half_maps: HalfMaps, resolution: float | None) -> Rows:
     def at(curve: ShellCurve, threshold: float) -> str:
         return crossing_text(curve.crossing_at(threshold))
 
@@ -174,6 +174,14 @@ def _half_maps(half_maps: HalfMaps) -> Rows:
         if pair is not None:
             ends = " and ".join(at(curve, 0.5) for curve in pair)
             rows.append(("", f"{name} against halves 1 and 2 falls below 0.5: {ends}"))
+    margins = {"whole box": half_maps.margin, "within the mask": half_maps.margin_masked}
+    told = [(where, margin) for where, margin in margins.items() if margin is not None]
+    if told:
+        last = int(half_maps.unmasked.counted(resolution).nonzero()[0][-1])
+        rows.append(
+            ("", "FSC(decode, half 2) - FSC(half 1, half 2), of a fit of half 1 alone a cross-validation:")
+        )
+        rows += [("", f"{where}: {margin.said(last)}") for where, margin in told]
     return rows
 
 

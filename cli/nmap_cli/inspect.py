@@ -119,7 +119,10 @@ def _half_maps(fidelity: Mapping[str, Any]) -> Rows:
     crossing = "stays above 0.143" if resolution is None else f"falls below 0.143 at {_angstrom(resolution)}"
     yield "half maps", f"their FSC {crossing}"
     if "cross_validation" in fidelity:
-        yield "cross-validation", f"FSC(decode, half 2) - FSC(half 1, half 2): {fidelity['cross_validation']}"
+        name = "cross-validation"
+        for part in f"FSC(decode, half 2) - FSC(half 1, half 2): {fidelity['cross_validation']}".split("; "):
+            yield name, part
+            name = ""
 
 
 def _sampling(found: Inspection) -> Rows:

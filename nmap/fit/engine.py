@@ -10,11 +10,12 @@ import torch
 
 from nmap.accelerate import Workers, choose_device, device_name
 from nmap.errors import QualityError
+from nmap.fit.copies import with_copies
 from nmap.fit.options import EncodeOptions
 from nmap.fit.prepare import Target, prepare
 from nmap.fit.progress import Progress, Watch
 from nmap.fit.quantise import Result, coded_tensors, finish
-from nmap.fit.radial_map import fit_radial
+from nmap.fit.radial_map import find_symmetry, fit_radial
 from nmap.fit.recipe import Recipe, choose_recipe
 from nmap.fit.record import History, record
 from nmap.fit.train import Training
@@ -52,9 +53,12 @@ def fit(
     target = prepare(density, options)
     notes: list[str] = []
     if options.arch == "radial-basis":
+        symmetry, measured, noise = find_symmetry(target, options, watch)
+        target = with_copies(target, symmetry, density, options)
         halves = target.halves
-        ceiling = None if halves is None else halves.ceiling(target.last + 1, options.goal_fsc)
-        result, history = fit_radial(target, options, watch, device, notes, ceiling)
+        order = 1 if symmetry is None else symmetry.order
+        ceiling = None if halves is None else halves.ceiling(target.last + 1, options.goal_fsc, order, noise)
+        result, history = fit_radial(target, symmetry, measured, options, watch, device, notes, ceiling)
         if halves is not None and ceiling is not None:
             notes.append(halves.owed(result.curve, ceiling))
     else:

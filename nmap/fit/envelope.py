@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nmap.automatic_mask import automatic_mask
 from nmap.coding import MAX_OCCUPANCY_NODES, CodedTensor, encode_occupancy
 from nmap.errors import GridError, OptionError
+from nmap.fit.outside import correlate_outside
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
@@ -31,6 +32,8 @@ _BYTES_PER_FREEDOM = 0.4
 _LOSS = 0.01
 _GROWTH = (0.0, 0.5, 1.0, 1.5, 2.0)
 _RINGING = 2
+# Where half maps correlate outside, found masks grow on, by up to this many band limits.
+_FURTHER = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +44,21 @@ class Chosen:
         envelope: soft mask; None if everything is inside.
         coded: its bits as the file stores them; None without an envelope.
         rule: how it was decided, in words.
+        growth: how far a found mask was grown, in band limits.
     """
 
     envelope: Envelope | None
     coded: CodedTensor | None
     rule: str
+    growth: float = 0.0
 
 
 def choose_envelope(
-    density: DensityMap, mask: Literal["auto", "none"] | DensityMap, band_limit: float, solvent: float
+    density: DensityMap,
+    mask: Literal["auto", "none"] | DensityMap,
+    band_limit: float,
+    solvent: float,
+    halves: tuple[DensityMap, DensityMap] | None = None,
 ) -> Chosen:
     """The envelope that `mask` asks for.
 
@@ -58,6 +67,8 @@ def choose_envelope(
         mask: "auto", "none", or a map.
         band_limit: resolution kept, Angstrom.
         solvent: density of the solvent.
+        halves: half maps on the grid of `density`; one that is found grows until they do not correlate outside
+            (`nmap.fit.outside`), and how far they do is said of any.
 
     Raises:
         GridError: the given mask does not lie on the map.
@@ -66,17 +77,57 @@ def choose_envelope(
     if mask == "none":
         return Chosen(None, None, "none, as asked")
     if isinstance(mask, DensityMap):
-        lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
-        given = mask_by_position(mask, density.grid, lattice)
-        name = mask.header.name if mask.header else "given"
-        moved = "" if _samples_agree(mask.grid, density.grid) else f", resampled from {mask.grid}"
-        return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5{moved}")
+        return _told(_given(density, mask, band_limit), band_limit, halves)
     found = automatic_mask(density.values, density.grid, band_limit)
     if found.mask is None:
         return Chosen(None, None, found.rule)
-    if not found.quiet:
-        return _made(_covering(found.mask, found.grid, band_limit), found.rule)
-    return _grown(density, found.mask, found.grid, band_limit, solvent, found.rule)
+    if found.quiet:
+        chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.rule)
+    else:
+        chosen = _made(_covering(found.mask, found.grid, band_limit), found.rule)
+    return chosen if halves is None else _parted(chosen, found.mask, found.grid, band_limit, halves)
+
+
+def _given(density: DensityMap, mask: DensityMap, band_limit: float) -> Chosen:
+    """The envelope around a mask given as a map."""
+    lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
+    given = mask_by_position(mask, density.grid, lattice)
+    name = mask.header.name if mask.header else "given"
+    moved = "" if _samples_agree(mask.grid, density.grid) else f", resampled from {mask.grid}"
+    return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5{moved}")
+
+
+def _told(chosen: Chosen, band_limit: float, halves: tuple[DensityMap, DensityMap] | None) -> Chosen:
+    """The same envelope, with how far the half maps correlate outside it in its rule."""
+    if halves is None or chosen.envelope is None:
+        return chosen
+    said = correlate_outside(*halves, chosen.envelope, band_limit).words
+    return replace(chosen, rule=f"{chosen.rule}; {said}")
+
+
+def _parted(
+    chosen: Chosen, mask: F32, lattice: Grid, band_limit: float, halves: tuple[DensityMap, DensityMap]
+) -> Chosen:
+    """The first envelope around the mask, growing on from the one chosen, outside which half maps do not correlate.
+
+    If there is none that leaves solvent, the one outside which they do so least.
+    """
+    best, least = chosen, np.inf
+    distance = _distance(mask > 0.5, lattice, _FURTHER[-1] * band_limit)
+    for growth in (chosen.growth, *(g for g in _FURTHER if g > chosen.growth)):
+        made = chosen
+        if growth > chosen.growth:
+            grown = (distance <= growth * band_limit).astype(np.float32)
+            rule = f"{chosen.rule}, grown by {growth * band_limit:.3g} A for what the half maps share there"
+            made = _made(_covering(grown, lattice, band_limit), rule)
+        if made.envelope is None:
+            break
+        outside = correlate_outside(*halves, made.envelope, band_limit)
+        if outside.excess < least:
+            best, least = replace(made, rule=f"{made.rule}; {outside.words}", growth=growth), outside.excess
+        if outside.passed:
+            break
+    return best
 
 
 def _samples_agree(mask: Grid, grid: Grid) -> bool:
@@ -175,7 +226,8 @@ def _grown(
         lost = shells.sum(np.abs(transform(outside)) ** 2)[inner]
         if (lost <= _LOSS * power).all():
             break
-    return _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is quiet")
+    made = _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is quiet")
+    return replace(made, growth=growth)
 
 
 def _distance(inside: NDArray[np.bool_], grid: Grid, reach: float) -> F64:

@@ -30,7 +30,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
-from nmap.spectrum import ShellCurve, Shells, fsc
+from nmap.spectrum import Margin, ShellCurve, Shells, fsc, fsc_margin, modes_for_one
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -39,6 +39,8 @@ THRESHOLD = 0.143
 """Half-map FSC that ends the resolution (Rosenthal and Henderson 2003)."""
 TOLERANCE = 0.01
 """A cross-validated decode may correlate with half 2 by this much less than half 1 does."""
+CHANCE = 2.0
+"""Over the whole box by no more than so many standard errors of the difference either."""
 # A cross-validated fit may leave out this much of a shell's power: a share of it that grows with the noise as
 # (1 - F)^1.5, held between bounds. What is below the lower one costs more than all the rest. In dense maps a good
 # part of it is signal: were it all, FSC would lose half of `_LOSS`.
@@ -75,6 +77,13 @@ class Halves:
         """Where they fall below 0.143, Angstrom; None: not before Nyquist."""
         return self.curve.crossing(THRESHOLD)
 
+    @property
+    def about_solvents(self) -> tuple[F32, F32]:
+        """Both halves (z, y, x), each less its own solvent outside the envelope."""
+        mask = None if self.envelope is None else self.envelope.on_lattice(self.half1.grid.shape)
+        half1, half2 = about_solvent(mask, self.half1.values, self.half2.values)
+        return half1, half2
+
     def agreement(self, count: int) -> F64:
         """Half-map FSC of the first `count` shells, smoothed lightly and clipped to [0.05, 1]; 1 in shell 0."""
         padded = np.pad(self.curve.fsc[1:], 2, mode="edge")
@@ -82,20 +91,32 @@ class Halves:
         smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
         return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
 
-    def ceiling(self, count: int, goal: float) -> F32:
+    def ceiling(self, count: int, goal: float, order: int = 1, noise: float = 1.0) -> F32:
         """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
 
         Of the average of both halves it is what it correlates with the truth by. Under cross-validation the
-        goal times it is what keeps the decode beside half 2, whatever the goal.
+        goal times it is what keeps the decode beside half 2, whatever the goal. A symmetric decode holds no more
+        of half 1 than its symmetric part, which has all of the signal, a share `noise` of the noise and one copy's
+        worth of the rest; of that it owes what it would of a half with so much less noise.
 
         Args:
             count: shells, with shell 0.
             goal: share of it that the search will ask of every shell.
+            order: of the point group that is fitted with.
+            noise: share of the noise that is symmetric too.
         """
         agree = self.agreement(count)
         if not self.cross_validate:
             return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
-        return np.asarray(np.sqrt(1 - _missing(agree)) / goal, np.float32)
+        symmetric = agree + (1 - agree) * (noise + (1 - noise) * self._one_copy(count, order))
+        return np.asarray(np.sqrt((1 - _missing(agree / symmetric)) * symmetric) / goal, np.float32)
+
+    def _one_copy(self, count: int, order: int) -> F64:
+        """Share of unsymmetric noise that is symmetric by chance, 1 / order, less two standard errors by shell."""
+        mask = None if self.envelope is None else self.envelope.on_lattice(self.half1.grid.shape)
+        alone = modes_for_one(mask, Shells(self.half1.grid))
+        modes = np.maximum(self.curve.modes[:count] / alone / order, 1)
+        return np.asarray(np.maximum(1 - 2 * np.sqrt(2 / modes), 0) / order, np.float64)
 
     def owed(self, curve: ShellCurve, ceiling: F32) -> str:
         """How much of its ceiling a fit's fidelity curve reached in the worst shell, in words."""
@@ -110,31 +131,46 @@ class Halves:
             "half_map_resolution": self.resolution,
         }
         if self.cross_validate:
-            curve = self.against_half2(decoded)
-            found["decode_half2_fsc"] = _rounded(curve, last)
-            found["cross_validation"] = self.verdict(curve, last)[1]
+            whole, inside = self.margins(decoded)
+            found["decode_half2_fsc"] = np.round((whole if inside is None else inside).first[: last + 1], 4)
+            found["cross_validation"] = verdict(whole, inside, last)[1]
         return found
 
-    def against_half2(self, decoded: F32) -> ShellCurve:
-        """FSC of a decode (z, y, x) with half 2 inside the envelope."""
-        return _within(decoded, self.half2.values, self.half2.grid, self.envelope)
+    def margins(self, decoded: F32) -> tuple[Margin, Margin | None]:
+        """FSC(decode, half 2) - FSC(half 1, half 2), of a decode (z, y, x), with its standard error.
 
-    def verdict(self, decoded: ShellCurve, last: int) -> tuple[bool, str]:
-        """Whether a decode of half 1 is as close to half 2 as half 1 is, in every shell to `last`; and in words.
-
-        The words give the lowest FSC(decode, half 2) - FSC(half 1, half 2) inside the envelope, and where it lies.
+        Returns:
+            Over the whole box, the maps as they are; and inside the envelope, each about its own solvent, None
+            where there is no envelope.
         """
-        margin = (decoded.fsc - self.curve.fsc)[1 : last + 1]
-        worst = int(np.argmin(margin))
-        passed = bool(margin[worst] >= -TOLERANCE)
-        at = float(1 / decoded.frequency[worst + 1])
-        volume = 1.0 if self.envelope is None else float(self.envelope.occupancy.mean())
-        modes = max(self.curve.modes[worst + 1] * volume, 1.0)
-        error = (1 - self.curve.fsc[worst + 1] ** 2) / np.sqrt(modes)
-        return passed, (
-            f"{'passed' if passed else 'failed'}: at least {margin[worst]:+.4f}, at {at:.3g} A, where the halves' "
-            f"FSC has a standard error of {error:.4f}; allowed {-TOLERANCE:g}"
-        )
+        half1, half2, grid = self.half1.values, self.half2.values, self.half1.grid
+        whole = fsc_margin(decoded, half1, half2, grid)
+        if self.envelope is None:
+            return whole, None
+        mask = self.envelope.on_lattice(grid.shape)
+        a, b, c = about_solvent(mask, decoded, half1, half2)
+        return whole, fsc_margin(a, b, c, grid, mask)
+
+
+def verdict(whole: Margin, inside: Margin | None, last: int) -> tuple[bool, str]:
+    """Whether a decode of half 1 is as close to half 2 as half 1 is, in every shell to `last`; and in words.
+
+    It passes if it falls below by more than `TOLERANCE` in no shell, neither of the whole box nor inside the
+    envelope, and over the whole box by more than `CHANCE` standard errors in none. Inside is the harder test: over
+    the box the decode has none of the solvent's noise. There the standard errors are said and excuse nothing.
+
+    Args:
+        whole: FSC(decode, half 2) - FSC(half 1, half 2) over the whole box.
+        inside: the same inside the envelope; None without one.
+        last: shell of the band limit.
+    """
+    beyond_chance = bool((whole.errors[1 : last + 1] < -CHANCE).any())
+    passed = whole.lowest(last) >= -TOLERANCE and not beyond_chance
+    words = f"whole box: {whole.said(last)}"
+    if inside is not None:
+        passed = passed and inside.lowest(last) >= -TOLERANCE
+        words += f"; inside the envelope, allowed {-TOLERANCE:g}: {inside.said(last)}"
+    return passed, f"{'passed' if passed else 'failed'}; {words}"
 
 
 def check_grids(density: DensityMap, options: EncodeOptions) -> None:
@@ -168,7 +204,7 @@ def resolution_of(
     grid, shells = density.grid, Shells(density.grid)
     solvent = solvent_value(density.values)
     for _ in range(_LOOKS):
-        envelope = choose_envelope(density, options.mask, limit, solvent).envelope
+        envelope = choose_envelope(density, options.mask, limit, solvent, (half1, half2)).envelope
         crossing = _within(half1.values, half2.values, grid, envelope).crossing_at(THRESHOLD)
         found = crossing.resolution or 1 / grid.nyquist
         if shells.last(found) == shells.last(limit):
@@ -208,5 +244,10 @@ def _within(a: F32, b: F32, grid: Grid, envelope: Envelope | None) -> ShellCurve
     if envelope is None:
         return fsc(a, b, grid)
     mask = envelope.on_lattice(grid.shape)
-    a, b = (values - np.float32(solvent_value(values, mask)) for values in (a, b))
+    a, b = about_solvent(mask, a, b)
     return fsc(a, b, grid, mask)
+
+
+def about_solvent(mask: F32 | None, *maps: F32) -> tuple[F32, ...]:
+    """Each map (z, y, x) less its own solvent outside the mask."""
+    return tuple(values - np.float32(solvent_value(values, mask)) for values in maps)

@@ -41,8 +41,9 @@ class EncodeOptions:
         ratio: the same as how many times smaller than 4 bytes a voxel, at least 1; radial-basis only.
         effort: "low", "default" or "high": how long a radial-basis network is searched for.
         symmetry: "auto" takes the highest point group that holds, else "C1", "C4", "D7", "T", "O", "I", ...;
-            radial-basis only, others are fitted as C1.
-        symmetry_threshold: self-correlation inside the envelope from which a point group holds.
+            radial-basis only, others are fitted as C1. With a given mask of one subunit the fit holds its copies too.
+        symmetry_threshold: self-correlation inside the envelope from which a point group holds. With half maps it is
+            that of what they share, and may fall short by two standard errors, at most 0.02.
         force_symmetry: take the given group even if it does not hold.
         checkpoint: folder in which a radial-basis fit keeps its state, and from which it goes on.
         hidden_features: neurons in a layer.
@@ -55,9 +56,10 @@ class EncodeOptions:
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
         half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell
-            is worth; radial-basis only.
+            is worth, and an automatic envelope grows until they do not correlate outside it; radial-basis only.
         half2: second half map.
-        cross_validate: fit half1 alone, and report how far the decode agrees with half2.
+        cross_validate: fit half1 alone, and report how far the decode agrees with half2, beside how far half1 does
+            (`nmap.fit.half_maps.verdict`).
 
     Raises:
         OptionError: a value that cannot be used.

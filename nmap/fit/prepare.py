@@ -174,7 +174,8 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
     band_limit, how = _band_limit(source, options.resolution)
     if pair and options.resolution is None:
         band_limit, how = resolution_of(source, pair[0], pair[1], options, band_limit)
-    chosen = choose_envelope(source, options.mask, band_limit, solvent_value(source.values))
+    halves = (pair[0], pair[1]) if pair else None
+    chosen = choose_envelope(source, options.mask, band_limit, solvent_value(source.values), halves)
     solvent = solvent_value(density.values)
     if chosen.envelope is not None:
         solvent = solvent_value(density.values, chosen.envelope.on_lattice(grid.shape))

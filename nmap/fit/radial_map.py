@@ -43,6 +43,8 @@ _ANYWHERE = 0.001
 
 def fit_radial(
     target: Target,
+    symmetry: PointGroup | None,
+    measured: str,
     options: EncodeOptions,
     watch: Watch,
     device: torch.device,
@@ -53,6 +55,8 @@ def fit_radial(
 
     Args:
         target: what to fit.
+        symmetry: point group to fit with; None for C1.
+        measured: what was measured of it, in words.
         options: goal, effort, symmetry, checkpoint.
         watch: clock and listener.
         device: torch device.
@@ -63,10 +67,8 @@ def fit_radial(
         The network as a decoder sees it, and how the fit went.
 
     Raises:
-        QualityError: an explicit goal that the search could not meet, or a point group that does not hold.
-        OptionError: a point group for a cell that is not orthogonal.
+        QualityError: an explicit goal that the search could not meet.
     """
-    symmetry, measured = _symmetry(target, options, watch)
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
     goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))
@@ -182,13 +184,20 @@ def _searched(
     return found, curve, effort, watch.stopped() or (left is not None and not found.meets)
 
 
-def _symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[PointGroup | None, str]:
-    """The point group to fit with, and what was measured of it, in words."""
+def find_symmetry(
+    target: Target, options: EncodeOptions, watch: Watch
+) -> tuple[PointGroup | None, str, float]:
+    """The point group to fit with, what was measured of it, in words, and which share of half maps' noise has it.
+
+    Raises:
+        QualityError: a point group that was asked for and does not hold.
+        OptionError: a point group for a cell that is not orthogonal.
+    """
     if options.symmetry.upper() == "C1":
-        return None, "C1, as asked"
+        return None, "C1, as asked", 1.0
     left = watch.left
     if options.symmetry == "auto" and left is not None and _SYMMETRY * watch.seconds > _SYMMETRY_SHARE * left:
-        return None, "C1: the time budget leaves none to look for symmetry"
+        return None, "C1: the time budget leaves none to look for symmetry", 1.0
     watch.say("measuring the symmetry")
     grid = target.density.grid
     mask = None if target.envelope is None else target.envelope.on_lattice(grid.shape)
@@ -200,12 +209,14 @@ def _symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[Poi
         options.symmetry,
         threshold=options.symmetry_threshold,
         force=options.force_symmetry,
+        halves=None if target.halves is None else target.halves.about_solvents,
     )
     held = max(table, key=lambda found: (found.group == group, found.correlation), default=None)
     if held is None:
-        return group, "C1: the cell is not orthogonal"
-    said = f"{held.group.name} has a self-correlation of {held.correlation:.4f} inside the envelope"
-    return group, said if group is not None else f"C1: {said}, the highest found"
+        return group, "C1: the cell is not orthogonal", 1.0
+    error = f" +- {held.error:.4f} between the half maps" if target.halves is not None else ""
+    said = f"{held.group.name} has a self-correlation of {held.correlation:.4f}{error} inside the envelope"
+    return group, said if group is not None else f"C1: {said}, the highest found", held.noise
 
 
 def _measured(target: Target, neural_map: NeuralMap) -> ShellCurve:

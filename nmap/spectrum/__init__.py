@@ -23,6 +23,7 @@ from nmap.spectrum.curve import (
 from nmap.spectrum.phases import randomise_phases
 from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
+from nmap.spectrum.uncertainty import Margin, fsc_margin, modes_for_one
 from nmap.spectrum.wording import worded
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Complex",
     "Convention",
     "Crossing",
+    "Margin",
     "ShellCurve",
     "Shells",
     "band_limited",
@@ -42,8 +44,10 @@ __all__ = [
     "crop_spectrum",
     "frc",
     "fsc",
+    "fsc_margin",
     "invert",
     "lattice_shape",
+    "modes_for_one",
     "power",
     "randomise_phases",
     "resample",

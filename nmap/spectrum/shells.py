@@ -73,7 +73,7 @@ class Shells:
         slope = 2 * (g[0, 2] * h + g[1, 2] * k[:, None])
         return plane, slope, m, float(g[2, 2])
 
-    def _radius(self, z: int) -> F64:
+    def radius(self, z: int) -> F64:
         """Radius in shell widths of every mode of plane `z`, (ny, nx // 2 + 1)."""
         plane, slope, m, gzz = self._metric
         radius: F64 = np.sqrt(np.maximum(plane + slope * m[z] + gzz * m[z] * m[z], 0))
@@ -85,13 +85,13 @@ class Shells:
         nz, ny, nx = self.grid.shape
         out = np.empty((nz, ny, nx // 2 + 1), np.uint16)
         for z in range(nz):
-            out[z] = np.floor(self._radius(z) + (0.5 + _TIE))
+            out[z] = np.floor(self.radius(z) + (0.5 + _TIE))
         return out
 
     def index_at(self, width: float) -> NDArray[np.uint16]:
         """Nearest shell of every mode among shells of another width (1/Angstrom), as `index`."""
         ratio = self.width / width
-        planes = (self._radius(z) * ratio for z in range(self.grid.shape[0]))
+        planes = (self.radius(z) * ratio for z in range(self.grid.shape[0]))
         return np.stack([np.floor(plane + (0.5 + _TIE)).astype(np.uint16) for plane in planes])
 
     @cached_property
@@ -121,7 +121,7 @@ class Shells:
         for z, plane in enumerate(values):
             weighted = (plane * self.multiplicity).ravel()
             if self.convention == "linear":
-                radius = self._radius(z).ravel()
+                radius = self.radius(z).ravel()
                 inner = np.minimum(radius.astype(np.intp), length - 1)
                 share = np.minimum(radius - inner, 1.0)
                 total += np.bincount(inner, weighted * (1 - share), length)
