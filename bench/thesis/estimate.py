@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,21 @@ from bench.table import markdown_table
 from bench.thesis.capacity import sweep_for
 from bench.thesis.future import DEPTHS, plan_for
 from bench.thesis.networks import parameters, positions, sine_network, train
-from bench.thesis.setup import Runs, Setup
+from bench.thesis.setup import Runs, Setup, lowered
 from bench.thesis.slices import MAPPINGS, fourier_inputs, settings_1, settings_2
 from bench.thesis.volumes import network_for, training_for
+from nmap.fit.options import EncodeOptions
+from nmap.fit.prepare import prepare
 from nmap.fit.progress import Progress
+from nmap.fit.recipe import choose_recipe
 from nmap.maps import DensityMap
-from nmap.study.sweep import Sweep
 from nmap.verbs import encode
 
 SECONDS = 8.0
 """Processor time for which each network is timed, at least; never fewer than two steps."""
+
+WATCHED = 48
+"""Voxels a side, at least, of the map on which nmap's own trainer is timed."""
 
 
 class _Enough(Exception):
@@ -86,32 +92,36 @@ def _sweep(setup: Setup) -> list[dict[str, Any]]:
     density, sweep = sweep_for(setup)
     keys = sweep.keys
     middle = keys[len(keys) // 2]
-    each, steps = _watched(density, sweep, middle, _least(setup))
+    options = sweep.options_for(*middle)
+    steps = choose_recipe(prepare(density, options), options).steps
+    each = _watched(lowered(density, WATCHED), replace(options, steps=None), _least(setup))
     count = {key: 4 * key[1] + key[0] * (key[1] ** 2 + key[1]) + key[1] + 1 for key in keys}
     share = sum(count.values()) / count[middle]
     what = f"{len(keys)} networks of nmap's, by depth {middle[0]}, width {middle[1]}"
     return [_row("4", what, each * share / len(keys), steps * len(keys))]
 
 
-def _watched(
-    density: DensityMap, sweep: Sweep, key: tuple[int, int, float], least: float
-) -> tuple[float, int]:
-    """Processor seconds of a step of a fit of nmap's, and the steps that it would take."""
+def _watched(density: DensityMap, options: EncodeOptions, least: float) -> float:
+    """Processor seconds of a step of a fit of nmap's.
+
+    Each pass over the points begins with an evaluation of all of them, which is in the figure: a step costs the
+    same on every map, and that evaluation the same part of a pass.
+    """
     seen: list[tuple[float, Progress]] = []
+    target = prepare(density, options)
+    of_a_pass = target.inside.size / choose_recipe(target, options).batch
 
     def watch(progress: Progress) -> None:
         if progress.stage == "fitting":
             seen.append((time.process_time(), progress))
-            if len(seen) > 2 and seen[-1][0] - seen[0][0] >= least:
+            done = seen[-1][1].step - seen[0][1].step
+            if done >= of_a_pass and seen[-1][0] - seen[0][0] >= least:
                 raise _Enough
 
-    begun = time.process_time()
     with contextlib.suppress(_Enough):
-        encode(density, sweep.options_for(*key), progress=watch)
-    if len(seen) < 2:  # over before anything was told: the whole of a fit of few steps
-        return (time.process_time() - begun) / max(sweep.options.steps or 1, 1), sweep.options.steps or 1
+        encode(density, options, progress=watch)
     (first, a), (last, b) = seen[0], seen[-1]
-    return (last - first) / max(b.step - a.step, 1), b.steps
+    return (last - first) / max(b.step - a.step, 1)
 
 
 def _volumes(setup: Setup) -> list[dict[str, Any]]:

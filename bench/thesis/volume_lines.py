@@ -25,8 +25,8 @@ def lead_5(runs: Runs) -> list[str]:
     """What holds for experiment 5 on every map, and all maps side by side."""
     head = ["map", "voxels", "voxel, Å", "printed, Å", "true, Å"]
     lines = [
-        "The thesis's FSC figures, its axis corrected (`bench/thesis/printed.py`; both errors are explained at the "
-        "head of this page):",
+        "Figures 3.17 to 3.21 and tables 3.6, 3.11 and 3.12 of the thesis. Those of its FSC figures that are at hand, "
+        "its axis corrected (`bench/thesis/printed.py`; both errors are explained at the head of this page):",
         "",
         markdown_table(head, _printed()),
         "",
@@ -87,7 +87,6 @@ def lines_5(found: dict[str, Any]) -> list[str]:
     study, fits = found["study"], found["fits"]
     (z, y, x), (hz, hy, hx) = study["full_shape_zyx"], study["lowered_shape_zyx"]
     centres, masked = fits["centres"], "" if found["masked"] else " No mask was found for this map."
-    rivals = [rival["name"] for rival in study["rivals"]]
     return [
         f"{x} x {y} x {z} to {hx} x {hy} x {hz} voxels and back; shells 1 to {study['last_shell']}.{masked} The "
         f"SIREN at voxel centres has {fits['parameters']} parameters here and reaches, at the voxel centres of its "
@@ -105,9 +104,11 @@ def lines_5(found: dict[str, Any]) -> list[str]:
             for m in study["missed"]
         ],
         "nmap's FSC on the full grid differs from that on the encoded grid by "
-        f"{study['sampling_loss']:.1e} at most. Is nmap truer?",
+        f"{study['sampling_loss']:.1e} at most. Who is truer, by each measure:",
         "",
-        markdown_table(["", *(name for name in rivals if name != FOURIER)], _standings(study)),
+        markdown_table(
+            ["is truer by", *COLUMNS.values(), "error lower, shells", "FSC higher, shells"], _standings(study)
+        ),
         "",
         "Between voxel centres: correlation of the network's densities with the cubic spline through its own "
         "densities at the centres.",
@@ -145,18 +146,17 @@ def _contenders(study: dict[str, Any]) -> list[list[str]]:
 
 
 def _standings(study: dict[str, Any]) -> list[list[str]]:
-    """By network and measure, whether it is truer than each rival; Fourier padding apart, which is the truth."""
-    rows = []
-    for network in study["networks"]:
-        mine = [s for s in study["standings"] if s["network"] == network["name"] and s["rival"] != FOURIER]
-        name = _ours(network["name"])
-        for key, words in COLUMNS.items():
-            rows.append([f"{name}: {words}", *("yes" if s["truer"][key] else "no" for s in mine)])
-        rows.append(
-            [f"{name}: shells of lower error", *(f"{s['lower_error']} of {s['shells']}" for s in mine)]
-        )
-        rows.append([f"{name}: shells of higher FSC", *(f"{s['higher_fsc']} of {s['shells']}" for s in mine)])
-    return rows
+    """By network and rival, by which measure the network is truer; Fourier padding apart, which is the truth."""
+    return [
+        [
+            f"{_ours(s['network'])} than {s['rival']}",
+            *("yes" if s["truer"][key] else "no" for key in COLUMNS),
+            f"{s['lower_error']} of {s['shells']}",
+            f"{s['higher_fsc']} of {s['shells']}",
+        ]
+        for s in study["standings"]
+        if s["rival"] != FOURIER
+    ]
 
 
 def _printed() -> list[list[str]]:
