@@ -154,10 +154,11 @@ def _future(setup: Setup) -> list[dict[str, Any]]:
 def lead_estimate(runs: Runs) -> list[str]:
     """What holds for the estimate of every map."""
     return [
-        "What was not run in full would take these hours of one core of the machine named, by a few steps of each "
-        "network that are timed (processor time, the first step left out) and multiplied. In experiment 4 one "
-        "network is timed, and the others are taken in proportion to their parameters. nmap's own encodes in "
-        "experiments 3 and 5, and experiment 3 itself, take minutes, and are not in it.",
+        "The hours of one core of the machine named that a run without `--quick` would take, by a few steps of each "
+        "network that are timed (processor time, the first step left out) and multiplied. In experiment 4 one network "
+        "is timed, on the lowered map, with its part of the evaluations between passes; the others are taken in "
+        "proportion to their parameters. Not in it: nmap's own encodes in experiments 3 and 5, and experiment 3 "
+        "itself, which trains for three steps.",
     ]
 
 
