@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.process import run_step
 from bench.table import markdown_table
-from bench.thesis.printed import MAP_SHAPES, NETWORK, NOT_AT_HAND
-from bench.thesis.setup import Setup
+from bench.thesis.printed import MAP_SHAPES, NETWORK
+from bench.thesis.setup import Runs, Setup
 
 MB = 1e6
 
@@ -79,8 +79,28 @@ def _decoding(setup: Setup) -> dict[str, Any]:
     return {"voxels": density.grid.size, "shape": list(density.grid.shape), "file": size, "peaks": peaks}
 
 
+def lead_3(runs: Runs) -> list[str]:
+    """What holds for experiment 3 on every map: how it is measured, and tables 3.3 and 3.4 as exact counts."""
+    return [
+        "Each training is a process of its own, three steps of Adam; its peak memory is told above that of Python "
+        "with its libraries. The last two columns are arithmetic: 16 bytes a parameter, and two float32 a neuron "
+        "and point (before and after the sine), what autograd keeps at the least; the peak holds work space and "
+        "gradients too. No map is in these figures: its array comes on top. The thesis's figures (fig. 3.14, "
+        "tables 3.3 and 3.4) are not at hand.",
+        "",
+        "Parameters against arrays, all exact counts. A network of the thesis's size takes the same for every map:",
+        "",
+        markdown_table(["map", "shape", "array, float32 MB", "SIREN, MB", "times smaller"], _arrays()),
+        "",
+        "**What is true.** Memory of training grows with the batch and the width, and by the arithmetic with the "
+        "depth, and not with the map; a stored network is smaller than its array. But a network saves no RAM once "
+        "its map is decoded as an array again: then the array is there as well. What a `.nmap` saves is disk and "
+        "transfer.",
+    ]
+
+
 def lines_3(found: dict[str, Any]) -> list[str]:
-    """Experiment 3 as Markdown."""
+    """Experiment 3 on one map, as Markdown."""
     cells = found["cells"]
     batches = sorted({c["batch"] for c in cells})
     rows = []
@@ -89,35 +109,22 @@ def lines_3(found: dict[str, Any]) -> list[str]:
         count = mine[batches[0]]["parameters"]
         model = (found["hidden"] + 1) * 2 * width * batches[-1] * 4
         above = [f"{mine[b]['above'] / MB:.0f}" for b in batches]
-        rows.append(
-            [str(width), NOT_AT_HAND, str(count), *above, f"{16 * count / MB:.1f}", f"{model / MB:.0f}"]
-        )
-    head = ["width", "thesis", "parameters", *(f"batch {b}, MB" for b in batches)]
+        rows.append([str(width), str(count), *above, f"{16 * count / MB:.1f}", f"{model / MB:.0f}"])
+    head = ["width", "parameters", *(f"batch {b}, MB" for b in batches)]
     head += ["weights, gradients, Adam: MB", f"activations at {batches[-1]}: MB"]
     decode, peaks = found["decode"], found["decode"]["peaks"]
     z, y, x = decode["shape"]
     return [
-        f"Peak memory of the process above that of Python with its libraries ({found['base'] / MB:.0f} MB), three "
-        f"steps of Adam, SIREN of {found['hidden']} hidden layers after the first (the thesis's network at width "
-        "256). The last two columns are arithmetic: 16 bytes a parameter, and two float32 a neuron and point "
-        "(before and after the sine), what autograd keeps at the least; the peak holds work space and gradients too.",
+        f"SIREN of {found['hidden']} hidden layers after the first (the thesis's network at width 256); Python "
+        f"with its libraries: {found['base'] / MB:.0f} MB.",
         "",
         markdown_table(head, rows),
         "",
-        "Parameters against arrays; all exact counts. A network of the thesis's size takes the same for every map:",
-        "",
-        markdown_table(["map", "shape", "array, float32 MB", "SIREN, MB", "times smaller"], _arrays()),
-        "",
-        f"RAM, measured, for this map at {x} x {y} x {z} ({4 * decode['voxels'] / MB:.1f} MB as an array): a "
-        f"`.nmap` of {decode['file']} bytes; a process that opens it holds {peaks['open'] / MB:.0f} MB at most, "
-        f"one that samples 1000 points {peaks['sample'] / MB:.0f} MB, one that decodes all of it "
-        f"{peaks['decode'] / MB:.0f} MB.",
-        "",
-        "**What is true.** Memory of training grows with the batch, the width and the depth and not with the map, and "
-        "a stored network is smaller than its array. But a network saves no RAM once its map is decoded as an array "
-        "again: then the array is there as well. Nor does asking for single points "
-        f"{_save(peaks)} here: a band-limited file is laid out on its lattice and transformed whole first. What a "
-        "`.nmap` saves is disk and transfer.",
+        f"RAM, measured, Python included, for this map at {x} x {y} x {z} ({4 * decode['voxels'] / MB:.1f} MB as "
+        f"an array): a `.nmap` of {decode['file']} bytes; a process that opens it holds {peaks['open'] / MB:.0f} "
+        f"MB at most, one that samples 1000 points {peaks['sample'] / MB:.0f} MB, one that decodes all of it "
+        f"{peaks['decode'] / MB:.0f} MB. To ask for single points does not {_save(peaks)} against decoding all: a "
+        "band-limited file is laid out on its lattice and transformed whole first.",
     ]
 
 

@@ -16,6 +16,8 @@ from nmap.maps import DensityMap
 from nmap.spectrum import resample
 
 F32 = NDArray[np.float32]
+Runs = dict[str, dict[str, Any]]
+"""What an experiment found, by the name of the map."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,7 +51,7 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
+        self.clear()
 
     def __call__(self, progress: Progress) -> None:
         """Take the news of a fit."""
@@ -67,7 +67,7 @@ class ProgressLine:
         if self._quiet:
             return
         if stage.startswith("warning:"):
-            self._clear()
+            self.clear()
             self._stream.write(f"nmap: {self._words(stage)}\n")
             return
         now = time.monotonic()
@@ -90,7 +90,8 @@ class ProgressLine:
             self._stream.write(f"{stage}: {', '.join(parts)}\n" if parts else f"{stage}\n")
         self._stream.flush()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take the line off a terminal, so that something else can be written."""
         if self._drawn:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

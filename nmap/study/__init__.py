@@ -3,7 +3,19 @@
 A room above the verbs: it encodes, decodes and compares, and nothing below it knows of it.
 """
 
-from nmap.study.interpolation import Interpolation, study_interpolation
+from nmap.study.contenders import MEASURES, Contender, Network
+from nmap.study.interpolation import Interpolation, Missed, Standing, study_interpolation
 from nmap.study.sweep import Cell, Sweep, run_sweep
 
-__all__ = ["Cell", "Interpolation", "Sweep", "run_sweep", "study_interpolation"]
+__all__ = [
+    "MEASURES",
+    "Cell",
+    "Contender",
+    "Interpolation",
+    "Missed",
+    "Network",
+    "Standing",
+    "Sweep",
+    "run_sweep",
+    "study_interpolation",
+]

@@ -1,59 +1,69 @@
-"""How well a map sampled half as finely is known at the full sampling: the network against interpolation.
+"""How well a map sampled half as finely is known at the full sampling: networks against interpolation.
 
 The source is lowered to half its sampling by a Fourier crop, so its Fourier modes within the new Nyquist
 frequency are kept exactly. Everybody is then asked for the full grid, where the source itself is the truth:
 up to the lowered map's Nyquist something can be right, beyond it nobody can. (The corners of the lowered
 map's Fourier cube reach beyond it, to 1.7 times as far; what an interpolation shows there is those.)
 
-Two measures by shell. The FSC does not see a gain: an interpolation that damps a whole shell evenly keeps an
-FSC of 1. The relative error |F - T|^2 / |T|^2, summed over a shell, sees damping and phases alike.
+A network is lossy and the interpolations start from the lossless lowered map, so who is truer depends on the
+measure (`contenders.MEASURES`) and on the fidelity asked of the network: each is stated for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gzip
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import OptionError
+from nmap.errors import OptionError, QualityError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
-from nmap.grid import Grid, Shape
+from nmap.grid import Grid
 from nmap.maps import DensityMap
-from nmap.neural_map import NeuralMap
-from nmap.spectrum import CONVENTION, Shells, correlate_shells, resample, transform
+from nmap.spectrum import CONVENTION, Shells, correlate_shells, transform
+from nmap.study.contenders import F32, F64, MEASURES, OURS, Contender, Network, Referee, halved, interpolated
 from nmap.verbs import encode
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-
-FACTOR = 2
 SAMPLING_LIMIT = 0.005
 """By how much the FSC on the full grid may differ from that on the encoded grid, in any shell."""
 
-OURS, FOURIER, LINEAR, CUBIC = "network", "Fourier padding", "trilinear", "tricubic B-spline"
 
-
-@dataclass(frozen=True, eq=False)
-class Contender:
-    """One way to the full grid, by shell of the full box.
+@dataclass(frozen=True)
+class Missed:
+    """A fidelity that could not be reached.
 
     Attributes:
-        name: of the way.
-        fsc: correlation with the truth.
-        error: summed squared error over the truth's summed square.
-        inside: correlation with the truth of all modes to the lowered map's Nyquist together.
-        error_inside: relative error of all those modes together.
+        goal: worst-shell FSC that was asked for.
+        reason: what the fit says.
     """
 
-    name: str
-    fsc: F64
-    error: F64
-    inside: float
-    error_inside: float
+    goal: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A network beside a rival.
+
+    Attributes:
+        network: its name.
+        rival: the rival's name.
+        truer: by each of `MEASURES`, whether the network is truer.
+        lower_error: shells in which the network's error is lower.
+        higher_fsc: shells in which its FSC is higher.
+        shells: that were counted.
+    """
+
+    network: str
+    rival: str
+    truer: dict[str, bool]
+    lower_error: int
+    higher_fsc: int
+    shells: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,58 +74,67 @@ class Interpolation:
         source: name of the map.
         full: grid of the source.
         lowered: grid that was encoded.
+        lowered_gzip: bytes of the lowered map's float32 voxels as gzip packs them.
         mask: what the source was multiplied by first, in words.
         frequency: shell centres, 1/Angstrom.
         last: index of the last shell that lies wholly within the lowered map's Nyquist.
         counted: shells whose truth holds power.
-        contenders: the network first.
-        encoded_fsc: FSC of the network with the lowered map on the lowered grid, by shell.
-        stored_bytes: weights, gains and envelope of the network.
-        goal: worst-shell FSC that was asked of it.
-        notes: what a reader must know.
+        networks: one for each fidelity that was reached, in the order asked for.
+        rivals: the interpolations, then whatever else was given.
+        missed: fidelities that were not reached.
     """
 
     source: str
     full: Grid
     lowered: Grid
+    lowered_gzip: int
     mask: str
     frequency: F64
     last: int
     counted: NDArray[np.bool_]
-    contenders: tuple[Contender, ...]
-    encoded_fsc: F64
-    stored_bytes: int
-    goal: float
-    notes: tuple[str, ...] = ()
+    networks: tuple[Network, ...]
+    rivals: tuple[Contender, ...]
+    missed: tuple[Missed, ...] = ()
+
+    @property
+    def contenders(self) -> tuple[Contender, ...]:
+        """Networks, then rivals."""
+        return (*self.networks, *self.rivals)
+
+    @property
+    def judged(self) -> NDArray[np.intp]:
+        """Indices of the counted shells from 1 to `last`."""
+        return np.flatnonzero(self.counted[1 : self.last + 1]) + 1
 
     @property
     def sampling_loss(self) -> float:
-        """Largest difference, over the counted shells to `last`, of the network's FSC on both grids."""
-        kept = slice(1, self.last + 1)
-        apart = np.abs(self.contenders[0].fsc[kept] - self.encoded_fsc[kept])
-        return float(apart[self.counted[kept]].max())
+        """Largest difference, over the counted shells to `last`, of a network's FSC on both grids."""
+        kept = self.judged
+        return max(
+            (float(np.abs(n.fsc[kept] - n.encoded_fsc[kept]).max()) for n in self.networks), default=0.0
+        )
 
     @property
     def holds(self) -> bool:
         """Whether sampling at the full grid loses nothing, to `SAMPLING_LIMIT`."""
         return self.sampling_loss <= SAMPLING_LIMIT
 
-    def wins(self, rival: str) -> tuple[int, int, int]:
-        """Shells to `last` where the network's error is lower, where its FSC is higher, and shells counted."""
-        ours = self.contenders[0]
-        theirs = next(c for c in self.contenders if c.name == rival)
-        kept = np.flatnonzero(self.counted[: self.last + 1])[1:]
-        return (
-            int((ours.error[kept] < theirs.error[kept]).sum()),
-            int((ours.fsc[kept] > theirs.fsc[kept]).sum()),
-            int(kept.size),
-        )
-
-    def worst(self, contender: Contender) -> tuple[float, float]:
-        """Lowest FSC and highest relative error over the counted shells from 1 to `last`."""
-        kept = np.flatnonzero(self.counted[: self.last + 1])
-        kept = kept[kept > 0]
-        return float(contender.fsc[kept].min()), float(contender.error[kept].max())
+    @property
+    def standings(self) -> list[Standing]:
+        """Every network beside every rival."""
+        kept = self.judged
+        return [
+            Standing(
+                network=ours.name,
+                rival=theirs.name,
+                truer=ours.truer_than(theirs),
+                lower_error=int((ours.error[kept] < theirs.error[kept]).sum()),
+                higher_fsc=int((ours.fsc[kept] > theirs.fsc[kept]).sum()),
+                shells=int(kept.size),
+            )
+            for ours in self.networks
+            for theirs in self.rivals
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Everything, JSON-able."""
@@ -126,30 +145,20 @@ class Interpolation:
             "full_voxel_size_xyz": list(self.full.voxel_size),
             "lowered_shape_zyx": list(self.lowered.shape),
             "lowered_voxel_size_xyz": list(self.lowered.voxel_size),
+            "lowered_voxel_bytes": 4 * self.lowered.size,
+            "lowered_gzip_bytes": self.lowered_gzip,
             "mask": self.mask,
             "convention": CONVENTION,
-            "goal_fsc": self.goal,
-            "stored_bytes": self.stored_bytes,
-            "lowered_voxel_bytes": 4 * self.lowered.size,
             "frequency": [float(f) for f in self.frequency],
             "last_shell": self.last,
             "counted": [bool(c) for c in self.counted],
-            "encoded_fsc": [float(c) for c in self.encoded_fsc],
             "sampling_loss": self.sampling_loss,
             "sampling_limit": SAMPLING_LIMIT,
-            "contenders": [
-                {
-                    "name": c.name,
-                    "fsc": [float(v) for v in c.fsc],
-                    "error": [float(v) for v in c.error],
-                    "worst_fsc": self.worst(c)[0],
-                    "worst_error": self.worst(c)[1],
-                    "correlation_to_nyquist": c.inside,
-                    "error_to_nyquist": c.error_inside,
-                }
-                for c in self.contenders
-            ],
-            "notes": list(self.notes),
+            "measures": MEASURES,
+            "networks": [network.to_json() for network in self.networks],
+            "rivals": [rival.to_json() for rival in self.rivals],
+            "missed": [{"goal_fsc": missed.goal, "reason": missed.reason} for missed in self.missed],
+            "standings": [standing.__dict__ for standing in self.standings],
         }
 
 
@@ -157,6 +166,7 @@ def study_interpolation(
     source: DensityMap,
     options: EncodeOptions | None = None,
     *,
+    goals: Sequence[float] | None = None,
     mask: DensityMap | None = None,
     mask_name: str = "none",
     others: dict[str, F32] | None = None,
@@ -168,107 +178,95 @@ def study_interpolation(
         source: the map, the truth.
         options: how to fit, `downsample` excepted; preset "faithful" if None. Without a resolution the band
             limit is the lowered map's Nyquist.
+        goals: worst-shell FSC that must be reached, a network for each; one that cannot be is told in
+            `missed`. None: one network, by `options` as they are.
         mask: multiplied into the source first, for everybody; 0 to 1 on the source's grid.
         mask_name: what to call it.
-        others: more contenders by name, densities (z, y, x) on the source's grid.
+        others: more rivals by name, densities (z, y, x) on the source's grid.
         progress: told how far the fit is.
 
     Raises:
         OptionError: a map too small to be halved, or options that do not suit it.
-        GridError: a mask or contender that does not lie on the source.
+        GridError: a mask or rival that does not lie on the source.
+        QualityError: a goal in `options` that cannot be reached.
     """
     options = options or EncodeOptions(preset="faithful")
     if options.downsample != 1 or options.crop is not None:
         raise OptionError("downsample or crop in this study: it lowers the sampling itself; leave them out")
     if min(source.grid.shape) < 16:
         raise OptionError(f"{source.grid.shape} voxels (z, y, x): wanted at least 16 a side to halve")
+    plans = _plans(options, goals)
     if mask is not None:
         source = DensityMap(source.values * mask.values, source.grid, source.header)
     lowered = halved(source)
     limit = options.resolution or 2 * max(lowered.grid.voxel_size)
-    made = encode(lowered, replace(options, resolution=limit), progress=progress)
-    volumes = {OURS: made.on_grid(source.grid), **interpolated(lowered, source.grid.shape), **(others or {})}
-    return _compare(source, lowered, made, volumes, mask_name, options.goal_fsc)
-
-
-def halved(source: DensityMap) -> DensityMap:
-    """The map at half its sampling, by a Fourier crop: voxel 0 in place, the same box."""
-    nz, ny, nx = (round(n / FACTOR) for n in source.grid.shape)
-    grid = source.grid.resampled((nz, ny, nx))
-    return DensityMap(resample(source.values, grid.shape), grid, source.header)
-
-
-def interpolated(lowered: DensityMap, shape: Shape) -> dict[str, F32]:
-    """The lowered map on `shape` (z, y, x) of the same periodic box, by each way that a user has.
-
-    Voxel i lies at fraction i / n at both samplings, so sample 0 stays in place.
-    """
-    step = [m / n for m, n in zip(lowered.grid.shape, shape, strict=True)]
-
-    def spline(order: Literal[1, 3]) -> F32:
-        from scipy import ndimage
-
-        out = ndimage.affine_transform(
-            lowered.values, np.asarray(step), output_shape=shape, order=order, mode="grid-wrap"
-        )
-        return np.asarray(out, np.float32)
-
-    return {FOURIER: resample(lowered.values, shape), LINEAR: spline(1), CUBIC: spline(3)}
-
-
-def _compare(
-    source: DensityMap,
-    lowered: DensityMap,
-    made: NeuralMap,
-    volumes: dict[str, F32],
-    mask_name: str,
-    goal: float,
-) -> Interpolation:
-    shells, coarse = Shells(source.grid), Shells(lowered.grid)
-    truth = transform(source.values)
-    # The shell about the Nyquist frequency itself reaches half a shell beyond it.
-    last = int(lowered.grid.nyquist / shells.width - 0.5 + 1e-6)
-    contenders = tuple(contender(name, values, truth, shells, last) for name, values in volumes.items())
-    curve = correlate_shells(truth, truth, shells, "second")
-    encoded = correlate_shells(
-        transform(made.on_grid(lowered.grid)), transform(lowered.values), coarse, "second"
-    )
-    negligible = np.zeros(shells.count, bool) if curve.negligible is None else curve.negligible
+    referee = _referee(source, lowered)
+    networks: list[Network] = []
+    missed: list[Missed] = []
+    for name, plan in plans:
+        try:
+            networks.append(
+                _network(name, replace(plan, resolution=limit), source, lowered, referee, progress)
+            )
+        except QualityError as error:
+            if goals is None:
+                raise
+            missed.append(Missed(plan.goal_fsc, str(error)))
+    volumes = {**interpolated(lowered, source.grid.shape), **(others or {})}
     return Interpolation(
         source=source.header.name if source.header else "map",
         full=source.grid,
         lowered=lowered.grid,
+        lowered_gzip=len(gzip.compress(np.ascontiguousarray(lowered.values, "<f4").tobytes(), 6)),
         mask=mask_name,
-        frequency=shells.frequency,
-        last=last,
-        counted=~negligible,
-        contenders=contenders,
-        encoded_fsc=encoded.fsc,
-        stored_bytes=sum(t.nbytes for t in made.tensors.values()),
-        goal=goal,
-        notes=_notes(made),
+        frequency=referee.shells.frequency,
+        last=referee.last,
+        counted=referee.counted,
+        networks=tuple(networks),
+        rivals=tuple(referee.measure(name, values) for name, values in volumes.items()),
+        missed=tuple(missed),
     )
 
 
-def _notes(made: NeuralMap) -> tuple[str, ...]:
+def _plans(options: EncodeOptions, goals: Sequence[float] | None) -> list[tuple[str, EncodeOptions]]:
+    """Name and options of every network to fit."""
+    if goals is None:
+        return [(OURS, options)]
+    if not goals:
+        raise OptionError("no worst-shell FSC to reach: wanted at least one")
+    if len(set(goals)) < len(goals):
+        raise OptionError(f"worst-shell FSC {', '.join(f'{g:g}' for g in goals)}: name each once")
+    plans = [replace(options, target_fsc=goal) for goal in goals]
+    return [(OURS if len(goals) == 1 else f"{OURS} at {p.goal_fsc:g}", p) for p in plans]
+
+
+def _referee(source: DensityMap, lowered: DensityMap) -> Referee:
+    shells, truth = Shells(source.grid), transform(source.values)
+    # The shell about the Nyquist frequency itself reaches half a shell beyond it.
+    last = int(lowered.grid.nyquist / shells.width - 0.5 + 1e-6)
+    negligible = correlate_shells(truth, truth, shells, "second").negligible
+    return Referee(truth, shells, last, np.ones(shells.count, bool) if negligible is None else ~negligible)
+
+
+def _network(
+    name: str,
+    options: EncodeOptions,
+    source: DensityMap,
+    lowered: DensityMap,
+    referee: Referee,
+    progress: Callable[[Progress], None] | None,
+) -> Network:
+    """Encode the lowered map, and measure the decode on both grids."""
+    made = encode(lowered, options, progress=progress)
+    measured = referee.measure(name, made.on_grid(source.grid))
+    encoded = correlate_shells(
+        transform(made.on_grid(lowered.grid)), transform(lowered.values), Shells(lowered.grid), "second"
+    )
     told = made.record.get("fit", {}).get("notes")
-    return (str(told),) if told else ()
-
-
-def contender(
-    name: str, values: F32, truth: NDArray[np.complexfloating], shells: Shells, last: int
-) -> Contender:
-    """Measure a volume (z, y, x) against the truth's half transform, by shell and to shell `last` in all."""
-    found = transform(values)
-    difference = shells.sum(np.abs(found - truth) ** 2)
-    power, own = shells.sum(np.abs(truth) ** 2), shells.sum(np.abs(found) ** 2)
-    cross = shells.sum(found.real * truth.real + found.imag * truth.imag)
-    kept = slice(1, last + 1)
-    norm = np.sqrt(power * own)
-    return Contender(
-        name,
-        np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0),
-        np.divide(difference, power, out=np.zeros_like(cross), where=power > 0),
-        float(cross[kept].sum() / np.sqrt(power[kept].sum() * own[kept].sum())),
-        float(difference[kept].sum() / power[kept].sum()),
+    return Network(
+        **measured.__dict__,
+        goal=options.goal_fsc,
+        stored_bytes=sum(t.nbytes for t in made.tensors.values()),
+        encoded_fsc=encoded.fsc,
+        notes=(str(told),) if told else (),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmap.errors import MissingPackageError
+from nmap.study.contenders import Network
 from nmap.study.interpolation import Interpolation
 from nmap.study.sweep import Cell
 
@@ -19,14 +20,24 @@ if TYPE_CHECKING:
 def plot_interpolation(found: Interpolation) -> bytes:
     """FSC and relative error of every contender by shell, the lowered map's Nyquist marked.
 
+    A dot marks each contender's worst shell to that Nyquist; networks are drawn solid, rivals dashed.
+
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    figure, axes = _figure(9, 4.2, 2)
-    frequency, limit = found.frequency[1:], found.lowered.nyquist
-    for contender in found.contenders:
-        axes[0].plot(frequency, contender.fsc[1:], label=contender.name, lw=1.5)
-        axes[1].semilogy(frequency, np.maximum(contender.error[1:], 1e-7), label=contender.name, lw=1.5)
+    figure, axes = _figure(10, 4.6, 2)
+    frequency, limit, judged = found.frequency[1:], found.lowered.nyquist, found.judged
+    for number, contender in enumerate(found.contenders):
+        look: dict[str, Any] = {"color": f"C{number}", "lw": 1.5, "ls": "--"}
+        label = contender.name
+        if isinstance(contender, Network):
+            look |= {"lw": 2.0, "ls": "-"}
+            label += f", {contender.stored_bytes} bytes"
+        axes[0].plot(frequency, contender.fsc[1:], label=label, **look)
+        axes[1].semilogy(frequency, np.maximum(contender.error[1:], 1e-7), **look)
+        for each, curve, pick in ((axes[0], contender.fsc, np.argmin), (axes[1], contender.error, np.argmax)):
+            worst = judged[pick(curve[judged])]
+            each.plot(found.frequency[worst], curve[worst], "o", ms=4, color=look["color"])
     axes[0].set_ylabel("FSC with the full map")
     axes[1].set_ylabel("relative error |F - T|² / |T|²")
     for each in axes:
@@ -34,7 +45,7 @@ def plot_interpolation(found: Interpolation) -> bytes:
         each.axvline(limit, color="0.4", lw=0.8, ls="--")
         each.set_xlabel("spatial frequency (1/Å)")
         each.text(limit, 0.02, " beyond Nyquist", transform=each.get_xaxis_transform(), fontsize=8)
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="lower left")
     axes[1].set_ylim(1e-6, 3)
     return _png(figure)
 
@@ -58,7 +69,7 @@ def plot_sweep(cells: Sequence[Cell]) -> bytes:
         each.set_xticks(range(len(columns)), [f"{omega:g}" for omega in columns])
         each.set_yticks(range(len(rows)), [f"{depth} x {width}" for depth, width in rows])
         each.set_xlabel("omega")
-        each.set_title(f"{name} shell FSC", fontsize=9)
+        each.set_title(f"{name} FSC of the shells to the band limit", fontsize=9)
     axes[0].set_ylabel("depth x width")
     figure.colorbar(image, ax=axes)
     return _png(figure)

@@ -36,6 +36,7 @@ class Cell:
         worst: lowest fidelity FSC over the shells that count.
         mean: mean fidelity FSC over them.
         seconds: fit, of the wall clock.
+        limit: band limit (Angstrom), to which shells count; None in results that do not tell.
     """
 
     depth: int
@@ -46,6 +47,7 @@ class Cell:
     worst: float
     mean: float
     seconds: float
+    limit: float | None = None
 
     @property
     def key(self) -> tuple[int, int, float]:
@@ -134,8 +136,8 @@ def run_sweep(
         source: the map.
         sweep: which networks.
         results: JSON file, written whole after each cell; it may be there from a run that was cut off.
-        report: told each cell, how many are done, how many there are, and the seconds left by the pace so
-            far, in proportion to the cells' parameters.
+        report: told each cell that is fitted, how many are done, how many there are, and the seconds left
+            by the pace so far, in proportion to the cells' parameters.
         progress: told how far the fit of a cell is.
 
     Returns:
@@ -153,14 +155,14 @@ def run_sweep(
     known = {cell.key: cell for cell in read_cells(path, settings)}
     spent = work = 0.0
     for key in keys:
-        new = key not in known
-        if new:
-            known[key] = _fit(source, sweep, key, progress)
-            _write(path, settings, list(known.values()))
-            spent, work = spent + known[key].seconds, work + known[key].parameters
+        if key in known:
+            continue
+        known[key] = _fit(source, sweep, key, progress)
+        _write(path, settings, list(known.values()))
+        spent, work = spent + known[key].seconds, work + known[key].parameters
         if report is not None:
             left = sum(_parameters(*k[:2]) for k in keys if k not in known)
-            report(known[key], sum(k in known for k in keys), len(keys), spent / work * left if work else 0.0)
+            report(known[key], sum(k in known for k in keys), len(keys), spent / work * left)
     return [known[key] for key in keys]
 
 
@@ -213,7 +215,8 @@ def _fit(
     truth = _at(source, sweep.options.crop, grid.shape)
     shells = Shells(grid)
     curve = correlate_shells(transform(made.as_array()), transform(truth), shells, "second")
-    last = shells.last(made.field.band_limit or 2 * max(grid.voxel_size))
+    limit = made.field.band_limit or 2 * max(grid.voxel_size)
+    last = shells.last(limit)
     return Cell(
         *key,
         parameters=_parameters(*key[:2]),
@@ -221,6 +224,7 @@ def _fit(
         worst=curve.worst(made.field.band_limit),
         mean=float(curve.fsc[1 : last + 1].mean()),
         seconds=seconds,
+        limit=limit,
     )
 
 
