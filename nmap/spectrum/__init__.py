@@ -23,7 +23,7 @@ from nmap.spectrum.curve import (
 from nmap.spectrum.phases import randomise_phases
 from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
-from nmap.spectrum.wording import worded
+from nmap.spectrum.wording import floored, worded
 
 __all__ = [
     "CONVENTION",
@@ -40,6 +40,7 @@ __all__ = [
     "band_limited",
     "correlate_shells",
     "crop_spectrum",
+    "floored",
     "frc",
     "fsc",
     "invert",
