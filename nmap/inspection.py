@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from nmap.coding import CodedTensor
-from nmap.container import labels, open_map, read_record, sizes
-from nmap.errors import FormatError, MapError
+from nmap.container import labels, look
+from nmap.errors import MapError
 from nmap.grid import Grid, Triple
 from nmap.model.radial_basis import RadialBasis
 from nmap.mrc_header import parse_header
@@ -169,13 +169,8 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         OSError: the file cannot be read.
         FormatError: it breaks the format; a damaged record alone is named in `record_error` instead.
     """
-    neural_map = open_map(path)
-    record, error = neural_map.record, ""
-    try:
-        record = read_record(path)
-    except FormatError as failure:
-        error = str(failure)
-    return Inspection(Path(path).name, neural_map, sizes(path), record, error)
+    neural_map, sizes, record, error = look(path)
+    return Inspection(Path(path).name, neural_map, sizes, record, error)
 
 
 def _ratio(other: int | None, total: int) -> float | None:

@@ -79,7 +79,11 @@ class Envelope:
         t = np.tensordot(t, wx, (2, 1))
         t = np.einsum("ab,zbx->zax", wy, t, optimize=True)
         np.clip(t, 0, 1, out=t)
-        return np.asarray(t * t * (3 - 2 * t), np.float32)
+        squared = t * t
+        t *= -2
+        t += 3
+        t *= squared
+        return np.asarray(t, np.float32)
 
     @staticmethod
     def covering(mask: NDArray[np.floating], grid: Grid, spacing: float) -> Envelope:

@@ -294,3 +294,15 @@ def test_a_mask_on_another_grid_is_said_to_be_resampled(source: Path, tmp_path: 
         ran = run("encode", source, tmp_path / f"{voxel}.nmap", *SMALL, "--mask", mask)
         assert ran.code == 0, ran.err
         assert ("resampled from" in ran.out) == said
+
+
+def test_a_time_budget_that_starting_alone_takes_is_answered_all_the_same_with_a_warning(
+    source: Path, tmp_path: Path
+) -> None:
+    ran = run("encode", source, tmp_path / "a.nmap", "--resolution", "8", "--time-budget", "0.01s")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "a.nmap").exists()
+    warned = [
+        line for line in ran.err.splitlines() if "the time budget of 0.01 s was too short: took" in line
+    ]
+    assert len(warned) == 1

@@ -21,6 +21,7 @@ from nmap.coding import (
 from nmap.errors import FormatError, OptionError, UnsupportedError
 from nmap.maps import read_map
 from nmap.mask import Envelope
+from nmap.occupancy import pack, packed_size
 
 finite = st.floats(-100, 100, width=32)
 
@@ -166,3 +167,10 @@ def test_what_does_not_fit_its_coding_is_refused_before_it_is_decoded() -> None:
 def test_a_grid_of_one_node_is_an_occupancy_too() -> None:
     for bit in (False, True):
         assert decode_tensor(encode_occupancy(np.full((1, 1, 1), bit)))[0, 0, 0] == bit
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_the_bytes_of_an_occupancy_can_be_reckoned_without_coding_it(share: float) -> None:
+    bits = np.random.default_rng(1).random((20, 30, 24)) < share
+    assert packed_size(bits) == pytest.approx(len(pack(bits)), rel=0.02)
+    assert packed_size(np.zeros((9, 8, 7), bool)) < 4

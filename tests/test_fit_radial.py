@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,12 @@ from nmap.errors import OptionError, QualityError
 from nmap.fit import EncodeOptions, encode
 from nmap.fit.point_group import box_centre
 from nmap.fit.prepare import prepare
+from nmap.fit.schedule import Deadline
 from nmap.fit.sites import lattice_of
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.model.radial_basis import centres_spectrum, mean_over_copies
-from nmap.spectrum import Shells, fsc
+from nmap.spectrum import Shells, floored, fsc
 from nmap.symmetry import PointGroup
 
 GRID = Grid((48, 48, 48), (1.5,) * 3, (10.0, -20.0, 5.0))
@@ -261,3 +264,39 @@ def test_transforms_on_the_cpu_are_those_of_a_gpu():
     half = torch.fft.rfftn(volume)
     torch.testing.assert_close(rfftn(volume), half, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(irfftn(half, (12, 16, 20)), volume * volume.numel(), rtol=1e-4, atol=0.02)
+
+
+@pytest.mark.parametrize("mask", ["auto", "none"])
+def test_a_goal_near_one_is_aimed_at_and_reached(phantom, mask):
+    made = encode(phantom, options(target_fsc=0.998, mask=mask, effort="low"))
+    assert worst(made, phantom) >= 0.998
+
+
+def test_advice_is_a_goal_that_was_reached_rounded_down(phantom):
+    with pytest.raises(QualityError, match=r"reached 0\.\d+ of the wanted 0\.99999 ") as caught:
+        encode(phantom, options(target_fsc=0.99999, effort="low"))
+    reached, lower = (float(n) for n in re.findall(r"(?:reached|--target-fsc) (0\.\d+)", str(caught.value)))
+    assert lower <= reached < 0.99999
+    assert worst(encode(phantom, options(target_fsc=lower, effort="low")), phantom) >= lower
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.99953, "0.99953"), (0.99968, "0.99968"), (0.987, "0.987"), (0.29, "0.29"), (1.0, "1.000000000")],
+)
+def test_a_correlation_is_written_with_two_digits_of_what_it_lacks_and_never_rounded_up(value, text):
+    assert floored(value) == text
+
+
+def test_without_a_limit_a_search_has_all_the_time_there_is():
+    clock = Deadline(math.inf, 0.0, 10)
+    assert clock.left(1000) == math.inf
+    assert clock.used(1000, 1) == 0
+    assert clock.allows(1 << 30)
+
+
+def test_a_search_that_is_late_allows_what_can_be_coded_in_its_grace():
+    clock = Deadline(-math.inf, math.inf, 10)
+    assert clock.used(0, 1) == 1
+    assert clock.allows(1 << 30)
+    assert not Deadline(-math.inf, 0.0, 1 << 20).allows(1 << 20)

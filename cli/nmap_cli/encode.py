@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -37,9 +37,11 @@ from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, SLICE
-from nmap_cli.progress import ProgressLine
+from nmap_cli.progress import ProgressLine, seconds_since_start
 from nmap_cli.validate import both_half_maps
 
+# The end of the program takes this share of what its start took.
+_ENDING = 0.3
 _ANY_MAP = DensityMap(np.zeros((1, 1, 1), np.float32), Grid((1, 1, 1), (1.0, 1.0, 1.0)))
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
@@ -90,7 +92,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
 @_fit_option(
     "--time-budget",
-    "Stop in this time with the best so far, such as 30s or 5m.",
+    "Answer in this time, such as 30s or 5m, with the best found; starting, reading and writing count. A warning "
+    "says so where that alone takes longer.",
     type=DURATION,
     metavar="TIME",
 )
@@ -178,7 +181,6 @@ def command(
     file as written and read back. Ctrl-C ends the fit: nothing is written, or with --keep-on-interrupt the
     best so far.
     """
-    began = time.monotonic()
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
     # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
     EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
@@ -189,8 +191,8 @@ def command(
     refuse_existing(output, overwrite, [source, *maps.values()])
     if report is not None:
         _check_report(report, output, overwrite, [source, *maps.values()])
-    from nmap.container import save
-    from nmap.inspection import inspect
+    from nmap.container import save, sizes
+    from nmap.inspection import Inspection
     from nmap.maps import read_map
     from nmap.report_file import report_file
     from nmap.spectrum import worded
@@ -199,6 +201,7 @@ def command(
     read = partial(
         read_map, voxel_size=voxel_size, replace_nonfinite=replace_nonfinite, max_memory=max_memory
     )
+    began = time.monotonic()
     with _advice():
         density = read(source)
         fitting.update({name: read(path) for name, path in maps.items()})
@@ -206,15 +209,19 @@ def command(
         _describe(density.grid, fitting)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
-    fitting["time_budget"] = _time_left(fitting["time_budget"], began)
+    budget, reading = fitting["time_budget"], time.monotonic() - began
+    fitting["time_budget"] = _time_left(budget, reading)
+    before = seconds_since_start()
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
-    found = replace(inspect(output), record=neural_map.record)
+    found = Inspection(output.name, neural_map, sizes(output), neural_map.record)
     if as_json:
         say_json(found.to_json())
     else:
         say(f"{output}\n{words(table(summary(found)))}", quiet)
+    if budget is not None:
+        _warn_late(budget, before)
     if interrupt.stopped():
         click.echo("nmap: warning: interrupted; the best so far was written", err=True)
         sys.exit(INTERRUPTED)
@@ -224,12 +231,30 @@ def command(
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
 
 
-def _time_left(budget: float | None, began: float) -> float | None:
-    """Seconds of the budget that are left: reading the map and loading torch count too."""
+def _time_left(budget: float | None, reading: float) -> float | None:
+    """Seconds of the budget that are left for the fit.
+
+    The start of the program, loading torch and reading the map count too; the end takes a share of the first two.
+
+    Args:
+        budget: seconds for everything; None for no limit.
+        reading: seconds that reading the maps took.
+    """
     if budget is None:
         return None
-    import_module("nmap.fit")
-    return max(budget - (time.monotonic() - began), 0.1)
+    import_module("nmap.fit.engine")
+    gone = seconds_since_start()
+    return max(budget - gone - _ENDING * (gone - reading), 0.1)
+
+
+def _warn_late(budget: float, before: float) -> None:
+    """Say how late the answer is, where the budget was too short; `before` seconds were gone before the fit."""
+    if (taken := seconds_since_start()) > budget:
+        click.echo(
+            f"nmap: warning: the time budget of {budget:g} s was too short: took {taken:.1f} s, {before:.1f} s of "
+            "them to start and to read the map",
+            err=True,
+        )
 
 
 def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path]) -> None:

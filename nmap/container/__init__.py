@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nmap.container.codec import decode_bytes, encode_bytes
-from nmap.container.files import open_map, read_record, repair, save, sizes, strip
+from nmap.container.files import look, open_map, read_record, repair, save, sizes, strip
 from nmap.container.record import VOCABULARY, labels
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "decode_bytes",
     "encode_bytes",
     "labels",
+    "look",
     "open_map",
     "read_record",
     "repair",

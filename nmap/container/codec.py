@@ -72,12 +72,7 @@ def assemble(layout: Layout, buffer: bytes) -> NeuralMap:
         FormatError: metadata and tensors do not fit each other, or the checksum is wrong.
         UnsupportedError: they need a newer reader.
     """
-    header = from_text(layout.metadata)
-    arrays = {name: view(buffer, entry) for name, entry in layout.weights.items()}
-    found = digest(layout.metadata, header.checksum, arrays)
-    if found != header.checksum:
-        raise FormatError(f"sha256 is {found}, the header says {header.checksum}: the file is damaged")
-    tensors = coded_tensors(header, arrays)
+    header, tensors = checked_tensors(layout, buffer)
     record = {"source": {"file": header.name}} if header.name else {}
     try:
         neural_map = NeuralMap.from_tensors(
@@ -103,6 +98,21 @@ def assemble(layout: Layout, buffer: bytes) -> NeuralMap:
     if unused:
         raise FormatError(f'tensor "{min(unused):.60}" has no place in a {header.kind} model')
     return neural_map
+
+
+def checked_tensors(layout: Layout, buffer: bytes) -> tuple[Header, dict[str, CodedTensor]]:
+    """Header and coded tensors of a checked layout; the checksum is checked, nothing is decoded.
+
+    Raises:
+        FormatError: metadata and tensors do not fit each other, or the checksum is wrong.
+        UnsupportedError: they need a newer reader.
+    """
+    header = from_text(layout.metadata)
+    arrays = {name: view(buffer, entry) for name, entry in layout.weights.items()}
+    found = digest(layout.metadata, header.checksum, arrays)
+    if found != header.checksum:
+        raise FormatError(f"sha256 is {found}, the header says {header.checksum}: the file is damaged")
+    return header, coded_tensors(header, arrays)
 
 
 def stored_arrays(tensors: Mapping[str, CodedTensor]) -> Arrays:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from nmap.atomic import atomic_output
-from nmap.container.codec import assemble, encode_bytes
+from nmap.coding import CodedTensor
+from nmap.container.codec import assemble, checked_tensors, encode_bytes
 from nmap.container.hdf5 import Dataset
 from nmap.container.hdf5_reader import read_groups
 from nmap.container.layout import Entry, Layout, read_layout
@@ -117,10 +118,34 @@ def read_record(path: Path) -> Record:
 
 
 def sizes(path: Path) -> dict[str, int]:
-    """Bytes of a file by use: weights, gains, envelope, header (with its length field), hdf5, total."""
+    """Bytes of a file by use: weights, gains, envelope, header (with its length field), hdf5, total.
+
+    The checksum is checked, nothing is decoded.
+    """
+    with _naming(path):
+        layout, buffer = _read(path)
+        return _sizes(layout, checked_tensors(layout, buffer)[1])
+
+
+def look(path: Path) -> tuple[NeuralMap, dict[str, int], Record, str]:
+    """The map of a file, its `sizes` and its record, from one reading; and why the record cannot be read, or "".
+
+    Raises:
+        FormatError: the file breaks the format; what is wrong with the record alone is told in words instead.
+    """
     with _naming(path):
         layout, buffer = _read(path)
         neural_map = assemble(layout, buffer)
+    record, error = neural_map.record, ""
+    try:
+        with _naming(path):
+            record = _record(layout, buffer) if layout.has_hdf5 else record
+    except FormatError as failure:
+        error = str(failure)
+    return neural_map, _sizes(layout, neural_map.tensors), record, error
+
+
+def _sizes(layout: Layout, tensors: Mapping[str, CodedTensor]) -> dict[str, int]:
     out = {
         "weights": 0,
         "gains": 0,
@@ -129,7 +154,7 @@ def sizes(path: Path) -> dict[str, int]:
         "hdf5": 0,
         "total": layout.length,
     }
-    for name, coded in neural_map.tensors.items():
+    for name, coded in tensors.items():
         out[name if name in ("gains", "envelope") else "weights"] += coded.nbytes
     out["hdf5"] = out["total"] - sum(out[key] for key in ("weights", "gains", "envelope", "header"))
     return out

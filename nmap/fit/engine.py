@@ -21,6 +21,7 @@ from nmap.fit.record import History, record
 from nmap.fit.train import Training
 from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap
+from nmap.spectrum import floored
 
 # Growth ends after so many rounds, or this many seconds without a time budget.
 _ROUNDS = 3
@@ -51,6 +52,7 @@ def fit(
     watch = Watch(progress, should_stop, options.time_budget)
     watch.say("preparing")
     target = prepare(density, options)
+    watch.prepared = watch.seconds
     notes: list[str] = []
     if options.arch == "radial-basis":
         symmetry, measured, noise = find_symmetry(target, options, watch)
@@ -81,12 +83,12 @@ def _train(
     worst = best.result.worst
     if worst < goal and options.target_fsc is not None and not watch.stopped():
         raise QualityError(
-            f"worst shell to {target.band_limit:g} A reached {worst:.3f} of the wanted {goal:g}: allow more "
+            f"worst shell to {target.band_limit:g} A reached {floored(worst)} of the wanted {goal:g}: allow more "
             "--hidden-features, --steps or --weight-bits, more time, or a coarser --resolution"
         )
     if worst < goal:
         notes.append(
-            f"worst shell FSC {worst:.3f} is below {goal:g}: more neurons, steps or bits may raise it"
+            f"worst shell FSC {floored(worst)} is below {goal:g}: more neurons, steps or bits may raise it"
         )
         watch.say(f"warning: {notes[-1]}", 0.0)
     settings = {

@@ -15,6 +15,7 @@ from nmap.fit.outside import correlate_outside
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
+from nmap.occupancy import packed_size
 from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
 
 F32 = NDArray[np.float32]
@@ -25,12 +26,15 @@ F64 = NDArray[np.float64]
 _SPACING = 1.25
 # The bits may take this much of a file, whose size is reckoned at this many bytes per degree of freedom.
 _SHARE = 0.02
+# A reckoning of their bytes is surely right to this share.
+_RECKONED = 0.1
 _BYTES_PER_FREEDOM = 0.4
 # In a map with quiet solvent no shell may lose more of its power to the envelope; found masks grow by up
 # to this many band limits to keep to it. The last shells ring over the whole box, for the band limit cuts
-# them off: they are not asked.
+# them off: they are not asked. A goal near 1 allows less, a quarter of what it lets be missing; then masks grow
+# further, and where that is not enough there is none.
 _LOSS = 0.01
-_GROWTH = (0.0, 0.5, 1.0, 1.5, 2.0)
+_GROWTH, _GROWTH_NEAR_1 = (0.0, 0.5, 1.0, 1.5, 2.0), (3.0, 4.0)
 _RINGING = 2
 # Where half maps correlate outside, found masks grow on, by up to this many band limits.
 _FURTHER = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -42,15 +46,18 @@ class Chosen:
 
     Attributes:
         envelope: soft mask; None if everything is inside.
-        coded: its bits as the file stores them; None without an envelope.
         rule: how it was decided, in words.
         growth: how far a found mask was grown, in band limits.
     """
 
     envelope: Envelope | None
-    coded: CodedTensor | None
     rule: str
     growth: float = 0.0
+
+    @property
+    def coded(self) -> CodedTensor | None:
+        """Its bits as a file stores them; None without an envelope."""
+        return None if self.envelope is None else encode_occupancy(self.envelope.occupancy)
 
 
 def choose_envelope(
@@ -59,6 +66,7 @@ def choose_envelope(
     band_limit: float,
     solvent: float,
     halves: tuple[DensityMap, DensityMap] | None = None,
+    goal: float = 0.9,
 ) -> Chosen:
     """The envelope that `mask` asks for.
 
@@ -69,23 +77,26 @@ def choose_envelope(
         solvent: density of the solvent.
         halves: half maps on the grid of `density`; one that is found grows until they do not correlate outside
             (`nmap.fit.outside`), and how far they do is said of any.
+        goal: worst-shell fidelity FSC that is aimed at.
 
     Raises:
         GridError: the given mask does not lie on the map.
         OptionError: the given mask is empty.
     """
     if mask == "none":
-        return Chosen(None, None, "none, as asked")
+        return Chosen(None, "none, as asked")
     if isinstance(mask, DensityMap):
         return _told(_given(density, mask, band_limit), band_limit, halves)
-    found = automatic_mask(density.values, density.grid, band_limit)
+    found = automatic_mask(density.values, density.grid, band_limit, solvent)
     if found.mask is None:
-        return Chosen(None, None, found.rule)
+        return Chosen(None, found.rule)
     if found.quiet:
-        chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.rule)
+        chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.rule, goal)
     else:
         chosen = _made(_covering(found.mask, found.grid, band_limit), found.rule)
-    return chosen if halves is None else _parted(chosen, found.mask, found.grid, band_limit, halves)
+    if halves is None or chosen.envelope is None:
+        return chosen
+    return _parted(chosen, found.mask, found.grid, band_limit, halves)
 
 
 def _given(density: DensityMap, mask: DensityMap, band_limit: float) -> Chosen:
@@ -186,9 +197,17 @@ def _covering(mask: F32, grid: Grid, band_limit: float) -> Envelope:
         nodes = np.prod([max(1, round(edge / spacing)) for edge in grid.edges])
         if nodes <= MAX_OCCUPANCY_NODES:
             envelope = Envelope.covering(mask, grid, spacing)
-            if nodes < 64 or encode_occupancy(envelope.occupancy).nbytes <= allowed:
+            if nodes < 64 or _takes_at_most(envelope, allowed):
                 return envelope
         spacing *= 1.2
+
+
+def _takes_at_most(envelope: Envelope, allowed: float) -> bool:
+    """Whether the bits take no more bytes; they are coded only where a reckoning leaves that open."""
+    reckoned = packed_size(envelope.occupancy)
+    if abs(reckoned - allowed) > _RECKONED * allowed + 16:
+        return reckoned < allowed
+    return encode_occupancy(envelope.occupancy).nbytes <= allowed
 
 
 def degrees_of_freedom(share: float, grid: Grid, band_limit: float) -> float:
@@ -202,14 +221,16 @@ def degrees_of_freedom(share: float, grid: Grid, band_limit: float) -> float:
 
 def _made(envelope: Envelope, rule: str) -> Chosen:
     if envelope.occupancy.all():
-        return Chosen(None, None, f"everything: {rule} fills the box")
-    return Chosen(envelope, encode_occupancy(envelope.occupancy), rule)
+        return Chosen(None, f"everything: {rule} fills the box")
+    return Chosen(envelope, rule)
 
 
 def _grown(
-    density: DensityMap, mask: F32, lattice: Grid, band_limit: float, solvent: float, rule: str
+    density: DensityMap, mask: F32, lattice: Grid, band_limit: float, solvent: float, rule: str, goal: float
 ) -> Chosen:
     """The first envelope around the mask, growing, that leaves almost no power outside in any shell."""
+    allowed = min(_LOSS, (1 - goal) / 2)
+    steps = _GROWTH if allowed == _LOSS else (*_GROWTH, *_GROWTH_NEAR_1)
     shells = Shells(lattice)
     count = shells.last(band_limit) + 1
     spectrum = crop_spectrum(
@@ -219,13 +240,17 @@ def _grown(
     inner = slice(1, max(count - _RINGING, 2))
     power = shells.sum(np.abs(spectrum) ** 2)[inner]
     values = invert(spectrum, lattice.shape)
-    distance = _distance(mask > 0.5, lattice, _GROWTH[-1] * band_limit)
-    for growth in _GROWTH:
+    distance = _distance(mask > 0.5, lattice, steps[-1] * band_limit)
+    for growth in steps:
         envelope = _covering((distance <= growth * band_limit).astype(np.float32), lattice, band_limit)
         outside = values * (1 - envelope.on_lattice(lattice.shape))
         lost = shells.sum(np.abs(transform(outside)) ** 2)[inner]
-        if (lost <= _LOSS * power).all():
+        if (lost <= allowed * power).all():
             break
+    else:
+        if allowed < _LOSS:
+            share = f"{float((lost / power).max()):.2g} of a shell's power"
+            return Chosen(None, f"everything: the envelope would leave out {share}, too much for {goal:g}")
     made = _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is quiet")
     return replace(made, growth=growth)
 

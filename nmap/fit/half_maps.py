@@ -204,7 +204,9 @@ def resolution_of(
     grid, shells = density.grid, Shells(density.grid)
     solvent = solvent_value(density.values)
     for _ in range(_LOOKS):
-        envelope = choose_envelope(density, options.mask, limit, solvent, (half1, half2)).envelope
+        envelope = choose_envelope(
+            density, options.mask, limit, solvent, (half1, half2), options.goal_fsc
+        ).envelope
         crossing = _within(half1.values, half2.values, grid, envelope).crossing_at(THRESHOLD)
         found = crossing.resolution or 1 / grid.nyquist
         if shells.last(found) == shells.last(limit):

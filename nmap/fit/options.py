@@ -29,7 +29,8 @@ class EncodeOptions:
         mask: "auto" finds the envelope, "none" has none, a map gives it (solvent where it is 0.5 or less).
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
         seed: of all that is random; same seed, same device, same result.
-        time_budget: seconds that the whole fit may take; None for no limit.
+        time_budget: seconds in which the fit answers with the best it has, storing and measuring included, as far
+            as preparing the map leaves any; None for no limit.
         steps: training steps.
         arch: kind of network, "radial-basis", "siren" or "fourier-features"; None takes the first, or "siren"
             where an option of dense layers is given: steps, hidden_features, hidden_layers, omega0,

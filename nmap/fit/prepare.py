@@ -65,7 +65,7 @@ class Target:
             (masked before) the whole source within the band limit.
         gains: factor of each shell from 0 to the last, as decoded from `coded`; at most about 1.
         scale: density units per unit of network output; the whitened map has unit variance inside.
-        coded: "gains" and "envelope" as the file stores them.
+        coded: "gains", and for networks of dense layers "envelope", as the file stores them.
         center: box fraction (z, y, x) where the network coordinates are 0.
         half_width: box fraction (z, y, x) from there to where they are 1; the same length in Angstrom on
             each axis.
@@ -174,19 +174,22 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
     band_limit, how = _band_limit(source, options.resolution)
     if pair and options.resolution is None:
         band_limit, how = resolution_of(source, pair[0], pair[1], options, band_limit)
+    solvent = solvent_value(source.values)
     halves = (pair[0], pair[1]) if pair else None
-    chosen = choose_envelope(source, options.mask, band_limit, solvent_value(source.values), halves)
-    solvent = solvent_value(density.values)
-    if chosen.envelope is not None:
-        solvent = solvent_value(density.values, chosen.envelope.on_lattice(grid.shape))
+    chosen = choose_envelope(source, options.mask, band_limit, solvent, halves, options.goal_fsc)
+    mask = None if chosen.envelope is None else chosen.envelope.on_lattice(grid.shape)
+    if mask is not None:
+        solvent = solvent_value(density.values, mask)
+    elif density is not source:
+        solvent = solvent_value(density.values)
     lattice = grid.resampled(lattice_shape(grid, band_limit))
-    truth, reference, outside = _truth(density, chosen.envelope, solvent, lattice, band_limit)
+    truth, reference, outside = _truth(density, mask, solvent, lattice, band_limit)
     center, half_width = _domain(chosen.envelope, lattice)
     shells = Shells(lattice)
     coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, chosen.envelope)
     stored = {"gains": coded}
-    if chosen.coded is not None:
-        stored["envelope"] = chosen.coded
+    if options.arch != "radial-basis" and (bits := chosen.coded) is not None:
+        stored["envelope"] = bits
     return Target(
         density=density,
         band_limit=band_limit,
@@ -245,9 +248,12 @@ def _band_limit(density: DensityMap, resolution: float | None) -> tuple[float, s
 
 
 def _truth(
-    density: DensityMap, envelope: Envelope | None, solvent: float, lattice: Grid, band_limit: float
+    density: DensityMap, mask: F32 | None, solvent: float, lattice: Grid, band_limit: float
 ) -> tuple[Complex, Complex, float]:
-    """Transform within the band limit of the enveloped source and of the reference, and the variance left out."""
+    """Transform within the band limit of the enveloped source and of the reference, and the variance left out.
+
+    `mask` is the envelope on the source's grid.
+    """
     shells = Shells(lattice)
     keep = shells.spread(np.ones(shells.last(band_limit) + 1, np.float32))
 
@@ -257,10 +263,11 @@ def _truth(
         )
 
     values = density.values - np.float32(solvent)
-    if envelope is None:
-        return (whole := within(values)), whole, 0.0
-    mask = envelope.on_lattice(density.grid.shape)
-    whole, part = within(values), within(values * (1 - mask))
+    whole = within(values)
+    if mask is None:
+        return whole, whole, 0.0
+    values *= 1 - mask
+    part = within(values)
     everything, left = (shells.total(np.abs(f) ** 2) for f in (whole, part))
     truth = np.asarray(whole - part, np.complex64)
     masked = constant_solvent(density.values) is not None

@@ -47,6 +47,7 @@ class Watch:
         self._start = time.perf_counter()
         self._said = -1.0
         self.fsc: float | None = None
+        self.prepared = 0.0  # seconds that making the target took
         self.step = 0
         self.steps = 0
 

@@ -24,21 +24,25 @@ from nmap.fit.search import Found, Goal, search, weights_of
 from nmap.fit.sites import INSIDE, lattice_of
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import ShellCurve, Shells, crop_spectrum
+from nmap.spectrum import ShellCurve, Shells, crop_spectrum, floored
 from nmap.symmetry import PointGroup
 
-# Aimed at beyond the goal, for what rounding of gains and grids may take.
-_MARGIN = 5e-4
-# Seconds that a sweep takes for each mode in the band, and the sweeps below which a time budget is a short
-# one.
-_SWEEP, _SHORT = 3e-7, 200
-# Kept of a time budget for storing and measuring: seconds, a share of what preparing took, a share of what is
-# left, and seconds for each site.
-_CLOSING = (0.3, 0.5, 0.1, 1e-5)
+# Aimed at beyond the goal, for what rounding of gains and grids may take: at most this, and this share of what
+# the goal lets be missing.
+_MARGIN = (5e-4, 0.05)
+# A sweep takes so many times as long as one correlation with all sites; a time budget is a short one below so many
+# sweeps.
+_SWEEP, _SHORT = 3.5, 200
+# Storing and measuring, but for the coding, take this share of what preparing and laying out took.
+_CLOSING = 0.4
 # Measuring the symmetry may take this share of a time budget; it takes so many times as long as preparing.
-_SYMMETRY_SHARE, _SYMMETRY = 0.3, 1.0
-# Sites lie where the envelope exceeds this under cross-validation, where faithful counts most.
-_ANYWHERE = 0.001
+_SYMMETRY_SHARE, _SYMMETRY = 0.3, 3.0
+# A search without time may take as long as this share of preparing all the same, and as long to code what it found.
+_GRACE = 1.0
+_UNSOUGHT = "the time budget leaves none to look for symmetry"
+# Sites lie where the envelope exceeds this under cross-validation and beyond this goal, where faithful counts most.
+_ANYWHERE, _BEYOND = 0.001, 0.98
+_EVERYWHERE = -1.0
 
 
 def fit_radial(
@@ -71,20 +75,31 @@ def fit_radial(
     """
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
-    goal = Goal(min(options.goal_fsc + _MARGIN, 0.9999)) if most is None else Goal(None, max(most - side, 1))
+    aim = options.goal_fsc + _margin(options.goal_fsc)
+    goal = Goal(aim) if most is None else Goal(None, max(most - side, 1))
     lattice = _laid_out(target, symmetry, options, watch, device, ceiling)
     found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
     if symmetry is not None and options.symmetry == "auto" and not found.meets and not cut_short:
         # Where the axes do not map the lattice onto itself, copies agree with the map's own only so far.
-        notes.append(f"{symmetry.name} reached a worst shell FSC of {found.worst:.3f} only: fitted as C1")
+        notes.append(
+            f"{symmetry.name} reached a worst shell FSC of {floored(found.worst)} only: fitted as C1"
+        )
         watch.say(f"warning: {notes[-1]}", 0.0)
         symmetry = None
         lattice = _laid_out(target, symmetry, options, watch, device, ceiling)
         found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
+    near_one = goal.worst_fsc is not None and options.goal_fsc > _BEYOND
+    found_mask = options.mask == "auto" and target.envelope is not None
+    if near_one and found_mask and not found.meets and not cut_short:
+        # What rings beyond the envelope counts for such a goal.
+        watch.say("searching beyond the envelope")
+        lattice = _laid_out(target, symmetry, options, watch, device, ceiling, _EVERYWHERE)
+        found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
     _check(found, goal, target, symmetry, options, watch, cut_short)
     if not found.meets:
         why = " in the time given" if cut_short else ""
-        notes.append(f"worst shell FSC {found.worst:.3f}: the goal was not reached{why}")
+        why += f", and {_UNSOUGHT}" if _UNSOUGHT in measured else ""
+        notes.append(f"worst shell FSC {floored(found.worst)}: the goal was not reached{why}")
         watch.say(f"warning: {notes[-1]}", 0.0)
     watch.say("storing and measuring")
     lattice = lattice.full
@@ -94,7 +109,7 @@ def fit_radial(
     share = (curve.fsc[1 : target.last + 1] / lattice.ceiling[1:].cpu().numpy())[counted].min(initial=1.0)
     if options.target_fsc is not None and share < options.target_fsc and not watch.stopped():
         found.worst = float(share)
-        raise QualityError(_missed(goal, found, side, target.band_limit, cut_short))
+        raise QualityError(_missed(options, goal, found, side, target.band_limit, cut_short))
     settings = {
         "effort": effort,
         "max_bytes": most,
@@ -104,6 +119,12 @@ def fit_radial(
     }
     history = History(found.sweeps, settings, fsc=curve_of_fsc)
     return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
+
+
+def _margin(goal: float) -> float:
+    """What is aimed at beyond a goal."""
+    most, share = _MARGIN
+    return min(most, share * (1 - goal))
 
 
 def _check(
@@ -126,7 +147,7 @@ def _check(
         )
     asked = options.target_fsc is not None or goal.max_bytes is not None
     if asked and not found.meets and not watch.stopped():
-        raise QualityError(_missed(goal, found, target.last + 1, target.band_limit, cut_short))
+        raise QualityError(_missed(options, goal, found, target.last + 1, target.band_limit, cut_short))
 
 
 def _laid_out(
@@ -136,10 +157,13 @@ def _laid_out(
     watch: Watch,
     device: torch.device,
     ceiling: NDArray[np.float32] | None,
+    inside: float | None = None,
 ) -> Lattice:
-    """The lattice to search on."""
+    """The lattice to search on; sites lie where the envelope exceeds `inside`, None for what suits the options."""
     watch.say("laying out the lattice")
-    lattice = lattice_of(target, symmetry, device, ceiling, _ANYWHERE if options.cross_validate else INSIDE)
+    if inside is None:
+        inside = _ANYWHERE if options.cross_validate or options.goal_fsc > _BEYOND else INSIDE
+    lattice = lattice_of(target, symmetry, device, ceiling, inside)
     if options.cross_validate and ceiling is not None:
         return lattice.sparing(1 - np.minimum(options.goal_fsc * ceiling, 0.9999) ** 2)
     return lattice
@@ -148,7 +172,14 @@ def _laid_out(
 def _searched(
     lattice: Lattice, goal: Goal, options: EncodeOptions, watch: Watch
 ) -> tuple[Found, list[tuple[int, float]], str, bool]:
-    """What a search found in the time there is, worst shell by sweep, the effort, and whether time cut it short."""
+    """What a search found in the time there is, worst shell by sweep, the effort, and whether time cut it short.
+
+    Args:
+        lattice: what to search on.
+        goal: what to reach.
+        options: effort and checkpoint.
+        watch: clock and listener.
+    """
     began, left = time.monotonic(), watch.left
     curve: list[tuple[int, float]] = []
 
@@ -162,21 +193,23 @@ def _searched(
             seconds = min(seconds, max(deadline - time.monotonic(), 0.0))
             watch.say(f"placing weights, {found.size} bytes", seconds if share > 0.05 else None)
 
-    deadline = math.inf
+    deadline, effort = math.inf, options.effort
     if left is not None:
-        seconds, of_preparing, of_left, per_site = _CLOSING
-        closing = seconds + of_preparing * watch.seconds + of_left * left + per_site * len(lattice.sites)
-        deadline = began + left - min(closing, 0.5 * left)
+        wanted, tick = lattice.wanted, time.monotonic()
+        lattice.correlate(wanted)
+        sweep = _SWEEP * (time.monotonic() - tick)
+        deadline = began + left - _CLOSING * watch.prepared
+        effort = effort if deadline - began > _SHORT * sweep else "low"
     checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
     if checkpoint is not None:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    effort = options.effort if left is None or left > _SHORT * _SWEEP * len(lattice.band) else "low"
     with one_thread():
         found = search(
             lattice,
             goal,
             effort,
             deadline=deadline,
+            grace=_GRACE * watch.prepared,
             should_stop=watch.stopped,
             report=report,
             state_file=checkpoint,
@@ -196,8 +229,12 @@ def find_symmetry(
     if options.symmetry.upper() == "C1":
         return None, "C1, as asked", 1.0
     left = watch.left
-    if options.symmetry == "auto" and left is not None and _SYMMETRY * watch.seconds > _SYMMETRY_SHARE * left:
-        return None, "C1: the time budget leaves none to look for symmetry", 1.0
+    if (
+        options.symmetry == "auto"
+        and left is not None
+        and _SYMMETRY * watch.prepared > _SYMMETRY_SHARE * left
+    ):
+        return None, f"C1: {_UNSOUGHT}", 1.0
     watch.say("measuring the symmetry")
     grid = target.density.grid
     mask = None if target.envelope is None else target.envelope.on_lattice(grid.shape)
@@ -226,17 +263,17 @@ def _measured(target: Target, neural_map: NeuralMap) -> ShellCurve:
     return target.fidelity(crop_spectrum(neural_map.field.spectrum(), shape, target.lattice.shape))
 
 
-def _missed(goal: Goal, found: Found, side: int, band_limit: float, cut_short: bool) -> str:
-    if goal.worst_fsc is not None and cut_short:
-        return (
-            f"worst shell to {band_limit:g} A reached {found.worst:.3f} of the wanted {goal.worst_fsc:g} when the "
-            "time was up: use a longer --time-budget"
-        )
+def _missed(
+    options: EncodeOptions, goal: Goal, found: Found, side: int, band_limit: float, cut_short: bool
+) -> str:
+    """What was reached, what was wanted, and what to do."""
     if goal.worst_fsc is not None:
-        return (
-            f"worst shell to {band_limit:g} A reached {found.worst:.3f} of the wanted {goal.worst_fsc:g} in "
-            f"{found.size + side} bytes: use a coarser --resolution, a wider --mask, or --target-fsc {found.worst:.2f}"
-        )
+        reached = f"worst shell to {band_limit:g} A reached {floored(found.worst)} of the wanted {options.goal_fsc:g}"
+        if cut_short:
+            return f"{reached} when the time was up: use a longer --time-budget"
+        within = found.worst - _margin(found.worst)
+        lower = f", or --target-fsc {floored(within)}" if within >= 0.01 else ""
+        return f"{reached} in {found.size + side} bytes: use a coarser --resolution, a wider --mask{lower}"
     assert goal.max_bytes is not None
     return (
         f"the smallest network found takes {found.size + side} bytes, wanted {goal.max_bytes + side}: "

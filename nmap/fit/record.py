@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,8 @@ import nmap
 from nmap.fit.options import EncodeOptions
 from nmap.fit.prepare import Target
 from nmap.fit.quantise import Result
-from nmap.maps import MapHeader
+from nmap.maps import DensityMap, MapHeader
+from nmap.neural_map import NeuralMap
 from nmap.occupancy import with_shape
 
 MAX_CURVE = 64
@@ -114,13 +116,9 @@ def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
 def fidelity(target: Target, result: Result) -> dict[str, Any]:
     """How true the decode is: FSC against the source times the envelope, the rest against the source itself."""
     curve, last = result.curve, target.last + 1
-    shown = result.neural_map.as_array()
-    decoded = shown.astype(np.float64)
-    values = target.density.values.astype(np.float64)
-    error = float(((decoded - values) ** 2).mean())
-    span = float(np.ptp(values))
-    spread = float(decoded.std() * values.std())
-    together = float(((decoded - decoded.mean()) * (values - values.mean())).mean())
+    correlation, psnr = _agreement(result.neural_map, target.density)
+    halves = target.halves
+    found = {} if halves is None else halves.findings(result.neural_map.as_array(), target.last)
     return {
         "frequency": curve.frequency[:last],
         "fsc": curve.fsc[:last],
@@ -128,12 +126,32 @@ def fidelity(target: Target, result: Result) -> dict[str, Any]:
         "resolution": target.band_limit,
         "resolution_0.5": curve.crossing(0.5),
         "resolution_0.143": curve.crossing(0.143),
-        "correlation": together / spread if spread > 0 else None,
-        "psnr": 10 * np.log10(span**2 / error) if error > 0 else None,
+        "correlation": correlation,
+        "psnr": psnr,
         "mask": "envelope" if target.masked else "none",
         **_envelope(target),
-        **({} if target.halves is None else target.halves.findings(shown, target.last)),
+        **found,
     }
+
+
+def _agreement(neural_map: NeuralMap, density: DensityMap) -> tuple[float | None, float | None]:
+    """Correlation of the decode with the source over the whole box, and PSNR, dB; slab by slab."""
+    values = density.values
+    level = np.float32(values.mean(dtype=np.float64))
+    span, sums = float(np.ptp(values)), np.zeros(6)
+    for start, slab in neural_map.slabs(density.grid):
+        source = values[start : start + len(slab)] - level
+        decoded = slab - level
+        sums += [
+            float(np.sum(part, dtype=np.float64))
+            for part in (source, decoded, source**2, decoded**2, source * decoded, (decoded - source) ** 2)
+        ]
+    x, y, xx, yy, xy, error = sums / values.size
+    spread = math.sqrt(max(xx - x * x, 0.0) * max(yy - y * y, 0.0))
+    return (
+        (xy - x * y) / spread if spread > 0 else None,
+        10 * math.log10(span**2 / error) if error > 0 else None,
+    )
 
 
 def _envelope(target: Target) -> dict[str, bytes]:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from nmap.coding import CodedTensor, encode_lattice
 from nmap.fit import checkpoint
 from nmap.fit.lattice import Lattice
-from nmap.fit.radial import RATE, balance, correlation, iterate, rescale, start
+from nmap.fit.radial import balance, correlation, iterate, rescale, start
+from nmap.fit.schedule import SCHEDULES, Deadline, Schedule
 
 
 @dataclass(frozen=True)
@@ -34,34 +35,6 @@ class Goal:
 
     worst_fsc: float | None = None
     max_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How patiently to search.
-
-    Attributes:
-        decay: factor of the step when the weights have settled.
-        settled: share of the weights that may still move then.
-        patience: sweeps after which the step shrinks all the same.
-        hold: sweeps at the goal.
-        haste: decay and patience while the mean shell is still far from the goal.
-        rate: what a bit is worth; see `radial.RATE`.
-    """
-
-    decay: float = 0.97
-    settled: float = 0.03
-    patience: int = 12
-    hold: int = 80
-    haste: tuple[float, int] = (0.87, 5)
-    rate: float = RATE
-
-
-SCHEDULES: dict[str, tuple[Schedule, ...]] = {
-    "low": (Schedule(0.93, 0.2, 8, 16, (0.8, 3)),),
-    "default": (Schedule(),),
-    "high": tuple(Schedule(0.98, 0.02, 30, 120, (0.93, 10), rate) for rate in (0.07, 0.1, 0.14)),
-}
 
 
 @dataclass(eq=False)
@@ -89,20 +62,21 @@ class Found:
     coded: CodedTensor | None = None
 
 
+# Below this share of the first step the largest weight that a file holds falls short of the peaks.
+_FINEST = 2e-3
 # Seconds between two checkpoints.
 SAVE_EVERY = 10.0
-# A mean shell below this share of the goal is far from it.
-_FAR = 0.85
 # In a working box the whole box's shells are measured every so many sweeps: on the way, and at the goal.
 _MEASURE = (4, 1)
-# With a deadline the step falls by at least this logarithm, in step with the time: most maps need less.
-_DESCENT = 3.5
-# Seconds that coding, storing and reading back a weight take after the search.
-_CODING = 6e-5
+# With a deadline the logarithm of the step falls by at least so much for the whole of the time, but no further than
+# this, for most maps need less, and by at most this factor at a time.
+_DESCENT, _DEPTH, _PLUNGE = 6.0, 3.5, 0.4
 # Change of the step's logarithm at the goal, for one of the worst shell's missing power's.
 _RELAX = 0.1
-# Sweeps that are made whatever the time: fewer leave next to nothing.
-_LEAST = 12
+# Sweeps that are made beyond the time, as far as its grace allows, and until there is a weight.
+_LEAST, _UNTIL = 8, 12
+# A sweep may take this many times as long as the one before it.
+_SLOWER = 1.3
 # Below so many bytes the estimate is poor: every candidate is coded.
 _SMALL = 2048
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
@@ -129,6 +103,7 @@ def search(
     effort: str = "default",
     *,
     deadline: float = math.inf,
+    grace: float = 0.0,
     should_stop: Callable[[], bool] | None = None,
     report: Report | None = None,
     state_file: Path | None = None,
@@ -139,7 +114,8 @@ def search(
         lattice: sites and target.
         goal: what to reach.
         effort: "low", "default" or "high".
-        deadline: `time.monotonic` by which to answer.
+        deadline: `time.monotonic` by which the answer must be coded and read back.
+        grace: seconds that may be taken beyond that where there is next to nothing to show, to search and to code.
         should_stop: asked at every sweep; the best so far is returned.
         report: called every sweep with the best so far and the share done.
         state_file: where to keep the state, and to go on from.
@@ -151,18 +127,15 @@ def search(
     schedules = SCHEDULES[effort]
     for number, schedule in enumerate(schedules):
         name = state_file.with_suffix(f".{number}.npz") if state_file else None
-        run = _Run(lattice, goal, schedule, name)
-        pace = _Clock(deadline, len(schedules) - number)
-        while not run.done and not (should_stop and should_stop()):
-            late = time.monotonic() + _CODING * run.count >= deadline
-            if late and run.state.iteration >= _LEAST and run.best is not None:
-                break
-            run.sweep(pace.share)
+        clock = Deadline(deadline, grace, len(lattice.sites))
+        run = _Run(lattice, goal, schedule, name, clock)
+        while not run.done and not (should_stop and should_stop()) and not run.is_late:
+            run.sweep(clock.used(run.count, len(schedules) - number))
             if report is not None and run.best is not None:
                 report(run.best, (number + run.share_done) / len(schedules))
         found = run.finish()
         best = found if best is None else _better(goal, best, found)
-        if time.monotonic() + _CODING * run.count >= deadline or (should_stop and should_stop()):
+        if run.is_late or (should_stop and should_stop()):
             break
     assert best is not None
     return best
@@ -171,8 +144,11 @@ def search(
 class _Run:
     """One schedule from no weight to the end of the hold."""
 
-    def __init__(self, lattice: Lattice, goal: Goal, schedule: Schedule, state_file: Path | None) -> None:
+    def __init__(
+        self, lattice: Lattice, goal: Goal, schedule: Schedule, state_file: Path | None, clock: Deadline
+    ) -> None:
         self.lattice, self.goal, self.schedule, self.state_file = lattice, goal, schedule, state_file
+        self.clock, self.seconds = clock, 0.0
         self.state = start(lattice)
         self.best: Found | None = None
         self.waited = self.held = self.count = 0
@@ -184,7 +160,16 @@ class _Run:
     @property
     def done(self) -> bool:
         """Whether the hold is over, or the step so small that nothing is left to gain."""
-        return self.held >= self.schedule.hold or self.state.step < 1e-4 * self.first_step
+        return self.held >= self.schedule.hold or self.state.step < _FINEST * self.first_step
+
+    @property
+    def is_late(self) -> bool:
+        """Whether no further sweep fits in the time, and there is something to show."""
+        if self.best is None or self.clock.left(self.count) >= _SLOWER * self.seconds:
+            return False
+        sweeps = self.state.iteration
+        enough = sweeps >= _LEAST or not self.clock.has_grace
+        return sweeps >= _UNTIL or (enough and bool(self.best.q.any()))
 
     @property
     def share_done(self) -> float:
@@ -199,7 +184,7 @@ class _Run:
         Args:
             time_used: share of the time there is that is gone; the step keeps up with it.
         """
-        state = self.state
+        state, began = self.state, time.monotonic()
         iterate(self.lattice, state, self.schedule.rate)
         assert state.fsc is not None
         measured = True
@@ -209,28 +194,25 @@ class _Run:
         self.count = count = int((state.q != 0).sum())
         worst, size = float(state.fsc[1:].min()), int(_CODED * state.bits / 8)
         found = measured and self._keep(worst, size)
+        mean = float(state.fsc[1:].mean())
         if count > 20:
             balance(self.lattice, state)
         state.reached = state.reached or found
         self.waited += 1
+        decay, patience, settled = self.schedule.pace(mean, self.goal.worst_fsc)
         if state.reached:
             self.held += 1
             rescale(self.lattice, state, math.exp(max(-0.02, min(0.02, self._excess(worst, size)))))
-        elif state.moved < self.schedule.settled * count + 3 or self.waited >= self._pace[1]:
-            rescale(self.lattice, state, self._pace[0])
+        elif state.moved < settled * count + 3 or self.waited >= patience:
+            rescale(self.lattice, state, decay)
             self.waited = 0
-        elif state.step > (late := self.first_step * math.exp(-_DESCENT * time_used)):
-            rescale(self.lattice, state, late / state.step)
+        elif state.step > (late := self.first_step * math.exp(-min(_DESCENT * time_used, _DEPTH))):
+            rescale(self.lattice, state, max(late / state.step, _PLUNGE))
             self.waited = 0
+        if state.iteration > 1:  # the first one lays out what all of them use
+            self.seconds = time.monotonic() - began
         if self.state_file is not None and self.best and time.monotonic() - self.saved > SAVE_EVERY:
             self._save(self.state_file, self.best)
-
-    @property
-    def _pace(self) -> tuple[float, int]:
-        """Decay and patience that suit the distance to the goal."""
-        wanted, fsc = self.goal.worst_fsc, self.state.fsc
-        far = fsc is not None and wanted is not None and float(fsc[1:].mean()) < _FAR * wanted
-        return self.schedule.haste if far else (self.schedule.decay, self.schedule.patience)
 
     def finish(self) -> Found:
         """The best of this run, its bytes as coded."""
@@ -261,6 +243,8 @@ class _Run:
     def _keep(self, worst: float, size: int) -> bool:
         """Remember the state if it is the best one; whether it is at the goal."""
         state, goal = self.state, self.goal
+        if self.best is not None and self.best.q.any() and not self.clock.allows(self.count):
+            return False  # it could not be coded in time
         if goal.worst_fsc is not None:
             meets = worst >= goal.worst_fsc
             ends = meets
@@ -312,19 +296,6 @@ class _Run:
         self.state.modes = self.lattice.spectrum(self.state.q)
         if self.gauge is not None:
             self.gauge.apart = torch.from_numpy(kept["apart"]).to(device)
-
-
-class _Clock:
-    """How much of the time of one of the schedules that are left is gone."""
-
-    def __init__(self, deadline: float, schedules: int) -> None:
-        self.began = time.monotonic()
-        self.time = (deadline - self.began) / schedules
-
-    @property
-    def share(self) -> float:
-        """0 to 1; 0 for ever without a deadline."""
-        return min(1.0, (time.monotonic() - self.began) / max(self.time, 1e-3))
 
 
 class _Gauge:

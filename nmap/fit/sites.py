@@ -117,8 +117,8 @@ def _sites(target: Target, shape: Shape, inside: float) -> Sites:
     """Indices (n, 3), (z, y, x), of all sites where the envelope exceeds `inside`."""
     mask = np.ones(shape, np.float32) if target.envelope is None else target.envelope.on_lattice(shape)
     parity = [np.arange(n) & 1 for n in shape]
-    mask[(parity[0][:, None, None] != parity[1][:, None]) | (parity[1][:, None] != parity[2])] = 0
-    sites = np.argwhere(mask > inside)
+    even = (parity[0][:, None, None] == parity[1][:, None]) & (parity[1][:, None] == parity[2])
+    sites = np.argwhere((mask > inside) & even)
     return sites[(sites < np.where(_thin(target), 2, shape)).all(1)]
 
 

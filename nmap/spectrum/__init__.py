@@ -24,7 +24,7 @@ from nmap.spectrum.phases import randomise_phases
 from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
 from nmap.spectrum.uncertainty import Margin, fsc_margin, modes_for_one
-from nmap.spectrum.wording import worded
+from nmap.spectrum.wording import floored, worded
 
 __all__ = [
     "CONVENTION",
@@ -42,6 +42,7 @@ __all__ = [
     "band_limited",
     "correlate_shells",
     "crop_spectrum",
+    "floored",
     "frc",
     "fsc",
     "fsc_margin",
