@@ -225,6 +225,19 @@ def _broken_metadata(plain: bytes) -> Iterator[Forged]:
     yield change("no-lattice", 14, error, "lattice", "no lattice", lambda m: m.update(band_limit=5))
     coarse = {"band_limit": 5, "lattice": [6, 6, 6]}
     yield change("lattice-coarse", 14, error, "coarse", "a lattice too coarse", lambda m: m.update(coarse))
+    fine: Json = {"band_limit": 5, "lattice": [10, 45, 10]}
+    yield change(
+        "lattice-fine", 14, error, "at most", "45 along an axis with 3 frequencies", lambda m: m.update(fine)
+    )
+    beyond: Json = {"band_limit": 0.3, "lattice": [108, 108, 108]}
+    yield change(
+        "lattice-beyond-grid",
+        14,
+        error,
+        "at most",
+        "a band limit and a lattice far beyond what the grid can hold",
+        lambda m: m.update(beyond),
+    )
 
 
 def _broken_tensors(plain: bytes) -> Iterator[Forged]:
