@@ -178,6 +178,15 @@ def radial_invalid() -> Iterator[Forged]:
         lattice=[64] * 3,
         **coded([64] * 3),
     )
+    yield change(
+        "radial-sum",
+        11,
+        "absolute values",
+        "600 zero bytes that mean 127 on 21296 sites",
+        tensors={"weights": ("U8", [600], bytes(600)), "weights.blocks": u8},
+        lattice=[44] * 3,
+        **coded([44] * 3),
+    )
     second = coded(list(LATTICE), gains={"coding": "lattice", "shape": [4, 4, 4]})
     two = {"gains": u8, "gains.blocks": u8}
     yield change(
