@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nmap.coding import CodedTensor
-from nmap.container import labels, open_map, read_record, sizes
+from nmap.container import MapFile, labels, open_file
 from nmap.errors import FormatError, MapError
 from nmap.grid import Grid, Triple
 from nmap.model.radial_basis import RadialBasis
@@ -162,20 +162,23 @@ class Inspection:
         }
 
 
-def inspect(path: str | os.PathLike[str]) -> Inspection:
+def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:
     """Look into a `.nmap` file; no density is decoded.
+
+    Args:
+        source: the path of the file, or the file if it is open already.
 
     Raises:
         OSError: the file cannot be read.
         FormatError: it breaks the format; a damaged record alone is named in `record_error` instead.
     """
-    neural_map = open_map(path)
-    record, error = neural_map.record, ""
+    opened = source if isinstance(source, MapFile) else open_file(source)
+    record, error = opened.neural_map.record, ""
     try:
-        record = read_record(path)
+        record = opened.record()
     except FormatError as failure:
         error = str(failure)
-    return Inspection(Path(path).name, neural_map, sizes(path), record, error)
+    return Inspection(Path(opened.path).name, opened.neural_map, opened.sizes, record, error)
 
 
 def _ratio(other: int | None, total: int) -> float | None:

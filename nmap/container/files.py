@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nmap.atomic import atomic_output
@@ -20,8 +20,43 @@ from nmap.neural_map import NeuralMap, Record
 Path = str | os.PathLike[str]
 
 
+@dataclass(frozen=True, eq=False)
+class MapFile:
+    """A `.nmap` file that was read and checked once, for all that may be asked of it.
+
+    Attributes:
+        path: the file.
+        neural_map: the map; its record holds only the source's file name.
+        sizes: bytes by use; see `sizes`.
+    """
+
+    path: Path
+    neural_map: NeuralMap
+    sizes: Mapping[str, int]
+    _layout: Layout
+    _buffer: bytes
+
+    def record(self) -> Record:
+        """As `read_record`, without reading the file again.
+
+        Raises:
+            FormatError: the HDF5 part has features that nmap refuses, or disagrees with the JSON header.
+        """
+        if not self._layout.has_hdf5:
+            return self.neural_map.record
+        with _naming(self.path):
+            return _record(self._layout, self._buffer)
+
+
+def open_file(path: Path) -> MapFile:
+    """Open a `.nmap` file: its map, its record and its sizes from one reading. Raises as `open_map`."""
+    with _naming(path):
+        layout, buffer = _read(path)
+        return MapFile(path, assemble(layout, buffer), _sizes(layout), layout, buffer)
+
+
 def open_map(path: Path) -> NeuralMap:
-    """Open a `.nmap` file. HDF5 is not looked at: `read_record` does that, on request.
+    """Open a `.nmap` file. HDF5 is not looked at: `MapFile.record` does that, on request.
 
     Raises:
         OSError: the file cannot be read.
@@ -29,8 +64,7 @@ def open_map(path: Path) -> NeuralMap:
         UnsupportedError: it needs a newer reader.
         AppendedDataError: another program appended to it; `repair` mends that.
     """
-    with _naming(path):
-        return assemble(*_read(path))
+    return open_file(path).neural_map
 
 
 def save(
@@ -110,29 +144,27 @@ def read_record(path: Path) -> Record:
     Raises:
         FormatError: the file breaks the format, or its HDF5 part has features that nmap refuses.
     """
-    with _naming(path):
-        layout, buffer = _read(path)
-        neural_map = assemble(layout, buffer)
-        return _record(layout, buffer) if layout.has_hdf5 else neural_map.record
+    return open_file(path).record()
 
 
 def sizes(path: Path) -> dict[str, int]:
-    """Bytes of a file by use: weights, gains, envelope, header (with its length field), hdf5, total."""
+    """Bytes of a file by use: weights, gains, envelope, header (with its length field), hdf5, total.
+
+    Its layout alone is read; whether the rest holds together, `open_map` says.
+
+    Raises:
+        FormatError: the layout breaks the format.
+    """
     with _naming(path):
-        layout, buffer = _read(path)
-        neural_map = assemble(layout, buffer)
-    out = {
-        "weights": 0,
-        "gains": 0,
-        "envelope": 0,
-        "header": layout.prefix,
-        "hdf5": 0,
-        "total": layout.length,
-    }
-    for name, coded in neural_map.tensors.items():
-        out[name if name in ("gains", "envelope") else "weights"] += coded.nbytes
-    out["hdf5"] = out["total"] - sum(out[key] for key in ("weights", "gains", "envelope", "header"))
-    return out
+        return _sizes(_read(path)[0])
+
+
+def _sizes(layout: Layout) -> dict[str, int]:
+    out = dict.fromkeys(("weights", "gains", "envelope"), 0) | {"header": layout.prefix}
+    for name, entry in layout.weights.items():
+        owner = name.split(".")[0]
+        out[owner if owner in ("gains", "envelope") else "weights"] += entry.end - entry.start
+    return out | {"hdf5": layout.length - sum(out.values()), "total": layout.length}
 
 
 def _record(layout: Layout, buffer: bytes, strict: bool = True) -> dict[str, dict[str, Any]]:
