@@ -180,7 +180,11 @@ def _broken_metadata(plain: bytes) -> Iterator[Forged]:
     error, unsupported = "FormatError", "UnsupportedError"
     yield replaced("duplicate-metadata", "twice", "a name twice", '"version"', '"version":"1.0","version"')
     yield replaced("nan", "NaN", "NaN among the omegas", "[2,1.5", "[NaN,1.5")
-    yield replaced("infinity", "omegas", "1e999 among the omegas", "[2,1.5", "[1e999,1.5")
+    yield replaced("infinity", "1e999", "1e999 among the omegas", "[2,1.5", "[1e999,1.5")
+    whole = "1" + 400 * "0"
+    for name, number in (("infinity-unknown-name", "-1e999"), ("integer-huge", whole)):
+        says = f"{number if number != whole else '10^400'} under a name of no use"
+        yield replaced(name, number[:40], says, '"version"', f'"colour":{number},"version"')
     yield change(
         "version-2", 7, unsupported, "2.0", "a newer major version", lambda m: m.update(version="2.0")
     )
