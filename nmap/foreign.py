@@ -115,7 +115,7 @@ def _read(path: Path) -> Weights:
         except (SafetensorError, TypeError, KeyError) as error:
             raise FormatError(f"{path.name}: not safetensors of float32 or float16: {error}") from error
     if kind in (".pt", ".pth"):
-        from nmap.fit.state_dict import read_state_dict
+        from nmap.state_dict import read_state_dict
 
         return read_state_dict(path, _ADVICE)
     raise FormatError(

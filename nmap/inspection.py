@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from nmap.coding import CodedTensor
-from nmap.container import labels, look
-from nmap.errors import MapError
+from nmap.container import MapFile, labels, open_file
+from nmap.errors import FormatError, MapError
 from nmap.grid import Grid, Triple
 from nmap.model.radial_basis import RadialBasis
 from nmap.mrc_header import parse_header
@@ -162,15 +162,23 @@ class Inspection:
         }
 
 
-def inspect(path: str | os.PathLike[str]) -> Inspection:
+def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:
     """Look into a `.nmap` file; no density is decoded.
+
+    Args:
+        source: the path of the file, or the file if it is open already.
 
     Raises:
         OSError: the file cannot be read.
         FormatError: it breaks the format; a damaged record alone is named in `record_error` instead.
     """
-    neural_map, sizes, record, error = look(path)
-    return Inspection(Path(path).name, neural_map, sizes, record, error)
+    opened = source if isinstance(source, MapFile) else open_file(source)
+    record, error = opened.neural_map.record, ""
+    try:
+        record = opened.record()
+    except FormatError as failure:
+        error = str(failure)
+    return Inspection(Path(opened.path).name, opened.neural_map, opened.sizes, record, error)
 
 
 def _ratio(other: int | None, total: int) -> float | None:

@@ -24,9 +24,10 @@ BLOCK = 8
 MAX_WEIGHT = 127
 # What a reader's work is bounded by, since a few bytes can claim that every block is full of large weights:
 # sites in coded blocks (a full lattice of 2^26 points, as many values as other codings may have), the sum of
-# absolute values, and zero bytes imagined after a stream's end.
+# absolute values, also by the length of the stream, and zero bytes imagined after a stream's end.
 MAX_SITES = 1 << 24
 MAX_SUM = 1 << 26
+_FREE_SUM, _SUM_PER_BYTE = 1 << 19, 128
 MAX_BEYOND = 64
 # Zero bytes that a writer may leave out: a decoder reads up to 4 ahead.
 _MAX_DROPPED = MAX_BEYOND - 4
@@ -84,7 +85,9 @@ def pack(weights: NDArray[np.integer]) -> tuple[bytes, bytes]:
         values: list[int] = source[stage.flat].tolist()
         coder.stage(stage, values)
         known.reshape(-1)[stage.flat] = values
-    return coder.finish(), occupancy.pack(blocks)
+    total = int(np.abs(source, dtype=np.int64).sum())
+    least = max(0, -(-(total - _FREE_SUM) // _SUM_PER_BYTE))
+    return coder.finish().ljust(least, b"\0"), occupancy.pack(blocks)
 
 
 def unpack(stream: bytes, blocks: bytes, shape: tuple[int, int, int]) -> I8:
@@ -208,39 +211,61 @@ class _Decoder(_Contexts):
     def __init__(self, stream: bytes) -> None:
         super().__init__()
         self.low, self.high, self.read, self.stream = 0, _MASK, 4, stream
-        self.sum_left, self.last = MAX_SUM, len(stream) + MAX_BEYOND
+        self.most = min(MAX_SUM, _FREE_SUM + _SUM_PER_BYTE * len(stream))
+        self.sum_left, self.last = self.most, len(stream) + MAX_BEYOND
         self.code = int.from_bytes(stream[:4].ljust(4, b"\0"), "big")
 
-    def bit(self, context: int) -> int:
-        one = self.one[context]
-        chance = min(max(65536 * one // (one + self.zero[context]), 32), 65504)
-        middle = self.low + ((self.high - self.low) * chance >> 16)
-        bit = int(self.code <= middle)
-        self.learn(context, bit)
-        if bit:
-            self.high = middle
-        else:
-            self.low = middle + 1
-        while not (self.low ^ self.high) >> 24:
-            self.low, self.high = self.low << 8 & _MASK, self.high << 8 & _MASK | 255
-            following = self.stream[self.read] if self.read < len(self.stream) else 0
-            self.code, self.read = self.code << 8 & _MASK | following, self.read + 1
-            if self.read > self.last:
-                size = len(self.stream)
-                raise FormatError(f"lattice stream of {size} bytes ends over {MAX_BEYOND} bytes too early")
-        return bit
-
     def stage(self, stage: _Stage) -> list[int]:
-        base, out = stage.group * _CLASSES, []
+        """Values of a stage's sites. One loop and local names: this is where opening a file spends its time."""
+        zero, one, base, signs = self.zero, self.one, stage.group * _CLASSES, self.signs
+        low, high, code, read = self.low, self.high, self.code, self.read
+        out, sum_left = [], self.sum_left
         for activity, sign in zip(stage.activity, stage.sign, strict=True):
-            if not self.bit(base + activity):
-                out.append(0)
-                continue
-            positive, size, start = self.bit(self.signs + sign), 1, self.sizes + 16 * activity
-            while size < MAX_WEIGHT and self.bit(start + min(size, 16) - 1):
-                size += 1
-            self.sum_left -= size
-            if self.sum_left < 0:
-                raise FormatError(f"lattice weights: wanted a sum of absolute values of at most {MAX_SUM}")
+            # Size -1 while it is open whether there is a value, 0 while only its sign is; then what it exceeds.
+            context, size, positive = base + activity, -1, False
+            while True:
+                ones, zeros = one[context], zero[context]
+                # Counts lie within 1 and 1024, so the page's bounds on the chance are never reached.
+                middle = low + ((high - low) * (65536 * ones // (ones + zeros)) >> 16)
+                bit = code <= middle
+                if bit:
+                    high, ones = middle, ones + 2
+                    one[context] = ones
+                else:
+                    low, zeros = middle + 1, zeros + 2
+                    zero[context] = zeros
+                if ones > _LIMIT or zeros > _LIMIT:
+                    one[context], zero[context] = (ones + 1) >> 1, (zeros + 1) >> 1
+                while (low ^ high) < 0x1000000:
+                    low, high = low << 8 & _MASK, high << 8 & _MASK | 255
+                    code, read = code << 8 & _MASK | self._byte(read), read + 1
+                if size > 0:
+                    size += bit
+                    if not bit or size == MAX_WEIGHT:
+                        break
+                    context += size <= 16
+                elif size == 0:
+                    positive, size, context = bit, 1, self.sizes + 16 * activity
+                elif bit:
+                    size, context = 0, signs + sign
+                else:
+                    size = 0
+                    break
             out.append(size if positive else -size)
+            sum_left -= size
+            if sum_left < 0:
+                raise FormatError(
+                    f"lattice weights: wanted a sum of absolute values of at most {self.most} in a stream of "
+                    f"{len(self.stream)} bytes, the file is damaged"
+                )
+        self.low, self.high, self.code, self.read, self.sum_left = low, high, code, read, sum_left
         return out
+
+    def _byte(self, place: int) -> int:
+        """The stream's byte at a place; 0 beyond the end, but not far beyond."""
+        if place < len(self.stream):
+            return self.stream[place]
+        if place >= self.last:
+            size = len(self.stream)
+            raise FormatError(f"lattice stream of {size} bytes ends over {MAX_BEYOND} bytes too early")
+        return 0

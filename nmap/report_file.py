@@ -54,7 +54,7 @@ def report_file(
         source=source,
         voxel_size=voxel_size,
     )
-    about = inspect(file).to_json()
+    about = inspect(done.opened).to_json()
     return build_report(
         Report(
             findings=done.findings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from nmap.occupancy import of_shape
 from nmap.sizes import measure_sizes
 from nmap.spectrum import Convention
 from nmap.validate import Extras, Limits, validate
+
+if TYPE_CHECKING:
+    from nmap.container import MapFile
 
 F32 = NDArray[np.float32]
 PathLike = str | os.PathLike[str]
@@ -43,7 +46,7 @@ class Validation:
         decoded: the decode on the source's grid.
         source: the source, or the part of it that the file holds.
         mask: the mask that was used.
-        neural_map: the file.
+        opened: the file.
         record: what the file says of its source and fit.
     """
 
@@ -51,8 +54,13 @@ class Validation:
     decoded: DensityMap
     source: DensityMap
     mask: DensityMap | None
-    neural_map: NeuralMap
+    opened: MapFile
     record: Record
+
+    @property
+    def neural_map(self) -> NeuralMap:
+        """The file's map."""
+        return self.opened.neural_map
 
 
 def validate_file(
@@ -90,15 +98,16 @@ def validate_file(
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
     """
-    from nmap.container import open_map
+    from nmap.container import open_file
 
-    neural_map = open_map(file)
-    record, damage = _record(file, neural_map)
+    opened = open_file(file)
+    neural_map = opened.neural_map
+    record, damage = _record(opened)
     whole = source or read_map(source_path, voxel_size=voxel_size)
     part = part_of_source(neural_map.grid, whole)
     soft = read_mask(mask, part, neural_map.field.band_limit or resolution, voxel_size)
     large = off_grid is None and 8 * part.grid.size > DOUBLED_VOXELS
-    container = _container(file, record, whole, readable=not damage)
+    container = _container(opened, record, whole, readable=not damage)
     decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
@@ -127,17 +136,16 @@ def validate_file(
     }
     notes = (*findings.notes, *(note for note, holds in remarks.items() if holds))
     findings = replace(findings, decoded=Path(file).name, container=container, notes=notes)
-    return Validation(findings, decoded, part, soft, neural_map, record)
+    return Validation(findings, decoded, part, soft, opened, record)
 
 
-def _record(file: PathLike, neural_map: NeuralMap) -> tuple[Record, str]:
+def _record(opened: MapFile) -> tuple[Record, str]:
     """What the file says of its source and fit, and what keeps that from being read, if anything does."""
-    from nmap.container import read_record
-
     try:
-        return read_record(file), ""
+        return opened.record(), ""
     except FormatError as error:
-        return neural_map.record, f"the file's own record could not be read, its densities could: {error}"
+        damage = f"the file's own record could not be read, its densities could: {error}"
+        return opened.neural_map.record, damage
 
 
 def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
@@ -172,10 +180,8 @@ def _halves(
     return first, second
 
 
-def _container(file: PathLike, record: Record, source: DensityMap, readable: bool) -> Container:
-    from nmap.container import sizes
-
-    parts = sizes(file)
+def _container(opened: MapFile, record: Record, source: DensityMap, readable: bool) -> Container:
+    parts = opened.sizes
     known = record.get("source", {}).get("sha256")
     given = None if source.header is None else source.header.sha256
     return Container(parts, parts["hdf5"] > 0 and readable, None if known is None else known == given)

@@ -108,14 +108,19 @@ def bumps(
     gains: Sequence[float],
     turns: Sequence[Array] = (np.eye(3),),
     center: Triple = (0, 0, 0),
+    samples: Sequence[float] = (math.inf,) * 3,
 ) -> Function:
-    """The page model-radial-basis.md: a bump at every copy of every site, summed over modes as cosines."""
+    """The page model-radial-basis.md: a bump at every copy of every site, summed over modes as cosines.
+
+    Modes that so many samples over the box (z, y, x) cannot hold are left out, section 6.6.
+    """
     width, reciprocal = 1 / max(box.edges), np.linalg.inv(box.box).T
     last = math.floor(1 / (limit * width) + 1e-6)
     reach = [math.ceil((last + 1) * width * edge) for edge in box.edges]
     modes = np.array(list(itertools.product(*(range(-n, n + 1) for n in reach))))  # (x, y, z)
     shell = np.floor(np.linalg.norm(modes @ reciprocal.T, axis=1) / width + 0.5 + 1e-6).astype(int)
-    modes, shell = modes[shell <= last], shell[shell <= last]
+    kept = (shell <= last) & (2 * np.abs(modes) <= np.array(samples)[::-1]).all(1)
+    modes, shell = modes[kept], shell[kept]
     places, values = [], []
     for z, y, x in np.argwhere(weights):
         nz, ny, nx = weights.shape

@@ -180,7 +180,11 @@ def _broken_metadata(plain: bytes) -> Iterator[Forged]:
     error, unsupported = "FormatError", "UnsupportedError"
     yield replaced("duplicate-metadata", "twice", "a name twice", '"version"', '"version":"1.0","version"')
     yield replaced("nan", "NaN", "NaN among the omegas", "[2,1.5", "[NaN,1.5")
-    yield replaced("infinity", "omegas", "1e999 among the omegas", "[2,1.5", "[1e999,1.5")
+    yield replaced("infinity", "1e999", "1e999 among the omegas", "[2,1.5", "[1e999,1.5")
+    whole = "1" + 400 * "0"
+    for name, number in (("infinity-unknown-name", "-1e999"), ("integer-huge", whole)):
+        says = f"{number if number != whole else '10^400'} under a name of no use"
+        yield replaced(name, number[:40], says, '"version"', f'"colour":{number},"version"')
     yield change(
         "version-2", 7, unsupported, "2.0", "a newer major version", lambda m: m.update(version="2.0")
     )
@@ -225,6 +229,19 @@ def _broken_metadata(plain: bytes) -> Iterator[Forged]:
     yield change("no-lattice", 14, error, "lattice", "no lattice", lambda m: m.update(band_limit=5))
     coarse = {"band_limit": 5, "lattice": [6, 6, 6]}
     yield change("lattice-coarse", 14, error, "coarse", "a lattice too coarse", lambda m: m.update(coarse))
+    fine: Json = {"band_limit": 5, "lattice": [10, 45, 10]}
+    yield change(
+        "lattice-fine", 14, error, "at most", "45 along an axis with 3 frequencies", lambda m: m.update(fine)
+    )
+    beyond: Json = {"band_limit": 0.3, "lattice": [108, 108, 108]}
+    yield change(
+        "lattice-beyond-grid",
+        14,
+        error,
+        "at most",
+        "a band limit and a lattice far beyond what the grid can hold",
+        lambda m: m.update(beyond),
+    )
 
 
 def _broken_tensors(plain: bytes) -> Iterator[Forged]:

@@ -123,6 +123,24 @@ def radial_cases() -> list[tuple[str, str, NeuralMap, Function]]:
     ]
 
 
+# Counts (z, y, x) of the grids on which the file "nyquist" is decoded; the first is its own.
+GRIDS = ((6, 8, 6), (4, 5, 6), (3, 8, 2))
+
+
+def nyquist_case() -> tuple[str, str, NeuralMap, Function, dict[tuple[int, int, int], Function]]:
+    """As `radial_cases`, and the density on some grids: the band ends at the Nyquist frequency of each axis."""
+    box, weights = Grid(GRIDS[0], (1.5, 1.5, 1.5)), scattered(8, LATTICE, 0.3)
+    gains = [0.5, 1.0, 0.75, 1.25, 1.5]
+    on = {counts: bumps(weights, box, 3.0, gains, samples=counts) for counts in GRIDS}
+    return (
+        "nyquist",
+        "a band limit of twice the voxel size, on its own grid and on coarser ones",
+        radial_map(weights, box, band_limit=3.0, gains=encode_float(np.array(gains))),
+        bumps(weights, box, 3.0, gains),
+        on,
+    )
+
+
 def radial_invalid() -> Iterator[Forged]:
     """Files that break the two pages."""
     plain = encode_bytes(radial_map(scattered(1, LATTICE, 0.15)), hdf5=False)
@@ -177,6 +195,15 @@ def radial_invalid() -> Iterator[Forged]:
         tensors=empty,
         lattice=[64] * 3,
         **coded([64] * 3),
+    )
+    yield change(
+        "radial-sum",
+        11,
+        "absolute values",
+        "600 zero bytes that mean 127 on 21296 sites",
+        tensors={"weights": ("U8", [600], bytes(600)), "weights.blocks": u8},
+        lattice=[44] * 3,
+        **coded([44] * 3),
     )
     second = coded(list(LATTICE), gains={"coding": "lattice", "shape": [4, 4, 4]})
     two = {"gains": u8, "gains.blocks": u8}

@@ -12,8 +12,9 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as default
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from conformance_formulas import (
     siren,
 )
 from conformance_invalid import invalid_files
-from conformance_radial import radial_cases, radial_invalid
+from conformance_radial import nyquist_case, radial_cases, radial_invalid
 
 from nmap.coding import CodedTensor, encode_float, encode_occupancy, encode_uniform
 from nmap.container import encode_bytes
@@ -44,12 +45,13 @@ TOLERANCE = 2e-4
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A valid file: its map, the density at a box fraction (z, y, x), and how to write it."""
+    """A valid file: its map, the density at a box fraction (z, y, x), on some grids, and how to write it."""
 
     name: str
     says: str
     neural_map: NeuralMap
     density: Function
+    grids: Mapping[tuple[int, int, int], Function] = default(default_factory=dict)
     hdf5: bool = True
     thumbnail: bool = False
 
@@ -277,14 +279,30 @@ def manifest_entry(case: Case, path: str, data: bytes, seed: int) -> dict[str, A
         inside = all(0 <= v < 1 for v in fraction)
         values.append(case.density(fraction) if inside else offset)
     spread = max(values) - min(values)
+    grids = [
+        {
+            "shape": list(counts),
+            "values": [
+                rounded(p([i / m for i, m in zip(index, counts, strict=True)]))
+                for index in np.ndindex(*counts)
+            ],
+        }
+        for counts, p in case.grids.items()
+    ]
     return {
         "file": path,
         "sha256": hashlib.sha256(data).hexdigest(),
         "says": case.says,
         "points_xyz": points.tolist(),
-        "values": [float(f"{v:.8g}") for v in values],
+        "values": [rounded(v) for v in values],
         "tolerance": float(f"{TOLERANCE * spread:.2g}"),
+        **({"grids": grids} if grids else {}),
     }
+
+
+def rounded(value: float) -> float:
+    """To eight digits."""
+    return float(f"{value:.8g}")
 
 
 def make(folder: Path) -> None:
@@ -293,7 +311,9 @@ def make(folder: Path) -> None:
     for name in ("valid", "invalid"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     radial = [Case(*parts) for parts in radial_cases()]
-    for seed, case in enumerate([*bare_cases(), *composed_cases(), record_case(), *radial, image_case()]):
+    for seed, case in enumerate(
+        [*bare_cases(), *composed_cases(), record_case(), *radial, image_case(), Case(*nyquist_case())]
+    ):
         data = encode_bytes(case.neural_map, case.hdf5, case.thumbnail)
         path = f"valid/{case.name}.nmap"
         (folder / path).write_bytes(data)

@@ -20,11 +20,9 @@ GENERATORS = {
     "I": [(180, (0, 0, 1)), (72, (1, 0, P)), (120, (0, 1, P * P))],
     "I1": [(180, (0, 0, 1)), (72, (0, 1, P)), (120, (1, 0, P * P))],
 }
-REFERENCE = {
-    **{"C": (1, 0.0271828183, 0), "D": (1, 0.0271828183, 1.0314159265)},
-    **dict.fromkeys("TO", (0.3141592654, 0.1271828183, 1)),
-    **{"I": (0.1141592654, 0.0771828183, 1), "I1": (0.0771828183, 0.1141592654, 1)},
-}
+REFERENCE = {"C": (1, 0.0271828183, 0), "D": (1, 0.0271828183, 1.0314159265)}
+REFERENCE |= dict.fromkeys("TO", (0.3141592654, 0.1271828183, 1))
+REFERENCE |= {"I": (0.1141592654, 0.0771828183, 1), "I1": (0.0771828183, 0.1141592654, 1)}
 
 
 class Map:
@@ -48,10 +46,9 @@ class Map:
         self.tensors = self._decoded(stored)
         grid = self.metadata["grid"]
         self.shape, self.voxel = np.array(grid["shape"]), np.array(grid["voxel_size"], float)
-        self.origin = np.array(grid.get("origin", (0, 0, 0)), float)
+        self.origin, self._filtered = np.array(grid.get("origin", (0, 0, 0)), float), None
         self.edges = self.shape[::-1] * self.voxel
         self.cell = cell(grid.get("angles", (90, 90, 90))) * self.edges
-        self._filtered = None
 
     def _decoded(self, stored):
         """Section 3."""
@@ -60,10 +57,15 @@ class Map:
             stored[name] = CODINGS[coding["coding"]](stored[name], coding, beside)
         return {name: np.asarray(array, float) for name, array in stored.items()}
 
-    def sample(self, points) -> np.ndarray:
+    def on_grid(self, shape) -> np.ndarray:
+        """The same map at `shape` samples (z, y, x) over the box, (n,) in C order; section 6.6."""
+        f = np.indices(shape).reshape(3, -1).T / shape
+        return self.sample(f[:, ::-1] @ self.cell.T + self.origin, np.array(shape) / 2)
+
+    def sample(self, points, held=(np.inf,) * 3) -> np.ndarray:
         """Density at points (n, 3), Cartesian (x, y, z) in Angstrom; section 6."""
         f = (np.linalg.inv(self.cell) @ (np.asarray(points, float) - self.origin).T).T[:, ::-1]
-        values = self.product(f) if "band_limit" not in self.metadata else self.band_limited(f)
+        values = self.product(f) if "band_limit" not in self.metadata else self.band_limited(f, held)
         edge = 1e-3 / self.shape
         inside = ((f >= -edge) & (f < 1 - edge)).all(1)
         return np.where(inside, self.metadata.get("scale", 1) * values, 0) + self.metadata.get("offset", 0)
@@ -86,8 +88,7 @@ class Map:
         if "envelope" not in self.tensors:
             return 1.0
         bits, v = self.tensors["envelope"], 0.0
-        low = np.floor(f * bits.shape).astype(int)
-        weight = f * bits.shape - low
+        low, weight = np.floor(f * bits.shape).astype(int), f * bits.shape % 1
         for corner in np.ndindex(2, 2, 2):
             z, y, x = ((low + corner) % bits.shape).T
             v = v + np.where(corner, weight, 1 - weight).prod(1) * bits[z, y, x]
@@ -111,16 +112,16 @@ class Map:
         u = (h @ w["last.weight"].T + w["last.bias"])[:, 0]
         return np.sin(model["omegas"][-1] * u) if model.get("output") == "sine" else u
 
-    def band_limited(self, f):
-        """Section 6.4: the trigonometric polynomial at box fractions (n, 3)."""
+    def band_limited(self, f, held):
+        """Section 6.4: the polynomial at box fractions (n, 3), of modes up to `held` along each axis."""
         if self._filtered is None:
             n = self.metadata["lattice"]
             self._k = [np.fft.fftfreq(m, 1 / m) for m in n]
             if self.metadata["model"]["kind"] == "radial-basis":
                 spectrum = __import__(BESIDE).coefficients(self, group) / np.prod(n)
             else:
-                lattice = np.stack(np.meshgrid(*(np.arange(m) / m for m in n), indexing="ij"), -1)
-                spectrum = np.fft.fftn(self.product(lattice.reshape(-1, 3)).reshape(n)) / np.prod(n)
+                lattice = np.indices(n).reshape(3, -1).T / n
+                spectrum = np.fft.fftn(self.product(lattice).reshape(n)) / np.prod(n)
             modes = np.stack(np.meshgrid(*self._k, indexing="ij")[::-1], -1)
             width = 1 / self.edges.max()
             radius = np.linalg.norm(modes @ np.linalg.inv(self.cell), axis=-1) / width
@@ -128,8 +129,8 @@ class Map:
             last = int(1 / (self.metadata["band_limit"] * width) + 1e-6)
             gains = self.tensors.get("gains", np.ones(last + 1))
             self._filtered = spectrum * np.where(shell <= last, gains[np.minimum(shell, last)], 0)
-        ez, ey, ex = (np.exp(2j * np.pi * np.outer(f[:, a], self._k[a])) for a in range(3))
-        return np.einsum("nz,ny,nx,zyx->n", ez, ey, ex, self._filtered, optimize=True).real
+        e = [np.exp(2j * np.pi * np.outer(f.T[a], k)) * (abs(k) <= held[a]) for a, k in enumerate(self._k)]
+        return np.einsum("nz,ny,nx,zyx->n", *e, self._filtered, optimize=True).real
 
 
 def cell(angles):
@@ -172,8 +173,7 @@ def log(array, coding, _):
 def occupancy(array, coding, _):
     """The page coding-occupancy.md."""
     data, shape = array.tobytes(), coding["shape"]
-    cells = np.zeros([n + 2 for n in shape], int)
-    counts = np.zeros((64, 2), int).tolist()
+    cells, counts = np.zeros([n + 2 for n in shape], int), np.zeros((64, 2), int).tolist()
     stream = iter(data + bytes(4 + 8 * int(np.prod(shape))))
     low, high, code = 0, 0xFFFFFFFF, int.from_bytes([next(stream) for _ in range(4)], "big")
     near = [(0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0)]

@@ -104,6 +104,19 @@ def test_quiet_prints_nothing_and_json_prints_only_json(source: Path, tmp_path: 
     assert json.loads(ran.out)["bytes"]["hdf5"] == 0
 
 
+@pytest.mark.parametrize("options", [SMALL, ("--resolution", 8, "--effort", "low", "--device", "cpu")])
+def test_two_encodes_of_one_map_give_the_same_bytes_and_say_how_long_each_took(
+    source: Path, tmp_path: Path, options: tuple[str | int, ...]
+) -> None:
+    files = [tmp_path / name for name in ("one.nmap", "two.nmap")]
+    for path in files:
+        ran = run("encode", source, path, *options)
+        assert ran.code == 0, ran.err
+        assert re.search(r"how fitted +\d+ steps, \d+(\.\d+)? s, ", ran.out)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert "seconds" not in json.loads(run("inspect", files[0], "--json").out)["fit"]
+
+
 def test_the_same_seed_gives_the_same_weights(
     encoded: tuple[Path, str, str], source: Path, tmp_path: Path
 ) -> None:

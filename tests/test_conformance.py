@@ -61,6 +61,18 @@ def test_the_reference_reader_gives_the_same_values(entry: dict[str, Any]) -> No
     assert np.abs(values - entry["values"]).max() <= entry["tolerance"]
 
 
+@pytest.mark.parametrize("entry", [param for param in VALID if "grids" in param.values[0]])
+def test_both_readers_give_the_values_on_grids(entry: dict[str, Any]) -> None:
+    load("reference_radial_basis")
+    ours, theirs = decode_bytes(contents(entry)), load("reference_reader").Map(contents(entry))
+    for grid in entry["grids"]:
+        shape = tuple(grid["shape"])
+        wanted = np.array(grid["values"])
+        assert np.abs(ours.as_array(shape).ravel() - wanted).max() <= entry["tolerance"]
+        assert np.abs(theirs.on_grid(shape) - wanted).max() <= entry["tolerance"]
+    assert np.ptp(wanted) > 100 * entry["tolerance"]
+
+
 @pytest.mark.parametrize(("name", "lines"), [("reference_reader", 200), ("reference_radial_basis", 110)])
 def test_the_reference_reader_is_short_and_knows_nothing_of_nmap(name: str, lines: int) -> None:
     text = (SPEC / f"{name}.py").read_text()

@@ -35,6 +35,18 @@ anything = st.recursive(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unicode_tables() -> None:
+    """Hypothesis makes its tables of characters, 200 MB, at the first text in a fresh checkout: not in a test."""
+
+    @given(st.text(min_size=1))
+    @settings(max_examples=1, database=None)
+    def draw(_: str) -> None:
+        pass
+
+    draw()
+
+
 @pytest.fixture(autouse=True)
 def bounded_memory() -> Iterator[None]:
     """These files are small: decoding what they declare, within the limits, takes little."""

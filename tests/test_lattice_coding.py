@@ -104,6 +104,16 @@ def test_weights_that_add_up_to_more_than_the_limit_are_refused(monkeypatch):
         encode_lattice(weights)
 
 
+def test_a_stream_of_zeros_may_not_mean_far_more_than_its_length_and_a_writer_keeps_to_that():
+    weights = sparse((36, 36, 36), 0)
+    weights[::2, ::2, ::2] = weights[1::2, 1::2, 1::2] = 127  # adds up to 1481328
+    stream, blocks = lattice_coding.pack(weights)
+    assert not any(stream) and len(stream) == -(-(1481328 - 2**19) // 128)
+    np.testing.assert_array_equal(lattice_coding.unpack(stream, blocks, (36, 36, 36)), weights)
+    with pytest.raises(FormatError, match="1481216 in a stream of 7476 bytes"):
+        lattice_coding.unpack(stream[:-1], blocks, (36, 36, 36))
+
+
 @pytest.mark.parametrize(
     "weights",
     [

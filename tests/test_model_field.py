@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from pathlib import Path
 
 import gemmi
 import numpy as np
 import pytest
 from handmade import constant, neural_map, siren, waves
+from scipy.fft import next_fast_len
 from scipy.spatial.transform import Rotation
 
-from nmap.errors import FormatError, GridError, OptionError
+from nmap import memory
+from nmap.errors import FormatError, GridError, LimitError, OptionError
 from nmap.grid import Grid
 from nmap.mask import Envelope
 from nmap.model import Field
@@ -264,6 +268,8 @@ def test_the_gradient_of_the_bare_density_is_its_finite_difference(
         ({"lattice": (24, 24, 24)}, "together"),
         ({"gains": np.ones(3, np.float32)}, "together"),
         ({"band_limit": 4.0, "lattice": (18, 18, 18)}, "too coarse"),
+        ({"band_limit": 4.0, "lattice": (20, 1016, 20)}, "at most"),
+        ({"band_limit": 0.05, "lattice": (1620, 1620, 1620)}, "at most"),
         ({"band_limit": 0.0, "lattice": (20, 20, 20)}, "0.001"),
         ({"band_limit": 1e-320, "lattice": (20, 20, 20)}, "0.001"),
         ({"band_limit": 4.0, "lattice": (20, 20, 20), "gains": np.ones(9, np.float32)}, r"\(10,\)"),
@@ -278,3 +284,38 @@ def test_parts_that_do_not_fit_are_refused(change: dict[str, object], message: s
 def test_a_bare_network_has_no_spectrum() -> None:
     with pytest.raises(FormatError, match="no band limit"):
         Field(constant(), BOX).spectrum()
+
+
+def test_a_spectrum_that_memory_cannot_hold_is_refused_before_it_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    field = neural_map(siren(), BOX, resolution=4.0).field
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    with pytest.raises(LimitError, match=r"lattice of \(.*GiB are free"):
+        field.spectrum()
+    monkeypatch.setattr(memory, "free_memory", lambda: None)
+    assert field.spectrum().size
+
+
+def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    4000 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    assert memory.free_memory() == 4096000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_memory() == 4096000
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1000000\nfile 800000\nshmem 5\n")
+    assert memory.free_memory() == 1999995
+
+
+@pytest.mark.parametrize("counts", [(1, 40, 40), (24, 100, 64), (256, 256, 256), (375, 375, 375)])
+def test_every_lattice_that_a_fit_takes_lies_within_the_limits(counts: tuple[int, int, int]) -> None:
+    """Its own lattice, and at least 2.83 points for each frequency as a radial-basis network has."""
+    grid = Grid(counts, (1.25, 1.0, 1.5))
+    for times in (2.0, 2.2, 3.7, 9.0):
+        limit = times * max(v for v, n in zip(grid.voxel_size, counts[::-1], strict=True) if n > 1)
+        own = lattice_shape(grid, limit)
+        field = Field(constant(), grid, band_limit=limit, lattice=own)
+        wide = tuple(4 * next_fast_len(math.ceil(2.83 * (k + 1) / 4), True) for k in field.degree)
+        assert Field(constant(), grid, band_limit=limit, lattice=wide).degree == field.degree

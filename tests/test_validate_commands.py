@@ -13,6 +13,7 @@ from cli_files import run
 from handmade import neural_map, siren
 
 from nmap.container import save
+from nmap.container.layout import read_layout
 from nmap.errors import GridError
 from nmap.grid import Grid
 from nmap.maps import DensityMap, read_map, write_map
@@ -62,6 +63,24 @@ def test_a_file_that_holds_exits_0_and_prints_every_number_with_its_convention(f
     ):
         assert words in ran.out
     assert ran.err == ""
+
+
+@pytest.mark.parametrize("command", ["inspect", "decode", "validate", "report"])
+def test_a_command_reads_its_file_and_decodes_its_weights_once(files, tmp_path, monkeypatch, command):
+    read = []
+    monkeypatch.setattr(
+        "nmap.container.files.read_layout",
+        lambda *given: read.append(given) or read_layout(*given),
+    )
+    arguments = {
+        "inspect": [],
+        "decode": ["-o", tmp_path / "a.mrc"],
+        "validate": [files / "source.mrc"],
+        "report": [files / "source.mrc", "-o", tmp_path / "a.html"],
+    }
+    ran = run(command, files / "a.nmap", *arguments[command])
+    assert ran.code == 0, ran.err
+    assert len(read) == 1
 
 
 def test_a_file_that_falls_short_exits_1_and_says_by_how_much(files):

@@ -18,6 +18,7 @@ from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
+    from nmap.container import MapFile
     from nmap.neural_map import NeuralMap
 
 _LABEL = f"Decoded by nmap {__version__}"
@@ -74,11 +75,12 @@ def command(
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
     refuse_existing(output, overwrite, [file] if like is None else [file, like])
-    from nmap.container import open_map
+    from nmap.container import open_file
     from nmap.maps import MapWriter
 
     started = time.monotonic()
-    neural_map = open_map(file)
+    opened = open_file(file)
+    neural_map = opened.neural_map
     grid = _grid(neural_map, shape, voxel_size, like)
     if region is not None:
         grid = grid.region(*region)
@@ -87,7 +89,7 @@ def command(
     with (
         ProgressLine(quiet, patience=2.0) as line,
         MapWriter(
-            output, grid, dtype=dtype, overwrite=overwrite, labels=_labels(file), label=_LABEL
+            output, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
         ) as writer,
     ):
         for start, slab in neural_map.slabs(grid):
@@ -138,12 +140,12 @@ def _check_room(grid: Grid, output: Path) -> None:
         ) from None
 
 
-def _labels(file: Path) -> tuple[str, ...]:
+def _labels(opened: MapFile) -> tuple[str, ...]:
     """Labels of the source, where the file's record keeps them and can be read."""
-    from nmap.container import labels, read_record
+    from nmap.container import labels
 
     try:
-        header = read_record(file).get("source", {}).get("mrc_header")
+        header = opened.record().get("source", {}).get("mrc_header")
     except FormatError:
         return ()
     return labels(header) if isinstance(header, bytes) else ()

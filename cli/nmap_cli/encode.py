@@ -215,7 +215,9 @@ def command(
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
-    found = Inspection(output.name, neural_map, sizes(output), neural_map.record)
+    # The file says nothing of the time it took, so that encoding again gives the same bytes.
+    took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
+    found = Inspection(output.name, neural_map, sizes(output), {**neural_map.record, "fit": took})
     if as_json:
         say_json(found.to_json())
     else:

@@ -24,7 +24,7 @@ Rows = Iterator[tuple[str, str]]
 def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Show what a .nmap FILE holds: which map, how small, how true, on what grid, by what network.
 
-    Nothing is decoded. --verbose adds where the bytes went and every setting of the fit.
+    No density is decoded. --verbose adds where the bytes went and every setting of the fit.
     """
     from nmap.inspection import inspect
     from nmap.spectrum import worded

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from nmap.container.codec import decode_bytes, encode_bytes
-from nmap.container.files import look, open_map, read_record, repair, save, sizes, strip
+from nmap.container.files import MapFile, open_file, open_map, read_record, repair, save, sizes, strip
 from nmap.container.record import VOCABULARY, labels
 
 __all__ = [
     "VOCABULARY",
+    "MapFile",
     "decode_bytes",
     "encode_bytes",
     "labels",
-    "look",
+    "open_file",
     "open_map",
     "read_record",
     "repair",

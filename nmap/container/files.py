@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nmap.atomic import atomic_output
-from nmap.coding import CodedTensor
-from nmap.container.codec import assemble, checked_tensors, encode_bytes
+from nmap.container.codec import assemble, encode_bytes
 from nmap.container.hdf5 import Dataset
 from nmap.container.hdf5_reader import read_groups
 from nmap.container.layout import Entry, Layout, read_layout
@@ -21,8 +20,43 @@ from nmap.neural_map import NeuralMap, Record
 Path = str | os.PathLike[str]
 
 
+@dataclass(frozen=True, eq=False)
+class MapFile:
+    """A `.nmap` file that was read and checked once, for all that may be asked of it.
+
+    Attributes:
+        path: the file.
+        neural_map: the map; its record holds only the source's file name.
+        sizes: bytes by use; see `sizes`.
+    """
+
+    path: Path
+    neural_map: NeuralMap
+    sizes: Mapping[str, int]
+    _layout: Layout
+    _buffer: bytes
+
+    def record(self) -> Record:
+        """As `read_record`, without reading the file again.
+
+        Raises:
+            FormatError: the HDF5 part has features that nmap refuses, or disagrees with the JSON header.
+        """
+        if not self._layout.has_hdf5:
+            return self.neural_map.record
+        with _naming(self.path):
+            return _record(self._layout, self._buffer)
+
+
+def open_file(path: Path) -> MapFile:
+    """Open a `.nmap` file: its map, its record and its sizes from one reading. Raises as `open_map`."""
+    with _naming(path):
+        layout, buffer = _read(path)
+        return MapFile(path, assemble(layout, buffer), _sizes(layout), layout, buffer)
+
+
 def open_map(path: Path) -> NeuralMap:
-    """Open a `.nmap` file. HDF5 is not looked at: `read_record` does that, on request.
+    """Open a `.nmap` file. HDF5 is not looked at: `MapFile.record` does that, on request.
 
     Raises:
         OSError: the file cannot be read.
@@ -30,8 +64,7 @@ def open_map(path: Path) -> NeuralMap:
         UnsupportedError: it needs a newer reader.
         AppendedDataError: another program appended to it; `repair` mends that.
     """
-    with _naming(path):
-        return assemble(*_read(path))
+    return open_file(path).neural_map
 
 
 def save(
@@ -111,53 +144,27 @@ def read_record(path: Path) -> Record:
     Raises:
         FormatError: the file breaks the format, or its HDF5 part has features that nmap refuses.
     """
-    with _naming(path):
-        layout, buffer = _read(path)
-        neural_map = assemble(layout, buffer)
-        return _record(layout, buffer) if layout.has_hdf5 else neural_map.record
+    return open_file(path).record()
 
 
 def sizes(path: Path) -> dict[str, int]:
     """Bytes of a file by use: weights, gains, envelope, header (with its length field), hdf5, total.
 
-    The checksum is checked, nothing is decoded.
-    """
-    with _naming(path):
-        layout, buffer = _read(path)
-        return _sizes(layout, checked_tensors(layout, buffer)[1])
-
-
-def look(path: Path) -> tuple[NeuralMap, dict[str, int], Record, str]:
-    """The map of a file, its `sizes` and its record, from one reading; and why the record cannot be read, or "".
+    Its layout alone is read; whether the rest holds together, `open_map` says.
 
     Raises:
-        FormatError: the file breaks the format; what is wrong with the record alone is told in words instead.
+        FormatError: the layout breaks the format.
     """
     with _naming(path):
-        layout, buffer = _read(path)
-        neural_map = assemble(layout, buffer)
-    record, error = neural_map.record, ""
-    try:
-        with _naming(path):
-            record = _record(layout, buffer) if layout.has_hdf5 else record
-    except FormatError as failure:
-        error = str(failure)
-    return neural_map, _sizes(layout, neural_map.tensors), record, error
+        return _sizes(_read(path)[0])
 
 
-def _sizes(layout: Layout, tensors: Mapping[str, CodedTensor]) -> dict[str, int]:
-    out = {
-        "weights": 0,
-        "gains": 0,
-        "envelope": 0,
-        "header": layout.prefix,
-        "hdf5": 0,
-        "total": layout.length,
-    }
-    for name, coded in tensors.items():
-        out[name if name in ("gains", "envelope") else "weights"] += coded.nbytes
-    out["hdf5"] = out["total"] - sum(out[key] for key in ("weights", "gains", "envelope", "header"))
-    return out
+def _sizes(layout: Layout) -> dict[str, int]:
+    out = dict.fromkeys(("weights", "gains", "envelope"), 0) | {"header": layout.prefix}
+    for name, entry in layout.weights.items():
+        owner = name.split(".")[0]
+        out[owner if owner in ("gains", "envelope") else "weights"] += entry.end - entry.start
+    return out | {"hdf5": layout.length - sum(out.values()), "total": layout.length}
 
 
 def _record(layout: Layout, buffer: bytes, strict: bool = True) -> dict[str, dict[str, Any]]:

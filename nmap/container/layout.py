@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
@@ -168,6 +169,8 @@ def parse_json(text: bytes | str, what: str) -> dict[str, Any]:
         value = json.loads(
             trimmed,
             object_pairs_hook=lambda pairs: _unique(pairs, what),
+            parse_float=lambda number: _finite(float(number), number, what),
+            parse_int=lambda number: _finite(int(number), number, what),
             parse_constant=lambda name: _refuse(f"{what} holds {name}, which is not JSON"),
         )
     except FormatError:
@@ -267,6 +270,13 @@ def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise FormatError(f"{what} has the name {twice!r:.60} twice")
     return out
+
+
+def _finite(value: float, text: str, what: str) -> float:
+    """A number of a JSON text, unless it is beyond what a float64 holds: readers disagree about those."""
+    if abs(value) > sys.float_info.max:
+        raise FormatError(f"{what} holds the number {text:.40}, wanted finite ones")
+    return value
 
 
 def _refuse(message: str) -> NoReturn:

@@ -65,7 +65,7 @@ def fit(
             notes.append(halves.owed(result.curve, ceiling))
     else:
         result, history = _train(target, options, watch, device, notes)
-    made = record(target, options, history, result, notes, device_name(device), watch.seconds)
+    made = record(target, options, history, result, notes, device_name(device))
     watch.say("done", 0.0)
     field = result.neural_map
     return NeuralMap(field.field, field.tensors, made)

@@ -53,9 +53,10 @@ def record(
     result: Result,
     notes: list[str],
     device: str,
-    seconds: float,
 ) -> dict[str, dict[str, Any]]:
     """The record of a fit, by group: "source", "fit" and "fidelity".
+
+    How long it took is left out: the same map and options give the same file.
 
     Args:
         target: what was fitted.
@@ -64,7 +65,6 @@ def record(
         result: what came of it.
         notes: in words.
         device: in words.
-        seconds: of the whole fit.
     """
     fit: dict[str, Any] = {
         "settings": {**_settings(options), **history.settings},
@@ -77,7 +77,6 @@ def record(
         "device": device,
         "seed": options.seed,
         "steps": history.steps,
-        "seconds": seconds,
         "mask": f"{target.envelope_from}; {target.outside:.3g} of the band-limited variance lies outside",
         "band_limit_from": target.band_limit_from,
         "notes": "; ".join(notes) or None,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape, Triple
 from nmap.mask import Envelope, RadialSupport
+from nmap.memory import require_memory
 from nmap.model.layers import F32, Array, Network
 from nmap.model.radial_basis import RadialBasis
 from nmap.spectrum import Complex, Shells, transform
@@ -29,6 +30,8 @@ F64 = NDArray[np.float64]
 
 # Lattice points whose folded position and envelope are held at once.
 _BLOCK = 1 << 19
+# Bytes for each lattice point while a spectrum is made and cut to the band, and for each copy of a site.
+_LATTICE_BYTES, _COPY_BYTES = 12, 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,12 @@ class Field:
         object.__setattr__(self, "lattice", tuple(int(n) for n in lattice))
         if any(n <= 2 * k for n, k in zip(lattice, self.degree, strict=True)):
             raise FormatError(f"lattice {lattice} (z, y, x): too coarse for a band limit of {band_limit} A")
+        most = [4 * min(k, n) + 32 for k, n in zip(self.degree, self.box.shape, strict=True)]
+        if any(n > limit for n, limit in zip(lattice, most, strict=True)):
+            raise FormatError(
+                f"lattice {lattice} (z, y, x): wanted at most {tuple(most)} for a band limit of {band_limit} A "
+                f"and a grid of {self.box.shape}, the file is damaged"
+            )
         if isinstance(self.network, RadialBasis) and any(
             5 * n < 14 * k for n, k in zip(lattice, self.degree, strict=True)
         ):
@@ -209,18 +218,28 @@ class Field:
 
         Raises:
             FormatError: the field has no band limit.
+            LimitError: the lattice needs more memory than is free; nothing was taken.
         """
         return self._spectrum
 
     @cached_property
     def _spectrum(self) -> Complex:
         gains = np.ones(self.last_shell + 1, np.float32) if self.gains is None else self.gains
+        self._require_memory()
         if isinstance(self.network, RadialBasis):
             out: Complex = self.network.spectrum(self.lattice_grid, self.symmetry)
         else:
             out = transform(self.lattice_values())
         out *= Shells(self.lattice_grid).spread(gains)
         return out
+
+    def _require_memory(self) -> None:
+        """Check that the spectrum, and all copies of a radial-basis network's sites, fit into memory."""
+        wanted = _LATTICE_BYTES * self.lattice_grid.size
+        if isinstance(self.network, RadialBasis) and self.symmetry is not None:
+            wanted += _COPY_BYTES * self.symmetry.order * int(np.count_nonzero(self.network.weights))
+        what = f"a band-limit lattice of {self.lattice_grid.shape} points (z, y, x)"
+        require_memory(wanted, what, "free some, or decode on a machine with more")
 
     def _coordinates(self, fractions: F64) -> F64:
         return np.asarray((fractions - np.asarray(self.center)) / np.asarray(self.half_width))
