@@ -105,3 +105,21 @@ def test_halves_of_noise_correlate_outside_as_much_as_the_standard_error_says(
     np.testing.assert_allclose(scatter, 1.0, atol=0.35)
     assert np.sqrt((scatter**2).mean()) == pytest.approx(1.0, abs=0.08)
     assert sum(one.passed for one in found) >= 57
+
+
+def test_symmetrised_noise_scatters_more_and_is_not_taken_for_signal() -> None:
+    """Halves of noise, each the mean of its sixteen copies under the cube's rotations and mirrors about voxel 0."""
+    grid = Grid((32, 32, 32), (1.5,) * 3)
+    rng = np.random.default_rng(4)
+
+    def half() -> DensityMap:
+        values = rng.standard_normal(grid.shape, np.float32)
+        for axis in range(3):
+            values = values + np.roll(np.flip(values, axis), 1, axis)
+        return DensityMap(values + values.transpose(0, 2, 1), grid)
+
+    bits = np.zeros((8, 8, 8), bool)
+    bits[2:4, 2:4, 2:4] = True
+    found = [correlate_outside(half(), half(), Envelope(bits), 3.5) for _ in range(12)]
+    assert np.mean([one.fsc.max() > 0.143 for one in found]) > 0.5
+    assert sum(one.passed for one in found) >= 10

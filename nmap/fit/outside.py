@@ -5,6 +5,10 @@ own solvent, exceed 0.143 or three standard errors, whichever is more. Noise alo
 stands for one independent mode over the shell's modes (`nmap.spectrum.uncertainty`), under the window 1 - m, which is
 0 where both halves are their constant solvent. Below some 440 independent modes three standard errors are more than
 0.143: so small a shell fails only where chance does not explain it.
+
+Halves that were symmetrised, each for itself, have fewer independent modes than that: copies share their noise, and
+FSC scatters more, by up to the root of the group's order. Signal never makes it negative, so the shells below 0 tell
+by how much: where their root mean square is beyond 1.5 standard errors, the standard error is taken to be it.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ THRESHOLD = 0.143
 """FSC of half maps above which they are said to share signal."""
 ERRORS = 3.0
 """Standard errors that chance may take a shell of few modes above 0."""
+# Scatter beyond this many standard errors, in at least so many shells below 0, is that of symmetrised noise.
+_MORE, _SHELLS = 1.5, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,4 +88,11 @@ def correlate_outside(half1: DensityMap, half2: DensityMap, envelope: Envelope, 
     window = outside * ((a != 0) | (b != 0))
     modes = curve.modes[counted]
     error = np.sqrt(np.minimum(modes_for_one(window, shells) / modes, 1.0))
-    return Outside(curve.fsc[counted], error, curve.frequency[counted])
+    return Outside(curve.fsc[counted], error * _scatter(curve.fsc[counted] / error), curve.frequency[counted])
+
+
+def _scatter(measured: F64) -> float:
+    """Factor by which FSC, in standard errors, scatters more than it should, told by what is below 0; else 1."""
+    below = measured[measured < 0]
+    found = float(np.sqrt(np.square(below).mean())) if below.size >= _SHELLS else 1.0
+    return found if found > _MORE else 1.0

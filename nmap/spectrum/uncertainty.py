@@ -109,7 +109,9 @@ def fsc_margin(
     function of a correlation: Devlin, Gnanadesikan and Kettenring, Biometrika 62 (1975) 531). The variance of the
     difference is that of the mean of psi(first, third) - psi(second, third) over the shell: its mean square over
     half the modes, for the modes at k and -k are one, times `modes_for_one`. Of two Gaussian maps psi has a mean
-    square of (1 - F^2)^2 / 2, which gives the known error (1 - F^2) / sqrt(modes) of one FSC.
+    square of (1 - F^2)^2 / 2, which gives the known error (1 - F^2) / sqrt(modes) of one FSC. Maps that were all
+    symmetrised hold each mode as often as their group has operators: there the error is too small by the root of its
+    order.
 
     Args:
         first: (z, y, x) on `grid`.
