@@ -33,8 +33,9 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
     """
     target = _free_target(Path(path), overwrite)
     partial = target.with_name(f".nmap-{secrets.token_hex(6)}.partial")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(partial, flags, 0o666)
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()

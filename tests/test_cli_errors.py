@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ from cli_files import run, write_siren
 
 from nmap import errors
 from nmap_cli import main
+from nmap_cli.interrupt import Terminated
 
 NETWORK = ("--omega", "10", "--shape", "8", "--voxel-size", "2")
 
@@ -119,6 +122,8 @@ def failing(error: BaseException) -> click.Group:
         (MemoryError(), 4),
         (KeyError("a fault"), 4),
         (KeyboardInterrupt(), 130),
+        (Terminated(signal.SIGTERM), 143),
+        (Terminated(signal.SIGHUP), 129),
     ],
 )
 def test_each_failure_has_its_exit_code_and_one_line(
@@ -168,4 +173,31 @@ def test_help_lists_every_command_and_the_exit_codes() -> None:
     assert ran.code == 0
     for name in ("encode", "decode", "inspect", "validate", "import-weights", "strip", "repair"):
         assert f"  {name} " in ran.out
-    assert "130 interrupted" in ran.out
+    assert "130, 143 or 129 interrupted" in ran.out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_end_leaves_no_half_written_file(
+    neural: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    words = [sys.executable, "-m", "nmap", "decode", neural, "-o", folder / "large.mrc", "--shape", "600"]
+    process = subprocess.Popen([str(w) for w in words], stderr=subprocess.PIPE, text=True)
+    begun = time.monotonic()
+    while not list(folder.iterdir()) and process.poll() is None and time.monotonic() - begun < 60:
+        time.sleep(0.02)
+    assert process.poll() is None, "it ended before it could be told to"
+    process.send_signal(number)
+    assert number.name in one_line(process.communicate(timeout=60)[1])
+    assert process.returncode == code
+    assert list(folder.iterdir()) == []
+
+
+def test_a_signal_that_is_ignored_stays_ignored(neural: Path, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run("inspect", neural).code == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
