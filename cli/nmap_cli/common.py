@@ -70,10 +70,15 @@ def write_text(path: Path, text: str, overwrite: bool) -> None:
         out.write(text.encode())
 
 
-def say(text: str, quiet: bool = False) -> None:
-    """Print a result on stdout, unless it is to be quiet."""
+def say(line: str, quiet: bool = False) -> None:
+    """Print one line of a result on stdout, safe for a terminal, unless it is to be quiet."""
+    say_lines([line.replace("\n", " ")], quiet)
+
+
+def say_lines(lines: Iterable[str], quiet: bool = False) -> None:
+    """Print a result of several lines on stdout, safe for a terminal, unless it is to be quiet."""
     if not quiet:
-        click.echo(text)
+        click.echo("\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
 
 
 def say_json(value: Any) -> None:

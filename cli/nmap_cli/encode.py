@@ -23,9 +23,11 @@ from nmap.maps import DensityMap
 from nmap_cli.common import (
     json_option,
     overwrite_option,
+    printable,
     refuse_existing,
     say,
     say_json,
+    say_lines,
     size,
     table,
     voice_options,
@@ -209,7 +211,8 @@ def command(
     if as_json:
         say_json(found.to_json())
     else:
-        say(f"{output}\n{words(table(summary(found)))}", quiet)
+        say(str(output), quiet)
+        say_lines(words(table(summary(found))).split("\n"), quiet)
     if interrupt.stopped():
         click.echo("nmap: warning: interrupted; the best so far was written", err=True)
         sys.exit(INTERRUPTED)
@@ -243,7 +246,7 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
     try:
         write_text(report, page(), overwrite)
     except Exception:
-        click.echo(f"nmap: warning: {output} is written, its report is not", err=True)
+        click.echo(f"nmap: warning: {printable(str(output))} is written, its report is not", err=True)
         raise
     say(f"{report}: {size(report.stat().st_size)}", quiet)
 
@@ -265,4 +268,4 @@ def _describe(grid: object, fitting: dict[str, Any]) -> None:
     click.echo(f"map: {grid}", err=True)
     for name, value in fitting.items():
         if isinstance(value, str | int | float | tuple):
-            click.echo(f"{name}: {value}", err=True)
+            click.echo(f"{name}: {printable(str(value))}", err=True)

@@ -13,8 +13,8 @@ from nmap_cli.common import (
     json_option,
     overwrite_option,
     refuse_existing,
-    say,
     say_json,
+    say_lines,
     table,
     voice_options,
     voxel_size_advice,
@@ -93,7 +93,7 @@ def command(
 
     rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
     rows += [*fidelity_rows(measured, "FSC"), *convention_rows(curve)]
-    say(worded(table(rows), second.grid), quiet)
+    say_lines(worded(table(rows), second.grid).split("\n"), quiet)
 
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap_cli.common import json_option, say, say_json, size, span, table, voice_options
+from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
 from nmap_cli.parameters import INPUT
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
         say_json(found.to_json())
     else:
         rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
-        say(worded(table(rows + list(_details(found)) if verbose else rows), found.grid), quiet)
+        text = worded(table(rows + list(_details(found)) if verbose else rows), found.grid)
+        say_lines(text.split("\n"), quiet)
 
 
 def summary(found: Inspection) -> list[tuple[str, str]]:

@@ -56,13 +56,14 @@ class _Commands(click.Group):
         **extra: Any,
     ) -> NoReturn:
         arguments = list(sys.argv[1:] if args is None else args)
+        verbose = "--verbose" in arguments or "-v" in arguments
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _say_warning if verbose else _say_own_warning
             try:
                 with ending_signals_raise():
                     code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
             except BaseException as failure:
-                code = _explain(failure, "--verbose" in arguments or "-v" in arguments)
+                code = _explain(failure, verbose)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -115,5 +116,11 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _show_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
+def _say_own_warning(message: Warning | str, *place: Any, **more: Any) -> None:
+    """All but numpy's on its arithmetic: what comes of a file's odd numbers is refused, or told in our own words."""
+    if not (isinstance(message, RuntimeWarning) and "encountered in" in str(message)):
+        _say_warning(message, *place, **more)
+
+
+def _say_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
     click.echo(f"nmap: warning: {printable(str(message))}", err=True)

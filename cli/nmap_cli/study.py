@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.errors import OptionError
-from nmap_cli.common import json_option, overwrite_option, refuse_existing, say, say_json, span, voice_options
+from nmap_cli.common import (
+    json_option,
+    overwrite_option,
+    printable,
+    refuse_existing,
+    say_json,
+    say_lines,
+    span,
+    voice_options,
+)
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 from nmap_cli.progress import ProgressLine
@@ -85,7 +94,7 @@ def interpolation(
         from nmap.study.plots import plot_interpolation
 
         _write(plot, plot_interpolation(found), overwrite)
-    say(interpolation_text(found, by_shell=verbose), quiet)
+    say_lines(interpolation_text(found, by_shell=verbose).split("\n"), quiet)
     if not found.holds:
         click.echo(f"nmap: falls short: sampling loses FSC {found.sampling_loss:.4f}", err=True)
     return 0 if found.holds else 1
@@ -221,7 +230,8 @@ def sweep(
         cells = run_sweep(density, chosen, results, report=None if quiet else _say_cell)
     except KeyboardInterrupt:
         click.echo(
-            f"nmap: error: interrupted; {results} keeps what was done: run it again to go on", err=True
+            f"nmap: error: interrupted; {printable(str(results))} keeps what was done: run it again to go on",
+            err=True,
         )
         sys.exit(INTERRUPTED)
     if plot is not None:
@@ -231,7 +241,7 @@ def sweep(
     if as_json:
         say_json(json.loads(results.read_text(encoding="utf-8")))
     else:
-        say(sweep_text(cells), quiet)
+        say_lines(sweep_text(cells).split("\n"), quiet)
 
 
 def _say_cell(cell: Cell, done: int, of: int, left: float) -> None:

@@ -12,9 +12,10 @@ from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
+    printable,
     refuse_existing,
-    say,
     say_json,
+    say_lines,
     voice_options,
     voxel_size_advice,
     voxel_size_option,
@@ -137,9 +138,9 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
     else:
         from nmap_cli.findings_text import findings_text
 
-        say(findings_text(found, name, by_shell=verbose), quiet)
+        say_lines(findings_text(found, name, by_shell=verbose).split("\n"), quiet)
     if found.doubt:
-        click.echo(f"nmap: warning: {found.doubt}", err=True)
+        click.echo(f"nmap: warning: {printable(found.doubt)}", err=True)
     for check in found.failed:
         click.echo(f"nmap: falls short: {check}", err=True)
 
