@@ -43,10 +43,12 @@ def refuse_existing(path: Path, overwrite: bool, inputs: Iterable[Path] = ()) ->
         inputs: files that the command reads; the output must not be one of them, `overwrite` or not.
 
     Raises:
-        OutputExistsError: the path exists and may not be replaced, or is one of the inputs.
+        OutputExistsError: the path exists and may not be replaced, is no regular file, or is one of the inputs.
     """
     if not path.is_symlink() and not path.exists():
         return
+    if path.exists() and not path.is_file():
+        raise OutputExistsError(f"{path}: is not a regular file: give another output path")
     if path.exists() and any(path.samefile(source) for source in inputs):
         raise OutputExistsError(f"{path}: is the input as well: give another output path")
     if not overwrite:

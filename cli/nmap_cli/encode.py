@@ -16,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 
-from nmap.errors import LimitError, MissingPackageError, NonFiniteError, OptionError
+from nmap.errors import LimitError, MapError, MissingPackageError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap
@@ -205,7 +205,10 @@ def command(
     words = partial(worded, grid=fitted.grid)
     fitting["time_budget"] = _time_left(fitting["time_budget"], began)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
-        neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
+        with voxel_size_advice(), _naming(source):
+            neural_map = encode(
+                density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped
+            )
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     found = replace(inspect(output), record=neural_map.record)
     if as_json:
@@ -249,6 +252,15 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
         click.echo(f"nmap: warning: {printable(str(output))} is written, its report is not", err=True)
         raise
     say(f"{report}: {size(report.stat().st_size)}", quiet)
+
+
+@contextmanager
+def _naming(source: Path) -> Iterator[None]:
+    """Put the source's path before what is wrong with the map in it."""
+    try:
+        yield
+    except MapError as error:
+        raise type(error)(f"{source}: {error}") from error
 
 
 @contextmanager
