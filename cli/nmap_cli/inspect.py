@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,8 @@ def _fidelity(found: Inspection) -> Rows:
         yield "resolution kept", "no band limit: the bare network"
     else:
         yield "resolution kept", f"{limit:.4g} A band limit" + (f" ({how})" if how else "")
+        if str(how).startswith("estimated"):
+            yield "", "if you know the map's resolution, set it: nmap encode --resolution"
     if "worst" in fidelity:
         to = fidelity.get("resolution", limit)
         yield (
@@ -138,11 +141,27 @@ def _sampling(found: Inspection) -> Rows:
             f"{100 * found.envelope_share:.3g} % of the box, from {kx} x {ky} x {kz} nodes (x, y, z)",
         )
     name = "envelope" if field.envelope is None else ""
-    for part in str(_group(found, "fit").get("mask", "")).replace(": ", "; ").split("; "):
-        if part:
-            yield name, part
-            name = ""
+    for part in envelope_words(str(_group(found, "fit").get("mask", ""))):
+        yield name, part
+        name = ""
     yield "symmetry", "C1" if field.symmetry is None else field.symmetry.name
+
+
+def envelope_words(recorded: str) -> list[str]:
+    """What a file records of how its envelope was decided, a line each, without what says nothing."""
+    everything = recorded.startswith("everything")
+    words = recorded.removeprefix("everything").removeprefix(": ").replace(", grown by 0 A", "")
+    lines = []
+    for part in words.replace(": ", "; ").split("; "):
+        left = re.fullmatch(r"(\S+) of the band-limited variance lies outside", part)
+        if left is None and part:
+            lines.append(part)
+        elif left is not None and not everything and float(left[1]) >= 5e-5:
+            lines.append(f"{100 * float(left[1]):.2g} % of what the band limit keeps lies outside")
+    if everything:
+        kept = "the whole box is kept"
+        lines[:1] = [f"{lines[0]}: {kept}" if lines else kept]
+    return lines
 
 
 def _network(found: Inspection) -> Rows:
