@@ -152,3 +152,13 @@ def test_an_estimated_resolution_names_the_option_that_sets_it(data_dir: Path, t
     assert "no solvent found: the whole box is kept" in first.out
     assert "--resolution" in run("inspect", estimated).out
     assert "--resolution" not in run("encode", source, given, "--effort", "low", "--resolution", 30).out
+
+
+def test_the_last_shell_is_named_where_it_is_coarser_than_the_band_limit(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    source, out = data_dir / "EMD-3197.map", tmp_path / "a.nmap"  # 20 voxels of 11.4 A: shell n at 228 A / n
+    assert "number 8, at 28.5 A" in run("encode", source, out, "--effort", "low", "--resolution", 27).out
+    assert json.loads(run("inspect", out, "--json").out)["model"]["last_shell"] == 8
+    text = run("encode", source, out, "--effort", "low", "--resolution", 28.5, "--overwrite").out
+    assert "28.5 A band limit" in text and "last shell" not in text

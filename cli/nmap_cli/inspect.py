@@ -88,6 +88,12 @@ def _fidelity(found: Inspection) -> Rows:
         yield "resolution kept", "no band limit: the bare network"
     else:
         yield "resolution kept", f"{limit:.4g} A band limit" + (f" ({how})" if how else "")
+        if found.last_shell is not None and found.last_shell[1] > 1.001 * limit:
+            shell, resolution = found.last_shell
+            yield (
+                "",
+                f"its last shell is number {shell}, at {resolution:.4g} A; the next lies beyond the limit",
+            )
         if str(how).startswith("estimated"):
             yield "", "if you know the map's resolution, set it: nmap encode --resolution"
     if "worst" in fidelity:
