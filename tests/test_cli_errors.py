@@ -256,3 +256,39 @@ def test_encode_prints_the_name_of_its_output_safely(tmp_path: Path) -> None:
     ran = run("encode", tmp_path / "m.mrc", tmp_path / "a\x1b[31m", "--resolution", 8, "--mask", "none")
     assert ran.code == 0, ran.err
     assert "\x1b" not in ran.out and "a?[31m" in ran.out.splitlines()[0]
+
+
+def test_a_dash_is_no_output(neural: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = run("decode", neural, "-o", "-")
+    assert ran.code == 2
+    assert "stdout" in one_line(ran.err) and not Path("-").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--min-fsc", "nan"),
+        ("--min-fsc", "2"),
+        ("--min-correlation", "-1.5"),
+        ("--min-psnr", "nan"),
+        ("--max-rmse", "inf"),
+        ("--max-bytes", "0"),
+        ("--resolution", "inf"),
+    ],
+)
+def test_a_limit_that_means_nothing_is_a_usage_error(neural: Path, option: str, value: str) -> None:
+    ran = run("validate", neural, neural, option, value)
+    assert ran.code == 2
+    assert one_line(ran.err).startswith(f"{option} {value}: wanted a finite number")
+
+
+def test_overwrite_replaces_the_file_that_a_link_leads_to_and_the_help_says_so(
+    neural: Path, tmp_path: Path
+) -> None:
+    target, link = tmp_path / "target.nmap", tmp_path / "link.nmap"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    assert run("strip", neural, "-o", link, "--overwrite").code == 0
+    assert link.is_symlink() and target.read_bytes() != b"old"
+    assert "symbolic link" in run("strip", "--help").out

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from nmap.errors import OptionError
 from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
     refuse_existing,
+    require,
     say_json,
     say_lines,
     table,
@@ -62,8 +62,7 @@ def command(
     and 0.143;
     null: not before Nyquist), convention, and more.
     """
-    if resolution is not None and not 0 < resolution < float("inf"):
-        raise OptionError(f"--resolution {resolution}: wanted a positive number")
+    require("--resolution", resolution, above=0)
     if fsc_xml is not None:
         refuse_existing(fsc_xml, overwrite, [a, b])
     from nmap.findings import Fidelity

@@ -48,6 +48,10 @@ class OutputFile(click.ParamType[Path]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
         path = Path(value)
+        if str(value) == "-":
+            raise OptionError(
+                "-: nothing is written to stdout: give the path of a file (./- for that very name)"
+            )
         if path.is_dir():
             raise OptionError(f"{path}: is a folder: give the path of a file to write")
         folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent

@@ -14,6 +14,7 @@ from nmap_cli.common import (
     overwrite_option,
     printable,
     refuse_existing,
+    require,
     say_json,
     say_lines,
     voice_options,
@@ -91,9 +92,12 @@ def command(
     decode as well between voxels as on them. A source that the file does not look like is warned of.
     """
     half_maps = both_half_maps(half1, half2)
-    for name, value in (("--resolution", resolution), ("--max-bytes", limits["max_bytes"])):
-        if value is not None and not value > 0:
-            raise OptionError(f"{name} {value}: wanted a positive number")
+    require("--resolution", resolution, above=0)
+    require("--max-bytes", limits["max_bytes"], above=0)
+    require("--min-fsc", limits["min_fsc"], above=-1, most=1)
+    require("--min-correlation", limits["min_correlation"], above=-1, most=1)
+    require("--min-psnr", limits["min_psnr"])
+    require("--max-rmse", limits["max_rmse"], above=0)
     for path in (fsc_xml, star):
         if path is not None:
             refuse_existing(path, overwrite, given(file, source, half1, half2, model))
