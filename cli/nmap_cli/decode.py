@@ -84,8 +84,8 @@ def command(
     grid = _grid(neural_map, shape, voxel_size, like)
     if region is not None:
         grid = grid.region(*region)
-    _check_extent(neural_map.grid, grid, quiet)
     _check_room(grid, output)
+    _check_extent(neural_map.grid, grid, quiet)
     with (
         _naming(file),
         ProgressLine(quiet, patience=2.0) as line,
