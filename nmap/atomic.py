@@ -12,6 +12,9 @@ from typing import BinaryIO
 
 from nmap.errors import OutputExistsError
 
+# Only writing fails in these ways: the disk or a quota is full, the file is larger than may be.
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
 
 @contextmanager
 def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
@@ -29,17 +32,22 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
 
     Raises:
         OutputExistsError: `path` exists and may not be replaced, or is not a regular file.
-        OSError: the folder is missing, full or not writable.
+        OSError: the folder is missing, full or not writable; it names `path` where the system names no file.
     """
     target = _free_target(Path(path), overwrite)
     partial = target.with_name(f".nmap-{secrets.token_hex(6)}.partial")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(partial, flags, 0o666)
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         _publish(partial, target, overwrite)
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            error.filename = os.fspath(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

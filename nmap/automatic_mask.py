@@ -154,7 +154,7 @@ def _look(spectrum: Complex, grid: Grid, limit: float, support: F32 | None) -> F
         doubt = _doubt(inside, local)
         if not doubt:
             return FoundMask(inside.astype(np.float32), lattice, f"{rule}, dust removed", quiet)
-    return FoundMask(None, lattice, f"everything: {doubt}")
+    return FoundMask(None, lattice, f"everything: no solvent found; {doubt}")
 
 
 def _blurred(density: F32, grid: Grid, sigma: float) -> F32:
@@ -251,15 +251,16 @@ def _joined(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
 def _doubt(inside: Bits, local: F32) -> str:
     """Why `inside` cannot be trusted; empty if it can."""
     share = float(inside.mean())
-    if not 0 < share <= _MOST_VOLUME:
-        return f"it would fill {share:.0%} of the box"
+    if not share:
+        return "nothing stands out"
+    if share > _MOST_VOLUME:
+        return f"density fills {100 * share:.0f} % of the box"
     within, without = (
         float(local[inside].mean(dtype=np.float64)),
         float(local[~inside].mean(dtype=np.float64)),
     )
     if within < _CONTRAST**2 * without:
-        return (
-            f"local rms {np.sqrt(within / max(without, 1e-300)):.2g} times that outside, wanted {_CONTRAST:g}"
-        )
+        ratio = np.sqrt(within / max(without, 1e-300))
+        return f"what stands out is only {ratio:.2g} times as strong as the rest, wanted {_CONTRAST:g}"
     held = within * share / (within * share + without * (1 - share))
-    return f"it would hold {held:.0%} of the variance" if held < _LEAST_VARIANCE else ""
+    return f"what stands out holds only {100 * held:.0f} % of the variance" if held < _LEAST_VARIANCE else ""

@@ -7,6 +7,7 @@ it cannot hold, as a well made downsampling does; single points and turned grids
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -41,17 +42,17 @@ def grid_for(field: Field, shape: Shape) -> Grid:
 
 def covered(box: Grid, grid: Grid) -> float:
     """Share of a grid's samples that lie in a box, 0 to 1; of a grid turned against it, as its corners tell."""
-    low = -_EDGE / np.asarray(box.shape)
     axes = _along_box(box, grid)
     if axes is not None:
-        pairs = ((samples.fractions, edge) for samples, edge in zip(axes, low, strict=True))
-        return float(np.prod([((f >= edge) & (f < 1)).mean() for f, edge in pairs]))
+        spans = (_span(samples, voxels) for samples, voxels in zip(axes, box.shape, strict=True))
+        return float(math.prod((s.stop - s.start) / n for s, n in zip(spans, grid.shape, strict=True)))
     last = (np.asarray(grid.shape) - 1) / np.asarray(grid.shape)
     corners = box.fractions(grid.positions(np.indices((2, 2, 2)).reshape(3, -1).T * last))
-    if (corners.max(0) < low).any() or (corners.min(0) >= 1).any():
+    edge = _EDGE / np.asarray(box.shape)
+    if (corners.max(0) < -edge).any() or (corners.min(0) >= 1 - edge).any():
         return 0.0
     # Corners outside do not mean that nothing is inside.
-    return max(float(((corners >= low) & (corners < 1)).all(1).mean()), 1 / grid.size)
+    return max(float(_inside(corners, np.asarray(box.shape)).all(1).mean()), 1 / grid.size)
 
 
 def on_grid(field: Field, grid: Grid) -> F32:
@@ -129,6 +130,14 @@ def _inside(fractions: F64, voxels: NDArray[np.intp] | int) -> NDArray[np.bool_]
     return np.asarray((fractions >= -edge) & (fractions < 1 - edge))
 
 
+def _span(samples: Samples, voxels: int) -> slice:
+    """Which samples along an axis lie in the box, as `_inside` has it; without listing them, for they may be many."""
+    edge = _EDGE / voxels
+    ends = ((bound - samples.first) / samples.step for bound in (-edge, 1 - edge))
+    first, last = (min(max(math.ceil(end), 0), samples.count) for end in ends)
+    return slice(first, last)
+
+
 def _points_inside(box: Grid, fractions: F64) -> NDArray[np.intp]:
     """Indices of the box fractions (n, 3), (z, y, x), that lie in the box."""
     return np.flatnonzero(_inside(fractions, np.asarray(box.shape)).all(1))
@@ -154,10 +163,7 @@ def _along_box(box: Grid, grid: Grid) -> Axes | None:
 
 def _straight_slabs(field: Field, axes: Axes, rows: int) -> Iterator[tuple[int, F32]]:
     """Slabs of a grid along the box's axes; only its part within the box is computed."""
-    spans = []
-    for samples, voxels in zip(axes, field.box.shape, strict=True):
-        within = np.flatnonzero(_inside(samples.fractions, voxels))
-        spans.append(slice(int(within[0]), int(within[-1]) + 1) if within.size else slice(0, 0))
+    spans = [_span(samples, voxels) for samples, voxels in zip(axes, field.box.shape, strict=True)]
     polynomial = None
     if field.band_limit is not None:
         polynomial = _polynomial(field).truncated((axes[0].degree, axes[1].degree, axes[2].degree))

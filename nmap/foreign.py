@@ -68,7 +68,7 @@ def import_weights(
     """
     first, hidden = _checked(omega, omega_hidden, alignment, columns)
     path = Path(path)
-    tensors, output = _arrange(_read(path), path.name)
+    tensors, output = _arrange(_read(path), str(path))
     if columns == "xyz":
         tensors["first.weight"] = tensors["first.weight"][:, ::-1]
     sines = 1 + len(tensors["hidden.weight"]) + (output == "sine")
@@ -113,13 +113,13 @@ def _read(path: Path) -> Weights:
         try:
             return load_file(path)
         except (SafetensorError, TypeError, KeyError) as error:
-            raise FormatError(f"{path.name}: not safetensors of float32 or float16: {error}") from error
+            raise FormatError(f"{path}: not safetensors of float32 or float16: {error}") from error
     if kind in (".pt", ".pth"):
         from nmap.state_dict import read_state_dict
 
         return read_state_dict(path, _ADVICE)
     raise FormatError(
-        f"{path.name}: weights in a {kind or 'nameless'} file: wanted .npz, .safetensors, .pt or .pth"
+        f"{path}: weights in a {kind or 'nameless'} file: wanted .npz, .safetensors, .pt or .pth"
     )
 
 
@@ -128,14 +128,14 @@ def _read_npz(path: Path) -> Weights:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
             if unpacked > MAX_BYTES:
-                raise LimitError(f"{path.name}: unpacks to {unpacked} bytes: at most {MAX_BYTES} are read")
+                raise LimitError(f"{path}: unpacks to {unpacked} bytes: at most {MAX_BYTES} are read")
             for entry in archive.infolist():
                 with archive.open(entry) as stream:
                     _check_npy(stream, entry.file_size, entry.filename)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, EOFError, zlib.error, NotImplementedError) as error:
-        raise FormatError(f"{path.name}: not a .npz of plain arrays: {error}") from error
+        raise FormatError(f"{path}: not a .npz of plain arrays: {error}") from error
 
 
 def _check_npy(stream: IO[bytes], size: int, name: str) -> None:

@@ -19,6 +19,7 @@ from nmap.grid import Grid, Triple
 from nmap.model.radial_basis import RadialBasis
 from nmap.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
+from nmap.spectrum import Shells
 
 _NOT_TEXT = ("mrc_header", "extended_header", "xy", "xz", "yz")
 
@@ -118,6 +119,17 @@ class Inspection:
         return None if envelope is None else float(envelope.occupancy.mean())
 
     @property
+    def last_shell(self) -> tuple[int, float] | None:
+        """The last Fourier shell that is kept and the resolution of its centre, Angstrom; None without a limit.
+
+        Shells lie one over the longest edge apart, so in a small box the last one may be coarser than the limit.
+        """
+        field = self.neural_map.field
+        if field.band_limit is None:
+            return None
+        return field.last_shell, 1 / (field.last_shell * Shells(field.box).width)
+
+    @property
     def _network(self) -> dict[str, CodedTensor]:
         return {n: t for n, t in self.neural_map.tensors.items() if n not in ("gains", "envelope")}
 
@@ -151,6 +163,8 @@ class Inspection:
                 "offset": field.offset,
                 "scale": field.scale,
                 "band_limit_A": field.band_limit,
+                "last_shell": None if self.last_shell is None else self.last_shell[0],
+                "last_shell_A": None if self.last_shell is None else self.last_shell[1],
                 "lattice_zyx": None if field.lattice is None else list(field.lattice),
                 "envelope_nodes_zyx": None if field.envelope is None else list(field.envelope.shape),
                 "envelope_share_of_box": self.envelope_share,

@@ -119,7 +119,7 @@ def read_map(
         raise OptionError(f"voxel size {voxel_size} A: wanted three positive numbers (x, y, z)")
     if replace_nonfinite not in (None, "mean"):
         raise OptionError(f"replace_nonfinite {replace_nonfinite!r}: wanted 'mean'")
-    name = path.name if path.name.isprintable() else ascii(path.name)
+    name = str(path) if str(path).isprintable() else ascii(str(path))
     try:
         with _regular_file(path) as file:
             return _read(file, path.name, voxel_size, replace_nonfinite, max_memory)

@@ -108,7 +108,7 @@ class MapWriter:
             raise OptionError(f"dtype {dtype!r}: wanted 'float32' or 'float16'")
         self._path, self._grid, self._overwrite = Path(path), grid, overwrite
         if self._path.suffix.lower() == ".bz2":
-            raise OptionError(f"{self._path.name}: no bzip2 is written: end the name in .mrc, .map or .gz")
+            raise OptionError(f"{self._path}: no bzip2 is written: end the name in .mrc, .map or .gz")
         self._mode, self._dtype = _MODES[dtype][0], np.dtype(_MODES[dtype][1])
         self._labels = _all_labels(labels, DEFAULT_LABEL if label is None else label)
         build_header(grid, self._mode, Statistics(), self._labels)  # raises now what would raise at the end
@@ -140,13 +140,17 @@ class MapWriter:
         bad = part.size - int(np.count_nonzero(np.isfinite(part)))
         if bad:
             raise NonFiniteError(
-                f"{bad} of {part.size} values to write are NaN or infinite: wanted finite ones"
+                f"{self._path}: {bad} of {part.size} values to write are NaN or infinite: wanted finite ones"
             )
         peak = max(float(part.max()), -float(part.min()))
         if self._mode == 12 and peak > _FLOAT16_MAX:
-            raise OptionError(f"values up to {peak:.6g}: float16 holds none beyond 65504: write float32")
+            raise OptionError(
+                f"{self._path}: values up to {peak:.6g}: float16 holds none beyond 65504: write float32"
+            )
         if peak > np.finfo(np.float32).max:
-            raise OptionError(f"values up to {peak:.6g}: float32 holds none beyond 3.4e38: scale the map")
+            raise OptionError(
+                f"{self._path}: values up to {peak:.6g}: float32 holds none beyond 3.4e38: scale the map"
+            )
         stored = np.ascontiguousarray(part, self._dtype)
         self._peak = max(self._peak, peak)
         self._statistics = self._statistics.including(stored)
@@ -168,7 +172,7 @@ class MapWriter:
             raise GridError(f"{self._planes} planes written: wanted the grid's {self._grid.shape[0]}")
         if self._mode == 12 and 0 < self._peak < _FLOAT16_TINY:
             raise OptionError(
-                f"no value above {self._peak:.3g}: float16 loses precision below 6.1e-05: write float32"
+                f"{self._path}: no value above {self._peak:.3g}: float16 loses precision below 6.1e-05: write float32"
             )
         self._plain.seek(0)
         self._plain.write(build_header(self._grid, self._mode, self._statistics, self._labels))

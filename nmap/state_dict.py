@@ -38,9 +38,7 @@ def read_state_dict(path: Path, advice: str) -> dict[str, NDArray[Any]]:
         KeyError,
         TypeError,
     ) as error:
-        raise FormatError(f"{path.name}: is not read, because it is no plain state dict: {advice}") from error
+        raise FormatError(f"{path}: is not read, because it is no plain state dict: {advice}") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise FormatError(
-            f"{path.name}: holds a {type(loaded).__name__}, not a state dict of tensors: {advice}"
-        )
+        raise FormatError(f"{path}: holds a {type(loaded).__name__}, not a state dict of tensors: {advice}")
     return {str(name): value.detach().to(torch.float32).numpy() for name, value in loaded.items()}

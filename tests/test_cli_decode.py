@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import mrcfile
@@ -183,3 +184,16 @@ def test_an_array_beyond_the_memory_is_refused_with_its_size(neural: Path) -> No
 
     with pytest.raises(nmap.errors.LimitError, match=r"3\.725e\+06 GiB.*slabs"):
         nmap.open(neural).as_array((100_000,) * 3)
+
+
+def test_a_spacing_that_no_disk_holds_is_refused_before_its_samples_are_listed(
+    neural: Path, tmp_path: Path
+) -> None:
+    for spacing in (1e-7, 1e-9):
+        tracemalloc.start()
+        ran = run("decode", neural, "-o", tmp_path / "a.mrc", "--voxel-size", spacing)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert ran.code == 4
+        assert "are free on the disk" in ran.err and "--region" in ran.err
+        assert most < 2**26

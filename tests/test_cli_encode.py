@@ -165,6 +165,41 @@ def test_an_option_out_of_range_is_refused_in_one_line_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("factor", "voxel", "words"),
+    [
+        (0.0, 2.0, "every voxel is 0: there is no density to fit"),
+        (1.0, 1e-5, "voxels of 1e-05 A: wanted 0.0005 A or more"),
+        (1e17, 2.0, "the values span 1.06e"),
+        (1e-30, 2.0, "the values span 1.06e"),
+    ],
+)
+def test_a_map_that_nothing_can_be_fitted_to_is_3_with_its_path_before_torch_is_loaded(
+    source: Path, tmp_path: Path, factor: float, voxel: float, words: str
+) -> None:
+    path = tmp_path / "odd.mrc"
+    with mrcfile.new(path, mrcfile.read(source) * np.float32(factor)) as mrc:
+        mrc.voxel_size = voxel
+    code = (
+        "import sys\nfrom nmap_cli.main import cli\n"
+        f"try: cli(['encode', {str(path)!r}, {str(tmp_path / 'a.nmap')!r}])\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "False\n")
+    assert done.stderr.startswith(f"nmap: error: {path}: {words}") and done.stderr.count("\n") == 1
+    assert ("(--voxel-size)" in done.stderr) == (voxel < 1)
+
+
+def test_an_output_that_is_no_regular_file_is_refused_before_the_source_is_read(tmp_path: Path) -> None:
+    (tmp_path / "no.mrc").write_bytes(b"not a map")
+    (tmp_path / "link").symlink_to(tmp_path / "none" / "out.nmap")
+    for output, words in (("/dev/null", "is not a regular file"), (tmp_path / "link", "there is no folder")):
+        ran = run("encode", tmp_path / "no.mrc", output, "--overwrite")
+        assert ran.code == 2
+        assert ran.err.startswith(f"nmap: error: {output}: {words}")
+
+
 def test_a_map_larger_than_max_memory_is_4(source: Path, tmp_path: Path) -> None:
     ran = run("encode", source, tmp_path / "a.nmap", "--max-memory", "10K")
     assert ran.code == 4

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
+from nmap_cli import progress
 from nmap_cli.common import size, span
 from nmap_cli.progress import ProgressLine
 
@@ -86,3 +88,56 @@ def test_a_time_is_said_as_a_person_reads_it(seconds: float, text: str) -> None:
 )
 def test_a_size_is_said_with_its_exact_number(count: int, text: str) -> None:
     assert size(count) == text
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def test_elsewhere_than_on_a_terminal_a_line_with_nothing_new_waits_for_a_minute(clock: Clock) -> None:
+    stream = io.StringIO()
+    with ProgressLine(stream=stream) as line:
+        for second in range(130):
+            clock.now = 1000.0 + second
+            line.show("place, 50 bytes", second, 0, 0.25 if second < 30 else 0.5, 200 - second)
+    lines = [text.rpartition(",")[0] for text in stream.getvalue().splitlines()]
+    assert lines == ["place, 50 bytes: worst-shell FSC 0.250"] + 2 * [
+        "place, 50 bytes: worst-shell FSC 0.500"
+    ]
+
+
+def test_the_time_left_follows_jumping_estimates_slowly_and_the_end_at_once(clock: Clock) -> None:
+    stream = Terminal()
+    with ProgressLine(stream=stream) as line:
+        for tick, left in enumerate([60, 20, 60, 20, 60, 20]):
+            clock.now = 1000.0 + tick
+            line.show("place", tick, 0, None, left)
+        line.show("store", 5, 0, None, 0)
+    said = [
+        int(s) for s in re.findall(r"(\d+) (?:s|min \d+ s) left", stream.getvalue().replace("1 min 0", "60"))
+    ]
+    assert said[0] == 60 and said[-1] == 0
+    assert all(40 < s <= 60 for s in said[1:-1])
+
+
+def test_the_bar_of_a_stage_without_a_known_end_goes_by_the_time_and_never_back(clock: Clock) -> None:
+    stream = Terminal()
+    with ProgressLine(stream=stream) as line:
+        for tick, left in enumerate([9, 9, 1, 30, 30]):
+            clock.now = 1000.0 + 10 * tick
+            line.show("place", tick, 0, None, left)
+        line.show("done", 0, 0, None, 0)
+    full = [bar.count("#") for bar in re.findall(r"\[([#.]+)\]", stream.getvalue())]
+    assert full == sorted(full) and full[0] == 0 and 12 < full[-2] < full[-1] == 24

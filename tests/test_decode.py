@@ -12,6 +12,7 @@ import pytest
 from handmade import constant, neural_map, siren, waves
 from scipy.spatial.transform import Rotation
 
+from nmap.decode import covered
 from nmap.grid import Grid
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import band_limited, fsc, resample
@@ -194,3 +195,14 @@ def test_rotating_the_points_of_a_grid_is_sampling() -> None:
     many = made.sample(points)
     assert many.shape == BOX.shape
     np.testing.assert_allclose(many.reshape(-1)[::97], made.sample(few), atol=1e-5 * np.ptp(many))
+
+
+def test_the_share_of_a_grid_in_a_box_counts_samples_as_the_decoder_does() -> None:
+    box = Grid((10, 10, 10), (1.0, 1.0, 1.0))
+    assert covered(box, Grid((10, 10, 20), (1.0, 1.0, 1.0), (-5.0, 0.0, 0.0))) == 10 / 20
+    assert covered(box, Grid((10, 5, 4), (1.0, 1.0, 1.0), (8.0, 7.0, 0.0))) == pytest.approx(2 / 4 * 3 / 5)
+    assert covered(box, Grid((10, 10, 10), (1.0, 1.0, 1.0), (10.0, 0.0, 0.0))) == 0
+    # Half a thousandth of a voxel before either face: the first sample is still in the box, the last no more.
+    assert covered(box, Grid((10, 10, 11), (1.0, 1.0, 1.0), (-0.0005, 0.0, 0.0))) == pytest.approx(10 / 11)
+    # More samples than could be listed.
+    assert covered(box, Grid((10**12, 1, 1), (1.0, 1.0, 2e-11))) == pytest.approx(9.999 / 20)

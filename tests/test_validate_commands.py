@@ -20,6 +20,7 @@ from nmap.maps import DensityMap, read_map, write_map
 from nmap.spectrum import fsc
 from nmap.symmetry import PointGroup
 from nmap.validate_file import envelope_on, part_of_source, read_mask, validate_file
+from nmap_cli.findings_text import place_rows
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "validate-schema.json").read_text())
 GRID = Grid((24, 26, 28), (1.5, 1.5, 1.5), (10.0, -20.0, 3.0))
@@ -269,3 +270,11 @@ def test_damage_to_the_hdf5_side_alone_is_a_note_for_the_densities_are_whole(fil
     ran = run("validate", tmp_path / "damaged.nmap", files / "source.mrc", "--min-fsc", "0.9")
     assert ran.code == 0, ran.err
     assert "record could not be read" in ran.out
+
+
+def test_a_displacement_of_more_than_a_tenth_of_a_voxel_is_remarked_on_in_angstrom() -> None:
+    grid = Grid((20, 20, 20), (11.4, 11.4, 10.0))
+    assert place_rows((0.05, -0.09, 0.0), grid) == [
+        ("Place", "displaced from the source by (+0.0500, -0.0900, +0.0000) voxels (x, y, z)")
+    ]
+    assert "more than 0.1 voxel: by (-1.3, -2.1, +1) A" in place_rows((-0.11, -0.18, 0.1), grid)[1][1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from nmap.errors import OutputExistsError, VoxelSizeError
+from nmap.errors import OptionError, OutputExistsError, VoxelSizeError
 from nmap_cli.parameters import VOXEL_SIZE
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -20,7 +21,11 @@ verbose_option = click.option(
     "--verbose", "-v", is_flag=True, help="Say more, and show where a fault in nmap happened."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of text.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output file if it exists.")
+overwrite_option = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace the output file if it exists; where it is a symbolic link, the file that the link leads to.",
+)
 voxel_size_option = click.option(
     "--voxel-size",
     type=VOXEL_SIZE,
@@ -43,14 +48,35 @@ def refuse_existing(path: Path, overwrite: bool, inputs: Iterable[Path] = ()) ->
         inputs: files that the command reads; the output must not be one of them, `overwrite` or not.
 
     Raises:
-        OutputExistsError: the path exists and may not be replaced, or is one of the inputs.
+        OutputExistsError: the path exists and may not be replaced, is no regular file, or is one of the inputs.
     """
     if not path.is_symlink() and not path.exists():
         return
+    if path.exists() and not path.is_file():
+        raise OutputExistsError(f"{path}: is not a regular file: give another output path")
     if path.exists() and any(path.samefile(source) for source in inputs):
         raise OutputExistsError(f"{path}: is the input as well: give another output path")
     if not overwrite:
         raise OutputExistsError(f"{path}: exists already: give another path, or --overwrite to replace it")
+
+
+def require(name: str, value: float | None, above: float = -math.inf, most: float = math.inf) -> None:
+    """Refuse an option's number that means nothing; one that is not given passes.
+
+    Args:
+        name: of the option.
+        value: what was given.
+        above: what it must exceed.
+        most: what it may reach; infinity itself it may not.
+
+    Raises:
+        OptionError: it is beyond these, or no number.
+    """
+    if value is None or (above < value <= most and math.isfinite(value)):
+        return
+    low = f" above {above:g}" if math.isfinite(above) else ""
+    high = f", at most {most:g}" if math.isfinite(most) else ""
+    raise OptionError(f"{name} {value:g}: wanted a finite number{low}{high}")
 
 
 @contextmanager
@@ -70,10 +96,15 @@ def write_text(path: Path, text: str, overwrite: bool) -> None:
         out.write(text.encode())
 
 
-def say(text: str, quiet: bool = False) -> None:
-    """Print a result on stdout, unless it is to be quiet."""
+def say(line: str, quiet: bool = False) -> None:
+    """Print one line of a result on stdout, safe for a terminal, unless it is to be quiet."""
+    say_lines([line.replace("\n", " ")], quiet)
+
+
+def say_lines(lines: Iterable[str], quiet: bool = False) -> None:
+    """Print a result of several lines on stdout, safe for a terminal, unless it is to be quiet."""
     if not quiet:
-        click.echo(text)
+        click.echo("\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
 
 
 def say_json(value: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +13,7 @@ import click
 import numpy as np
 
 from nmap import __version__
-from nmap.errors import FormatError, GridError, LimitError, OptionError
+from nmap.errors import FormatError, GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import overwrite_option, refuse_existing, say, size, span, voice_options
 from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
@@ -84,9 +86,10 @@ def command(
     grid = _grid(neural_map, shape, voxel_size, like)
     if region is not None:
         grid = grid.region(*region)
-    _check_extent(neural_map.grid, grid, quiet)
     _check_room(grid, output)
+    _check_extent(neural_map.grid, grid, quiet)
     with (
+        _naming(file),
         ProgressLine(quiet, patience=2.0) as line,
         MapWriter(
             output, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
@@ -138,6 +141,15 @@ def _check_room(grid: Grid, output: Path) -> None:
         raise LimitError(
             f"one section of {grid} takes {plane:.4g} GiB, more than this machine gives: {advice}"
         ) from None
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Name the file whose densities cannot be written."""
+    try:
+        yield
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{file}: its network gives no density map: {error}") from error
 
 
 def _labels(opened: MapFile) -> tuple[str, ...]:

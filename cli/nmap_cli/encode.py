@@ -16,16 +16,18 @@ from typing import Any
 import click
 import numpy as np
 
-from nmap.errors import LimitError, MissingPackageError, NonFiniteError, OptionError
+from nmap.errors import LimitError, MapError, MissingPackageError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap
 from nmap_cli.common import (
     json_option,
     overwrite_option,
+    printable,
     refuse_existing,
     say,
     say_json,
+    say_lines,
     size,
     table,
     voice_options,
@@ -213,7 +215,10 @@ def command(
     fitting["time_budget"] = _time_left(budget, reading)
     before = seconds_since_start()
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
-        neural_map = encode(density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
+        with voxel_size_advice(), _naming(source):
+            neural_map = encode(
+                density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped
+            )
         save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     # The file says nothing of the time it took, so that encoding again gives the same bytes.
     took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
@@ -221,7 +226,8 @@ def command(
     if as_json:
         say_json(found.to_json())
     else:
-        say(f"{output}\n{words(table(summary(found)))}", quiet)
+        say(str(output), quiet)
+        say_lines(words(table(summary(found))).split("\n"), quiet)
     if budget is not None:
         _warn_late(budget, before)
     if interrupt.stopped():
@@ -275,9 +281,18 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
     try:
         write_text(report, page(), overwrite)
     except Exception:
-        click.echo(f"nmap: warning: {output} is written, its report is not", err=True)
+        click.echo(f"nmap: warning: {printable(str(output))} is written, its report is not", err=True)
         raise
     say(f"{report}: {size(report.stat().st_size)}", quiet)
+
+
+@contextmanager
+def _naming(source: Path) -> Iterator[None]:
+    """Put the source's path before what is wrong with the map in it."""
+    try:
+        yield
+    except MapError as error:
+        raise type(error)(f"{source}: {error}") from error
 
 
 @contextmanager
@@ -297,4 +312,4 @@ def _describe(grid: object, fitting: dict[str, Any]) -> None:
     click.echo(f"map: {grid}", err=True)
     for name, value in fitting.items():
         if isinstance(value, str | int | float | tuple):
-            click.echo(f"{name}: {value}", err=True)
+            click.echo(f"{name}: {printable(str(value))}", err=True)

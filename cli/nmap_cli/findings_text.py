@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from nmap.findings import Fidelity, Findings, OffGrid
+from nmap.grid import Grid, Triple
 from nmap.half_maps import HalfMaps
 from nmap.map_model import MapModel
 from nmap.spectrum import CONVENTIONS, Crossing, ShellCurve, worded
 from nmap_cli.common import size, table
 
 Rows = list[tuple[str, str]]
+
+# Displacements from the source beyond this, voxels, are remarked on.
+_APART = 0.1
 
 
 def findings_text(found: Findings, file_name: str, by_shell: bool = False) -> str:
@@ -125,8 +129,18 @@ def _real_space(found: Findings) -> Rows:
         share = f"{100 * real.inside_fraction:.1f} % of the box"
         rows.append(("", f"{real.correlation_inside:.4f} inside the envelope ({share}), {outside} outside"))
     rows.append(("", f"contrast {real.slope:.4f} of the source's"))
-    shift = ", ".join(f"{s:+.4f}" for s in found.shift)
-    rows.append(("Place", f"displaced from the source by ({shift}) voxels (x, y, z)"))
+    return [*rows, *place_rows(found.shift, found.grid)]
+
+
+def place_rows(displacement: Triple, grid: Grid) -> Rows:
+    """How far a decode lies from its source, voxels (x, y, z); in Angstrom too where that is much."""
+    shift = ", ".join(f"{s:+.4f}" for s in displacement)
+    rows = [("Place", f"displaced from the source by ({shift}) voxels (x, y, z)")]
+    if max(abs(s) for s in displacement) > _APART:
+        angstrom = ", ".join(f"{s * v:+.2g}" for s, v in zip(displacement, grid.voxel_size, strict=True))
+        rows.append(
+            ("", f"more than {_APART:g} voxel: by ({angstrom}) A; encode --preset faithful keeps it closer")
+        )
     return rows
 
 
@@ -152,7 +166,8 @@ def _off_grid(off: OffGrid) -> Rows:
     shift = ", ".join(f"{s:+.4f}" for s in off.shift)
     ratio = "FSC too low on the grid to compare with"
     if off.lowest_ratio is not None:
-        ratio = f"FSC at least {off.lowest_ratio:.4f} of that on the grid, against the upsampled source"
+        worst = f"{off.lowest_ratio:.4f} in the worst shell (1: as true)"
+        ratio = f"FSC between voxels over FSC on them: {worst}, against the upsampled source"
     return [
         ("At 2x", ratio),
         ("", f"{off.power_beyond:.2g} of its power beyond the limit"),

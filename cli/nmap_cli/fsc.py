@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from nmap.errors import OptionError
 from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
     refuse_existing,
-    say,
+    require,
     say_json,
+    say_lines,
     table,
     voice_options,
     voxel_size_advice,
@@ -62,8 +62,7 @@ def command(
     and 0.143;
     null: not before Nyquist), convention, and more.
     """
-    if resolution is not None and not 0 < resolution < float("inf"):
-        raise OptionError(f"--resolution {resolution}: wanted a positive number")
+    require("--resolution", resolution, above=0)
     if fsc_xml is not None:
         refuse_existing(fsc_xml, overwrite, [a, b])
     from nmap.findings import Fidelity
@@ -93,7 +92,7 @@ def command(
 
     rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
     rows += [*fidelity_rows(measured, "FSC"), *convention_rows(curve)]
-    say(worded(table(rows), second.grid), quiet)
+    say_lines(worded(table(rows), second.grid).split("\n"), quiet)
 
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap_cli.common import json_option, say, say_json, size, span, table, voice_options
+from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
 from nmap_cli.parameters import INPUT
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
         say_json(found.to_json())
     else:
         rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
-        say(worded(table(rows + list(_details(found)) if verbose else rows), found.grid), quiet)
+        text = worded(table(rows + list(_details(found)) if verbose else rows), found.grid)
+        say_lines(text.split("\n"), quiet)
 
 
 def summary(found: Inspection) -> list[tuple[str, str]]:
@@ -86,6 +88,14 @@ def _fidelity(found: Inspection) -> Rows:
         yield "resolution kept", "no band limit: the bare network"
     else:
         yield "resolution kept", f"{limit:.4g} A band limit" + (f" ({how})" if how else "")
+        if found.last_shell is not None and found.last_shell[1] > 1.001 * limit:
+            shell, resolution = found.last_shell
+            yield (
+                "",
+                f"its last shell is number {shell}, at {resolution:.4g} A; the next lies beyond the limit",
+            )
+        if str(how).startswith("estimated"):
+            yield "", "if you know the map's resolution, set it: nmap encode --resolution"
     if "worst" in fidelity:
         to = fidelity.get("resolution", limit)
         yield (
@@ -140,11 +150,27 @@ def _sampling(found: Inspection) -> Rows:
             f"{100 * found.envelope_share:.3g} % of the box, from {kx} x {ky} x {kz} nodes (x, y, z)",
         )
     name = "envelope" if field.envelope is None else ""
-    for part in str(_group(found, "fit").get("mask", "")).replace(": ", "; ").split("; "):
-        if part:
-            yield name, part
-            name = ""
+    for part in envelope_words(str(_group(found, "fit").get("mask", ""))):
+        yield name, part
+        name = ""
     yield "symmetry", "C1" if field.symmetry is None else field.symmetry.name
+
+
+def envelope_words(recorded: str) -> list[str]:
+    """What a file records of how its envelope was decided, a line each, without what says nothing."""
+    everything = recorded.startswith("everything")
+    words = recorded.removeprefix("everything").removeprefix(": ").replace(", grown by 0 A", "")
+    lines = []
+    for part in words.replace(": ", "; ").split("; "):
+        left = re.fullmatch(r"(\S+) of the band-limited variance lies outside", part)
+        if left is None and part:
+            lines.append(part)
+        elif left is not None and not everything and float(left[1]) >= 5e-5:
+            lines.append(f"{100 * float(left[1]):.2g} % of what the band limit keeps lies outside")
+    if everything:
+        kept = "the whole box is kept"
+        lines[:1] = [f"{lines[0]}: {kept}" if lines else kept]
+    return lines
 
 
 def _network(found: Inspection) -> Rows:

@@ -1,9 +1,53 @@
-"""Ctrl-C during a fit: either the end of it at once, or a wish to keep the best network so far."""
+"""Signals: a wish to end leaves no half-written file behind; Ctrl-C during a fit may keep the best so far."""
 
 from __future__ import annotations
 
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Terminated(BaseException):
+    """The process was told to end, by `kill`, `timeout`, a batch system, or a terminal that closed.
+
+    Attributes:
+        name: of the signal, such as "SIGTERM".
+        exit_code: as shells give it, 128 + the signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.name = signal.Signals(number).name
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def ending_signals_raise() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `Terminated`, so that the files being written are removed on the way out.
+
+    A signal that is ignored, as under `nohup`, stays so. A second one does not disturb the removal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    taken = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for one in taken:
+            signal.signal(one, signal.SIG_IGN)
+        raise Terminated(number)
+
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class StopOnInterrupt:

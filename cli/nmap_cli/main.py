@@ -7,6 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -14,6 +15,7 @@ import click
 from nmap import __version__
 from nmap.errors import NmapError
 from nmap_cli.common import printable
+from nmap_cli.interrupt import Terminated, ending_signals_raise
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it (128 + SIGINT)."""
@@ -54,12 +56,14 @@ class _Commands(click.Group):
         **extra: Any,
     ) -> NoReturn:
         arguments = list(sys.argv[1:] if args is None else args)
+        verbose = "--verbose" in arguments or "-v" in arguments
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _say_warning if verbose else _say_own_warning
             try:
-                code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
+                with ending_signals_raise():
+                    code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
             except BaseException as failure:
-                code = _explain(failure, "--verbose" in arguments or "-v" in arguments)
+                code = _explain(failure, verbose)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -68,7 +72,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 falls short of what was asked; 2 usage; 3 bad input file; "
-    "4 limit, missing package or I/O; 130 interrupted.",
+    "4 limit, missing package or I/O; 130, 143 or 129 interrupted.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="nmap", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -81,6 +85,10 @@ def _explain(failure: BaseException, verbose: bool) -> int:
         return failure.code if isinstance(failure.code, int) else 0
     if isinstance(failure, (click.Abort, KeyboardInterrupt)):
         return _fail("interrupted; nothing was written", INTERRUPTED)
+    if isinstance(failure, Terminated):
+        with suppress(OSError):  # the terminal may be gone
+            _fail(f"ended by {failure.name}; no file was left half written", failure.exit_code)
+        return failure.exit_code
     if isinstance(failure, click.ClickException):
         return _fail(_usage(failure), failure.exit_code)
     if isinstance(failure, NmapError):
@@ -108,5 +116,11 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _show_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
+def _say_own_warning(message: Warning | str, *place: Any, **more: Any) -> None:
+    """All but numpy's on its arithmetic: what comes of a file's odd numbers is refused, or told in our own words."""
+    if not (isinstance(message, RuntimeWarning) and "encountered in" in str(message)):
+        _say_warning(message, *place, **more)
+
+
+def _say_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
     click.echo(f"nmap: warning: {printable(str(message))}", err=True)

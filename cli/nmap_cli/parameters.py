@@ -48,12 +48,17 @@ class OutputFile(click.ParamType[Path]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
         path = Path(value)
+        if str(value) == "-":
+            raise OptionError(
+                "-: nothing is written to stdout: give the path of a file (./- for that very name)"
+            )
         if path.is_dir():
             raise OptionError(f"{path}: is a folder: give the path of a file to write")
-        if not path.parent.is_dir():
-            raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
-        if not os.access(path.parent, os.W_OK):
-            raise PermissionError(13, "may not be written to: give another folder", str(path.parent))
+        folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
+        if not folder.is_dir():
+            raise OptionError(f"{path}: there is no folder {folder}: make it first")
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "may not be written to: give another folder", str(folder))
         return path
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from math import exp
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,6 +15,8 @@ from nmap_cli.common import span
 if TYPE_CHECKING:
     from nmap.fit import Progress
 
+# Seconds over which estimates of the end are averaged, and after which a line that says nothing new comes all the same.
+_STEADY, _HEARTBEAT = 10.0, 60.0
 _BAR = 24
 
 
@@ -54,6 +57,9 @@ class ProgressLine:
         self._begin = time.monotonic() + patience
         self._last = -float("inf")
         self._shown = ("", -1)
+        self._said = ""
+        self._end, self._heard = 0.0, -float("inf")
+        self._stage_begin, self._full = 0.0, 0.0
         self._drawn = False
 
     def __enter__(self) -> ProgressLine:
@@ -73,7 +79,8 @@ class ProgressLine:
     ) -> None:
         """Draw one state, or a warning, which stays.
 
-        A state is dropped if one was drawn a moment ago and this one neither begins nor ends a stage.
+        A state is dropped if one was drawn a moment ago and this one neither begins nor ends a stage. Where stderr is
+        no terminal it is dropped too if only the time left has changed, for a minute.
         """
         if self._quiet:
             return
@@ -83,23 +90,48 @@ class ProgressLine:
             return
         now = time.monotonic()
         kind = stage.partition(",")[0]  # what follows a comma changes all the time
-        news = kind != self._shown[0] or (step >= steps and step != self._shown[1])
+        news = kind != self._shown[0] or (0 < steps <= step and step != self._shown[1])
+        if kind != self._shown[0]:
+            self._stage_begin, self._full, self._heard = now, 0.0, -float("inf")
+        if seconds_left is not None:
+            seconds_left = self._steady(seconds_left, now, at_end=0 < steps <= step)
         if now < self._begin or not (news or now - self._last >= self._every):
             return
-        self._last, self._shown = now, (kind, step)
         parts = [f"{step}/{steps}"] if steps else []
         if fsc is not None:
             parts.append(self._words(f"worst-shell FSC {fsc:.3f}"))
+        said = ", ".join((stage, *parts))
+        if not (self._terminal or news or said != self._said or now - self._last >= _HEARTBEAT):
+            return
+        self._last, self._shown, self._said = now, (kind, step), said
         if seconds_left is not None:
             parts.append(f"{span(seconds_left)} left")
         if self._terminal:
-            full = round(_BAR * step / steps) if steps else 0
-            bar = f" [{'#' * full}{'.' * (_BAR - full)}]" if steps else ""
-            self._stream.write(f"\r\x1b[K{stage}{bar} {', '.join(parts)}")
+            self._stream.write(
+                f"\r\x1b[K{stage}{self._bar(step, steps, seconds_left, now)} {', '.join(parts)}"
+            )
             self._drawn = True
         else:
             self._stream.write(f"{stage}: {', '.join(parts)}\n" if parts else f"{stage}\n")
         self._stream.flush()
+
+    def _steady(self, seconds_left: float, now: float, at_end: bool) -> float:
+        """Seconds left by the estimates of the end so far, the older the less."""
+        end = now + seconds_left
+        share = 1.0 if at_end or not seconds_left else 1 - exp((self._heard - now) / _STEADY)
+        self._end += share * (end - self._end)
+        self._heard = now
+        return max(self._end - now, 0.1 * seconds_left)
+
+    def _bar(self, step: int, steps: int, seconds_left: float | None, now: float) -> str:
+        """How far the stage is: by its steps, or where nobody can tell how many, by the time; never back."""
+        if not steps and seconds_left is None:
+            return ""
+        gone = now - self._stage_begin
+        share = step / steps if steps else min(gone / (gone + seconds_left), 0.95) if seconds_left else 1.0
+        self._full = max(self._full, share)
+        full = round(_BAR * self._full)
+        return f" [{'#' * full}{'.' * (_BAR - full)}]"
 
     def clear(self) -> None:
         """Take the line off a terminal, so that something else can be written."""

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from nmap.errors import OptionError
 from nmap.grid import Triple
 from nmap_cli.common import (
     overwrite_option,
     refuse_existing,
+    require,
     say,
     size,
     span,
@@ -60,8 +60,7 @@ def command(
     network. Needs matplotlib: pip install 'nmap-em[report]'.
     """
     half_maps = both_half_maps(half1, half2)
-    if resolution is not None and not resolution > 0:
-        raise OptionError(f"--resolution {resolution}: wanted a positive number")
+    require("--resolution", resolution, above=0)
     refuse_existing(output, overwrite, given(file, source, half1, half2, model))
     from nmap.report_file import report_file
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.errors import OptionError
-from nmap_cli.common import json_option, overwrite_option, refuse_existing, say, say_json, span, voice_options
+from nmap_cli.common import (
+    json_option,
+    overwrite_option,
+    printable,
+    refuse_existing,
+    say_json,
+    say_lines,
+    span,
+    voice_options,
+)
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 from nmap_cli.progress import ProgressLine
@@ -116,7 +125,7 @@ def interpolation(
         _write(plot, plot_interpolation(found), overwrite)
     from nmap_cli.study_text import interpolation_text
 
-    say(interpolation_text(found, by_shell=verbose), quiet)
+    say_lines(interpolation_text(found, by_shell=verbose).split("\n"), quiet)
     if not found.holds:
         click.echo(f"nmap: falls short: sampling loses FSC {found.sampling_loss:.4f}", err=True)
     for missed in found.missed:
@@ -208,7 +217,8 @@ def sweep(
             cells = run_sweep(density, chosen, results, report=None if quiet else report, progress=line)
     except KeyboardInterrupt:
         click.echo(
-            f"nmap: error: interrupted; {results} keeps what was done: run it again to go on", err=True
+            f"nmap: error: interrupted; {printable(str(results))} keeps what was done: run it again to go on",
+            err=True,
         )
         sys.exit(INTERRUPTED)
     if plot is not None:
@@ -220,7 +230,7 @@ def sweep(
     else:
         from nmap_cli.study_text import sweep_text
 
-        say(sweep_text(cells, density, chosen), quiet)
+        say_lines(sweep_text(cells, density, chosen).split("\n"), quiet)
 
 
 def _say_cell(cell: Cell, done: int, of: int, left: float) -> None:

@@ -12,9 +12,11 @@ from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
+    printable,
     refuse_existing,
-    say,
+    require,
     say_json,
+    say_lines,
     voice_options,
     voxel_size_advice,
     voxel_size_option,
@@ -90,9 +92,12 @@ def command(
     decode as well between voxels as on them. A source that the file does not look like is warned of.
     """
     half_maps = both_half_maps(half1, half2)
-    for name, value in (("--resolution", resolution), ("--max-bytes", limits["max_bytes"])):
-        if value is not None and not value > 0:
-            raise OptionError(f"{name} {value}: wanted a positive number")
+    require("--resolution", resolution, above=0)
+    require("--max-bytes", limits["max_bytes"], above=0)
+    require("--min-fsc", limits["min_fsc"], above=-1, most=1)
+    require("--min-correlation", limits["min_correlation"], above=-1, most=1)
+    require("--min-psnr", limits["min_psnr"])
+    require("--max-rmse", limits["max_rmse"], above=0)
     for path in (fsc_xml, star):
         if path is not None:
             refuse_existing(path, overwrite, given(file, source, half1, half2, model))
@@ -137,9 +142,9 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
     else:
         from nmap_cli.findings_text import findings_text
 
-        say(findings_text(found, name, by_shell=verbose), quiet)
+        say_lines(findings_text(found, name, by_shell=verbose).split("\n"), quiet)
     if found.doubt:
-        click.echo(f"nmap: warning: {found.doubt}", err=True)
+        click.echo(f"nmap: warning: {printable(found.doubt)}", err=True)
     for check in found.failed:
         click.echo(f"nmap: falls short: {check}", err=True)
 

@@ -37,9 +37,13 @@ def encode(
         its measured fidelity.
 
     Raises:
+        MapError: there is nothing in the map to fit.
         OptionError: an option that does not suit this map.
         GridError: a mask that does not lie on the map.
     """
+    from nmap.fit.fittable import check_density
+
+    check_density(density)  # before torch is loaded, which takes seconds
     from nmap.fit.engine import fit
 
     return fit(density, options or EncodeOptions(), progress, should_stop)

@@ -33,7 +33,7 @@ def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, str]:
         grid: where it lies.
 
     Returns:
-        Resolution in Angstrom, and how it was found, in words.
+        Resolution in Angstrom, and how it was found, in words that begin with "estimated".
     """
     shells = Shells(grid)
     found = automatic_mask(values, grid, _FIRST_LOOK / grid.nyquist)
@@ -50,11 +50,11 @@ def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, str]:
     cliff, crossing = _cliff(inside, first), _crossing(inside, noise, first)
     last = min(cliff, crossing, shells.count - 1)
     if last == crossing < shells.count - 1:
-        how = "where the power in the envelope meets the solvent's noise"
+        how = "estimated: where the map's power meets the noise of its solvent"
     elif last == cliff < shells.count - 1:
-        how = "where the power spectrum falls off its cliff (32 times within a third of an octave)"
+        how = "estimated: where the power spectrum ends"
     else:
-        return 1 / grid.nyquist, "Nyquist: the power spectrum shows no end before it"
+        return 1 / grid.nyquist, "estimated: Nyquist, as the power spectrum does not end before it"
     return float(1 / shells.frequency[last]), how
 
 

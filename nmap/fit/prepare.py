@@ -20,6 +20,7 @@ from nmap.coding import CodedTensor, decode_tensor, encode_log
 from nmap.errors import OptionError
 from nmap.fit.band_limit import estimate_band_limit
 from nmap.fit.envelope import choose_envelope, degrees_of_freedom
+from nmap.fit.fittable import check_density
 from nmap.fit.half_maps import Halves, check_grids, halves_of, resolution_of
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
@@ -161,6 +162,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
         options: slice, crop, downsampling, resolution, mask and half maps.
 
     Raises:
+        MapError: there is nothing in the map to fit.
         OptionError: an option that does not suit this map.
         GridError: a mask or a half map that does not lie on the map.
     """
@@ -169,8 +171,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
     pair = [_reduced(half, options) for half in (options.half1, options.half2) if half is not None]
     density = pair[0] if options.cross_validate else source
     grid = density.grid
-    if not np.ptp(density.values) > 0:
-        raise OptionError(f"every voxel is {density.values.flat[0]:g}: there is no density to fit")
+    check_density(density)
     band_limit, how = _band_limit(source, options.resolution)
     if pair and options.resolution is None:
         band_limit, how = resolution_of(source, pair[0], pair[1], options, band_limit)

@@ -15,7 +15,7 @@ class Progress:
 
     Attributes:
         step: training steps done.
-        steps: training steps in all, as planned now.
+        steps: training steps in all, as planned now; 0 where nobody can tell.
         stage: what is being done, or a warning in words.
         fsc: worst-shell fidelity FSC so far; None before the first measurement.
         seconds_left: seconds to the end, by the speed so far; None before it is known.

@@ -187,7 +187,7 @@ def _searched(
         watch.fsc, watch.step = found.worst, found.sweeps
         if not curve or curve[-1][0] < found.sweeps:
             curve.append((found.sweeps, found.worst))
-        watch.steps = round(found.sweeps / max(share, 0.01))
+        watch.steps = 0  # how many there will be shows only at the end
         seconds = (time.monotonic() - began) * (1 - share) / max(share, 0.01)
         if watch.due:
             seconds = min(seconds, max(deadline - time.monotonic(), 0.0))
