@@ -68,7 +68,7 @@ _FOLLOW, _MISSING, _WANTING = 1.5, 0.01, 0.02
 # Edges of the lattices that coding is timed on. Reading back takes as long as coding does; the rest is for what the
 # trial does not show.
 _TRIAL = (24, 48)
-_CODED_AND_READ = 2.4
+_CODED_AND_READ = 2.8
 
 
 def urgency(mean: float) -> float:
