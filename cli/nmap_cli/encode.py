@@ -94,8 +94,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
 @_fit_option(
     "--time-budget",
-    "Answer in this time, such as 30s or 5m, with the best found; starting, reading and writing count. A warning "
-    "says so where that alone takes longer.",
+    "Answer in this time, such as 30s or 5m, with the best found; starting, reading and writing count. It is kept by "
+    "the speed so far: where the machine slows down, or the map alone takes longer, a warning says so.",
     type=DURATION,
     metavar="TIME",
 )

@@ -34,7 +34,7 @@ _MARGIN = (5e-4, 0.05)
 # sweeps.
 _SWEEP, _SHORT = 3.5, 200
 # Storing and measuring, but for the coding, take this share of what preparing and laying out took.
-_CLOSING = 0.4
+_CLOSING = 0.5
 # Measuring the symmetry may take this share of a time budget; it takes so many times as long as preparing.
 _SYMMETRY_SHARE, _SYMMETRY = 0.3, 3.0
 # A search without time may take as long as this share of preparing all the same, and as long to code what it found.

@@ -65,7 +65,7 @@ _HIGH, _HALFWAY = 0.985, 0.95
 # Edges of the lattices that coding is timed on. Reading back takes as long as coding does; the rest is for what the
 # trial does not show.
 _TRIAL = (24, 48)
-_CODED_AND_READ = 2.4
+_CODED_AND_READ = 2.8
 
 
 class Deadline:
