@@ -242,6 +242,16 @@ def _broken_metadata(plain: bytes) -> Iterator[Forged]:
         "a band limit and a lattice far beyond what the grid can hold",
         lambda m: m.update(beyond),
     )
+    rod = {"shape": [1, 1, 1000], "voxel_size": [1.5, 1500, 1500]}
+    thick: Json = {"grid": rod, "band_limit": 5, "lattice": [602, 602, 602]}
+    yield change(
+        "lattice-thick",
+        14,
+        error,
+        "1304576 points",
+        "602^3 points for 1000 voxels",
+        lambda m: m.update(thick),
+    )
 
 
 def _broken_tensors(plain: bytes) -> Iterator[Forged]:

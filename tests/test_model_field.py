@@ -310,9 +310,12 @@ def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize("counts", [(1, 40, 40), (24, 100, 64), (256, 256, 256), (375, 375, 375)])
-def test_every_lattice_that_a_fit_takes_lies_within_the_limits(counts: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("thickness", [1.5, 60.0])
+def test_every_lattice_that_a_fit_takes_lies_within_the_limits(
+    counts: tuple[int, int, int], thickness: float
+) -> None:
     """Its own lattice, and at least 2.83 points for each frequency as a radial-basis network has."""
-    grid = Grid(counts, (1.25, 1.0, 1.5))
+    grid = Grid(counts, (1.25, 1.0, thickness))
     for times in (2.0, 2.2, 3.7, 9.0):
         limit = times * max(v for v, n in zip(grid.voxel_size, counts[::-1], strict=True) if n > 1)
         own = lattice_shape(grid, limit)

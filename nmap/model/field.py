@@ -30,6 +30,8 @@ F64 = NDArray[np.float64]
 
 # Lattice points whose folded position and envelope are held at once.
 _BLOCK = 1 << 19
+# Points of a band-limit lattice, check 14 of the format: some are free, so many more for each voxel of the grid.
+_FREE_POINTS, _POINTS_PER_VOXEL = 1 << 20, 256
 # Bytes for each lattice point while a spectrum is made and cut to the band, and for each copy of a site.
 _LATTICE_BYTES, _COPY_BYTES = 12, 24
 
@@ -107,11 +109,12 @@ class Field:
         object.__setattr__(self, "lattice", tuple(int(n) for n in lattice))
         if any(n <= 2 * k for n, k in zip(lattice, self.degree, strict=True)):
             raise FormatError(f"lattice {lattice} (z, y, x): too coarse for a band limit of {band_limit} A")
-        most = [4 * min(k, n) + 32 for k, n in zip(self.degree, self.box.shape, strict=True)]
-        if any(n > limit for n, limit in zip(lattice, most, strict=True)):
+        most = tuple(32 + min(4 * k, 3 * max(self.box.shape)) for k in self.degree)
+        points = _FREE_POINTS + _POINTS_PER_VOXEL * self.box.size
+        if any(n > m for n, m in zip(lattice, most, strict=True)) or math.prod(lattice) > points:
             raise FormatError(
-                f"lattice {lattice} (z, y, x): wanted at most {tuple(most)} for a band limit of {band_limit} A "
-                f"and a grid of {self.box.shape}, the file is damaged"
+                f"lattice {lattice} (z, y, x): wanted at most {most}, and {points} points, for a band limit of "
+                f"{band_limit} A and a grid of {self.box.shape}"
             )
         if isinstance(self.network, RadialBasis) and any(
             5 * n < 14 * k for n, k in zip(lattice, self.degree, strict=True)
