@@ -92,9 +92,10 @@ REFUSED: list[tuple[str, dict[str, Any], type[MapError], str]] = [
 def test_a_field_that_cannot_be_is_named(
     broken: Callable[..., Path], fields: dict[str, Any], error: type[MapError], reason: str
 ) -> None:
+    path = broken(fields)
     with pytest.raises(error, match=reason) as raised:
-        read_map(broken(fields))
-    assert str(raised.value).startswith("broken.mrc: ") and "\n" not in str(raised.value)
+        read_map(path)
+    assert str(raised.value).startswith(f"{path}: ") and "\n" not in str(raised.value)
 
 
 READ: list[tuple[str, dict[str, Any]]] = [
