@@ -97,7 +97,7 @@ def test_a_network_loses_nothing_by_sampling_and_nobody_knows_what_lies_beyond(s
     found = study_interpolation(small, EncodeOptions(preset="faithful", effort="low"))
     assert found.holds
     (ours,), padded = found.networks, next(c for c in found.rivals if c.name == FOURIER)
-    assert padded.worst_fsc > 0.99999
+    assert padded.worst_fsc > 0.9999999
     assert ours.worst_fsc > 0.95
     assert np.abs(ours.fsc[found.last + 4 :]).max() < 0.3
     assert [s.rival for s in found.standings] == [FOURIER, LINEAR, CUBIC]
@@ -109,12 +109,12 @@ def test_a_network_loses_nothing_by_sampling_and_nobody_knows_what_lies_beyond(s
 
 
 def test_of_several_fidelities_those_out_of_reach_are_told(small: DensityMap) -> None:
-    found = study_interpolation(small, EncodeOptions(effort="low"), goals=(0.5, 0.9, 0.99999))
+    found = study_interpolation(small, EncodeOptions(effort="low"), goals=(0.5, 0.9, 0.9999999))
     assert [n.goal for n in found.networks] == [0.5, 0.9]
     assert [n.name for n in found.networks] == ["network at 0.5", "network at 0.9"]
     assert all(n.worst_fsc > n.goal - 0.01 for n in found.networks)
     assert found.networks[0].stored_bytes < found.networks[1].stored_bytes
-    assert [m.goal for m in found.missed] == [0.99999]
+    assert [m.goal for m in found.missed] == [0.9999999]
     assert "worst shell" in found.missed[0].reason
     with pytest.raises(OptionError, match="name each once"):
         study_interpolation(small, goals=(0.5, 0.5))
