@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nmap.automatic_mask import solvent_value
 from nmap.coding import MAX_OCCUPANCY_NODES
-from nmap.errors import FormatError, GridError
+from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.findings import Container, Findings
 from nmap.grid import Grid, Shape, Triple
 from nmap.maps import DensityMap, read_map
@@ -109,6 +109,10 @@ def validate_file(
     large = off_grid is None and 8 * part.grid.size > DOUBLED_VOXELS
     container = _container(opened, record, whole, readable=not damage)
     decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
+    if not np.isfinite(decoded.values).all():
+        raise NonFiniteError(
+            f"{os.fspath(opened.path)}: its network gives values that are not finite, and no density map"
+        )
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
         sizes=measure_sizes(os.path.getsize(file), part, source_path if part is whole else None),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import nmap
+from nmap.coding import encode_float
 from nmap.container import read_record
-from nmap.errors import FormatError
+from nmap.errors import FormatError, NonFiniteError
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.occupancy import of_shape, with_shape
@@ -77,3 +78,28 @@ def test_bits_come_back_with_their_shape(shape):
 def test_bits_of_an_absurd_shape_are_refused(data):
     with pytest.raises(FormatError, match="bits"):
         of_shape(data, 1 << 20)
+
+
+def test_a_network_without_finite_values_is_refused_in_a_line(tmp_path):
+    parts = {
+        "first.weight": np.full((4, 3), 3e38, np.float32),
+        "first.bias": np.zeros(4, np.float32),
+        "hidden.weight": np.zeros((1, 4, 4), np.float32),
+        "hidden.bias": np.zeros((1, 4), np.float32),
+        "last.weight": np.ones((1, 4), np.float32),
+        "last.bias": np.zeros(1, np.float32),
+    }
+    made = nmap.NeuralMap.from_tensors(
+        "siren",
+        {"omegas": [1e30, 30.0], "output": "linear"},
+        {name: encode_float(values) for name, values in parts.items()},
+        box=Grid((8, 8, 8), (2.0,) * 3),
+    )
+    nmap.save(made, tmp_path / "wild.nmap")
+    values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    nmap.write_map(DensityMap(values, made.grid), tmp_path / "source.mrc")
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(NonFiniteError, match="its network gives values"),
+    ):
+        validate_file(tmp_path / "wild.nmap", tmp_path / "source.mrc")

@@ -15,9 +15,10 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.prepare import Target, prepare
 from nmap.fit.progress import Progress, Watch
 from nmap.fit.quantise import Result, coded_tensors, finish
-from nmap.fit.radial_map import find_symmetry, fit_radial
+from nmap.fit.radial_map import fit_radial
 from nmap.fit.recipe import Recipe, choose_recipe
 from nmap.fit.record import History, record
+from nmap.fit.symmetry import find_symmetry
 from nmap.fit.train import Training
 from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap

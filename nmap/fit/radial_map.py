@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,13 @@ from nmap.coding import CodedTensor, encode_lattice, encode_log
 from nmap.errors import QualityError
 from nmap.fit.lattice import Lattice
 from nmap.fit.options import EncodeOptions
-from nmap.fit.point_group import choose
 from nmap.fit.prepare import Target
 from nmap.fit.progress import Watch
 from nmap.fit.quantise import Result
 from nmap.fit.record import History
 from nmap.fit.search import Found, Goal, search, weights_of
 from nmap.fit.sites import INSIDE, lattice_of
+from nmap.fit.symmetry import UNSOUGHT
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import ShellCurve, Shells, crop_spectrum, floored
@@ -35,14 +36,13 @@ _MARGIN = (5e-4, 0.05)
 _SWEEP, _SHORT = 3.5, 200
 # Storing and measuring, but for the coding, take this share of what preparing and laying out took.
 _CLOSING = 0.5
-# Measuring the symmetry may take this share of a time budget; it takes so many times as long as preparing.
-_SYMMETRY_SHARE, _SYMMETRY = 0.3, 3.0
 # A search without time may take as long as this share of preparing all the same, and as long to code what it found.
 _GRACE = 1.0
-_UNSOUGHT = "the time budget leaves none to look for symmetry"
 # Sites lie where the envelope exceeds this under cross-validation and beyond this goal, where faithful counts most.
 _ANYWHERE, _BEYOND = 0.001, 0.98
 _EVERYWHERE = -1.0
+# A search that falls short of a target beyond this is made again with sites further out.
+_HIGH = 0.95
 
 
 def fit_radial(
@@ -77,33 +77,17 @@ def fit_radial(
     most = options.goal_bytes(target.density.grid.size)
     aim = options.goal_fsc + _margin(options.goal_fsc)
     goal = Goal(aim) if most is None else Goal(None, max(most - side, 1))
-    lattice = _laid_out(target, symmetry, options, watch, device, ceiling)
-    found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
-    if symmetry is not None and options.symmetry == "auto" and not found.meets and not cut_short:
-        # Where the axes do not map the lattice onto itself, copies agree with the map's own only so far.
-        notes.append(
-            f"{symmetry.name} reached a worst shell FSC of {floored(found.worst)} only: fitted as C1"
-        )
-        watch.say(f"warning: {notes[-1]}", 0.0)
-        symmetry = None
-        lattice = _laid_out(target, symmetry, options, watch, device, ceiling)
-        found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
-    near_one = goal.worst_fsc is not None and options.goal_fsc > _BEYOND
-    found_mask = options.mask == "auto" and target.envelope is not None
-    if near_one and found_mask and not found.meets and not cut_short:
-        # What rings beyond the envelope counts for such a goal.
-        watch.say("searching beyond the envelope")
-        lattice = _laid_out(target, symmetry, options, watch, device, ceiling, _EVERYWHERE)
-        found, curve_of_fsc, effort, cut_short = _searched(lattice, goal, options, watch)
-    _check(found, goal, target, symmetry, options, watch, cut_short)
+    done = _settled(target, symmetry, goal, options, watch, device, notes, ceiling)
+    lattice, found, cut_short = done.lattice, done.found, done.cut_short
+    _check(found, goal, target, done.symmetry, options, watch, cut_short)
     if not found.meets:
         why = " in the time given" if cut_short else ""
-        why += f", and {_UNSOUGHT}" if _UNSOUGHT in measured else ""
+        why += f", and {UNSOUGHT}" if UNSOUGHT in measured else ""
         notes.append(f"worst shell FSC {floored(found.worst)}: the goal was not reached{why}")
         watch.say(f"warning: {notes[-1]}", 0.0)
     watch.say("storing and measuring")
     lattice = lattice.full
-    neural_map = _assembled(target, lattice, found, symmetry)
+    neural_map = _assembled(target, lattice, found, done.symmetry)
     curve = _measured(target, neural_map)
     counted = lattice.sum_shells(lattice.wanted.abs())[1:].cpu().numpy() > 0
     share = (curve.fsc[1 : target.last + 1] / lattice.ceiling[1:].cpu().numpy())[counted].min(initial=1.0)
@@ -111,14 +95,74 @@ def fit_radial(
         found.worst = float(share)
         raise QualityError(_missed(options, goal, found, side, target.band_limit, cut_short))
     settings = {
-        "effort": effort,
+        "effort": done.effort,
         "max_bytes": most,
         "sites": len(lattice.sites),
         "step": round(found.step, 8),
         "symmetry": measured,
     }
-    history = History(found.sweeps, settings, fsc=curve_of_fsc)
+    history = History(found.sweeps, settings, fsc=done.curve)
     return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """A search that is over.
+
+    Attributes:
+        lattice: what was searched on.
+        symmetry: its point group; None for C1.
+        found: what was found.
+        curve: worst shell by sweep.
+        effort: how long it was to search.
+        cut_short: whether time cut it short.
+    """
+
+    lattice: Lattice
+    symmetry: PointGroup | None
+    found: Found
+    curve: list[tuple[int, float]]
+    effort: str
+    cut_short: bool
+
+    @property
+    def fell_short(self) -> bool:
+        """Whether the goal was not met for other reasons than time."""
+        return not self.found.meets and not self.cut_short
+
+
+def _settled(
+    target: Target,
+    symmetry: PointGroup | None,
+    goal: Goal,
+    options: EncodeOptions,
+    watch: Watch,
+    device: torch.device,
+    notes: list[str],
+    ceiling: NDArray[np.float32] | None,
+) -> _Outcome:
+    """Search, and where that falls short as C1, then with sites beyond a found envelope; as `fit_radial`."""
+
+    def searched(symmetry: PointGroup | None, inside: float | None = None) -> _Outcome:
+        lattice = _laid_out(target, symmetry, options, watch, device, ceiling, inside)
+        found, curve, effort, cut_short = _searched(lattice, goal, options, watch)
+        # The margin is for what is not known yet; what was asked for is measured on the decoded map.
+        found.meets = found.meets or (goal.worst_fsc is not None and found.worst >= options.goal_fsc)
+        return _Outcome(lattice, symmetry, found, curve, effort, cut_short)
+
+    done = searched(symmetry)
+    if symmetry is not None and options.symmetry == "auto" and done.fell_short:
+        # Where the axes do not map the lattice onto itself, copies agree with the map's own only so far.
+        reached = floored(done.found.worst)
+        notes.append(f"{symmetry.name} reached a worst shell FSC of {reached} only: fitted as C1")
+        watch.say(f"warning: {notes[-1]}", 0.0)
+        done = searched(None)
+    insisted = options.target_fsc is not None and options.target_fsc > _HIGH
+    if insisted and options.mask == "auto" and target.envelope is not None and done.fell_short:
+        # What rings beyond the envelope counts for such a goal.
+        watch.say("searching beyond the envelope")
+        done = searched(done.symmetry, _ANYWHERE if options.goal_fsc <= _BEYOND else _EVERYWHERE)
+    return done
 
 
 def _margin(goal: float) -> float:
@@ -215,45 +259,6 @@ def _searched(
             state_file=checkpoint,
         )
     return found, curve, effort, watch.stopped() or (left is not None and not found.meets)
-
-
-def find_symmetry(
-    target: Target, options: EncodeOptions, watch: Watch
-) -> tuple[PointGroup | None, str, float]:
-    """The point group to fit with, what was measured of it, in words, and which share of half maps' noise has it.
-
-    Raises:
-        QualityError: a point group that was asked for and does not hold.
-        OptionError: a point group for a cell that is not orthogonal.
-    """
-    if options.symmetry.upper() == "C1":
-        return None, "C1, as asked", 1.0
-    left = watch.left
-    if (
-        options.symmetry == "auto"
-        and left is not None
-        and _SYMMETRY * watch.prepared > _SYMMETRY_SHARE * left
-    ):
-        return None, f"C1: {_UNSOUGHT}", 1.0
-    watch.say("measuring the symmetry")
-    grid = target.density.grid
-    mask = None if target.envelope is None else target.envelope.on_lattice(grid.shape)
-    group, table = choose(
-        target.density.values - np.float32(target.solvent),
-        grid,
-        mask,
-        target.band_limit,
-        options.symmetry,
-        threshold=options.symmetry_threshold,
-        force=options.force_symmetry,
-        halves=None if target.halves is None else target.halves.about_solvents,
-    )
-    held = max(table, key=lambda found: (found.group == group, found.correlation), default=None)
-    if held is None:
-        return group, "C1: the cell is not orthogonal", 1.0
-    error = f" +- {held.error:.4f} between the half maps" if target.halves is not None else ""
-    said = f"{held.group.name} has a self-correlation of {held.correlation:.4f}{error} inside the envelope"
-    return group, said if group is not None else f"C1: {said}, the highest found", held.noise
 
 
 def _measured(target: Target, neural_map: NeuralMap) -> ShellCurve:
