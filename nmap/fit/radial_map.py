@@ -38,11 +38,10 @@ _SWEEP, _SHORT = 3.5, 200
 _CLOSING = 0.5
 # A search without time may take as long as this share of preparing all the same, and as long to code what it found.
 _GRACE = 1.0
-# Sites lie where the envelope exceeds this under cross-validation and beyond this goal, where faithful counts most.
-_ANYWHERE, _BEYOND = 0.001, 0.98
-_EVERYWHERE = -1.0
-# A search that falls short of a target beyond this is made again with sites further out.
-_HIGH = 0.95
+# Sites lie where the envelope exceeds this under cross-validation and for goals beyond `_HIGH`, where faithful counts
+# most; for these also up to so many fine steps, some two band limits, beyond: what the envelope's edge spreads there
+# takes many weights if none may lie there (bench/notes.md). If an explicit goal is missed all the same, everywhere.
+_ANYWHERE, _HIGH, _REACH, _EVERYWHERE = 0.001, 0.95, 6, -1.0
 
 
 def fit_radial(
@@ -161,7 +160,7 @@ def _settled(
     if insisted and options.mask == "auto" and target.envelope is not None and done.fell_short:
         # What rings beyond the envelope counts for such a goal.
         watch.say("searching beyond the envelope")
-        done = searched(done.symmetry, _ANYWHERE if options.goal_fsc <= _BEYOND else _EVERYWHERE)
+        done = searched(done.symmetry, _EVERYWHERE)
     return done
 
 
@@ -205,9 +204,12 @@ def _laid_out(
 ) -> Lattice:
     """The lattice to search on; sites lie where the envelope exceeds `inside`, None for what suits the options."""
     watch.say("laying out the lattice")
+    high = ceiling is None and options.goal_fsc > _HIGH
     if inside is None:
-        inside = _ANYWHERE if options.cross_validate or options.goal_fsc > _BEYOND else INSIDE
-    lattice = lattice_of(target, symmetry, device, ceiling, inside)
+        inside = _ANYWHERE if high or options.cross_validate else INSIDE
+    # A mask that is given says where weights may lie.
+    reach = _REACH if high and options.mask == "auto" else 0
+    lattice = lattice_of(target, symmetry, device, ceiling, inside, reach)
     if options.cross_validate and ceiling is not None:
         return lattice.sparing(1 - np.minimum(options.goal_fsc * ceiling, 0.9999) ** 2)
     return lattice

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.fft as sf
+import scipy.ndimage as ndi
 import torch
 from numpy.typing import NDArray
 
@@ -49,6 +50,7 @@ def lattice_of(
     device: torch.device,
     ceiling: F32 | None = None,
     inside: float = INSIDE,
+    reach: int = 0,
 ) -> Lattice:
     """Sites inside the envelope, in one asymmetric unit, and the whitened truth.
 
@@ -57,7 +59,8 @@ def lattice_of(
         symmetry: point group or None for C1.
         device: torch device.
         ceiling: highest correlation worth having, by shell, (last + 1,); None for 1.
-        inside: sites lie where the envelope exceeds this.
+        inside: sites lie where the envelope exceeds this,
+        reach: and up to so many fine steps beyond.
 
     Returns:
         The lattice of a working box, where that is much smaller than the whole box, else of the whole.
@@ -67,7 +70,7 @@ def lattice_of(
     """
     grid = fine_grid(target)
     shape = grid.shape
-    every = _sites(target, shape, inside)
+    every = _sites(target, shape, inside, reach)
     sites = every
     if symmetry is not None:
         places = np.where(_thin(target), 0, every / np.asarray(shape))
@@ -113,12 +116,15 @@ def _whitening(truth: C64, grid: Grid, target: Target) -> F32:
     return np.divide(1, np.sqrt(mean), out=np.zeros(len(mean)), where=used).astype(np.float32)
 
 
-def _sites(target: Target, shape: Shape, inside: float) -> Sites:
-    """Indices (n, 3), (z, y, x), of all sites where the envelope exceeds `inside`."""
+def _sites(target: Target, shape: Shape, inside: float, reach: int) -> Sites:
+    """Indices (n, 3), (z, y, x), of all sites where the envelope exceeds `inside`, or within reach of that."""
     mask = np.ones(shape, np.float32) if target.envelope is None else target.envelope.on_lattice(shape)
     parity = [np.arange(n) & 1 for n in shape]
     even = (parity[0][:, None, None] == parity[1][:, None]) & (parity[1][:, None] == parity[2])
-    sites = np.argwhere((mask > inside) & even)
+    near = mask > inside
+    if reach and not near.all():
+        near = ndi.binary_dilation(near, ndi.generate_binary_structure(3, 2), iterations=reach)
+    sites = np.argwhere(near & even)
     return sites[(sites < np.where(_thin(target), 2, shape)).all(1)]
 
 
