@@ -44,9 +44,11 @@ CHANCE = 2.0
 # A cross-validated fit may leave out this much of a shell's power: a share of it that grows with the noise as
 # (1 - F)^1.5, held between bounds. What is below the lower one costs more than all the rest. In dense maps a good
 # part of it is signal: were it all, FSC would lose half of `_LOSS`.
-_LOSS = 0.04
+_LOSS = 0.03
 _NOISE_SHARE, _NOISE_POWER = 0.6, 1.5
-_LEAST_MISSING, _MOST_MISSING = 0.016, 0.45
+_LEAST_MISSING, _MOST_MISSING = 0.008, 0.45
+# The lowest shells hold few modes, in which the same share shows more by chance and costs less: less may be missing.
+_LESS, _LOW = 0.9, 3.0
 _LEAST, _MOST = 0.05, 1.0
 # Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
 _SMOOTH = 1.0
@@ -232,7 +234,8 @@ def halves_of(
 
 def _missing(agree: F64) -> F64:
     """Share of each shell's power that a cross-validated fit may leave out, from the half-map FSC."""
-    share = np.clip(_NOISE_SHARE * (1 - agree) ** _NOISE_POWER, _LEAST_MISSING, _MOST_MISSING)
+    least = _LEAST_MISSING * (1 - _LESS * np.exp(-np.arange(agree.size) / _LOW))
+    share = np.clip(_NOISE_SHARE * (1 - agree) ** _NOISE_POWER, least, _MOST_MISSING)
     return np.minimum(share, _LOSS / agree)
 
 

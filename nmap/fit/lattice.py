@@ -81,10 +81,10 @@ class Lattice:
     def sparing(self, missing: F32) -> Lattice:
         """The lattice for a fit that may leave out this share of each shell's power, (last + 1,).
 
-        Shells that are asked more stand out of the whitened truth, by the fourth root: the weights' equal
+        Shells that are asked more stand out of the whitened truth, by the power 0.4: the weights' equal
         steps then err less in them, and shell weights need to make up the rest only.
         """
-        emphasis = (missing.max() / missing) ** 0.25
+        emphasis = (missing.max() / missing) ** 0.4
         whole = None if self.whole is None else self.whole.sparing(missing)
         allowed = torch.from_numpy(missing).to(self.device)
         return replace(self, whitening=self.whitening * emphasis, missing=allowed, whole=whole)

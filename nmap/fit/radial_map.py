@@ -39,9 +39,10 @@ _CLOSING = 0.5
 # A search without time may take as long as this share of preparing all the same, and as long to code what it found.
 _GRACE = 1.0
 # Sites lie where the envelope exceeds this under cross-validation and for goals beyond `_HIGH`, where faithful counts
-# most; for these also up to so many fine steps, some two band limits, beyond: what the envelope's edge spreads there
-# takes many weights if none may lie there (bench/notes.md). If an explicit goal is missed all the same, everywhere.
-_ANYWHERE, _HIGH, _REACH, _EVERYWHERE = 0.001, 0.95, 6, -1.0
+# most, and up to so many fine steps beyond: what the envelope's edge spreads there takes many weights if none may lie
+# there (bench/notes.md). For high goals that is some two band limits, and if an explicit one is missed all the same,
+# everywhere; under cross-validation some seven, for whitening spreads the lowest shells, which must be near exact.
+_ANYWHERE, _HIGH, _REACH, _FAR, _EVERYWHERE = 0.001, 0.95, 6, 20, -1.0
 
 
 def fit_radial(
@@ -207,8 +208,8 @@ def _laid_out(
     high = ceiling is None and options.goal_fsc > _HIGH
     if inside is None:
         inside = _ANYWHERE if high or options.cross_validate else INSIDE
-    # A mask that is given says where weights may lie.
-    reach = _REACH if high and options.mask == "auto" else 0
+    # A mask that is given says where weights may lie; cross-validation is there to measure.
+    reach = _FAR if options.cross_validate else _REACH if high and options.mask == "auto" else 0
     lattice = lattice_of(target, symmetry, device, ceiling, inside, reach)
     if options.cross_validate and ceiling is not None:
         return lattice.sparing(1 - np.minimum(options.goal_fsc * ceiling, 0.9999) ** 2)
