@@ -21,7 +21,7 @@ from nmap.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
 
-_NOT_TEXT = ("mrc_header", "extended_header", "xy", "xz", "yz")
+_PICTURES = ("xy", "xz", "yz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,8 +200,12 @@ def _ratio(other: int | None, total: int) -> float | None:
 
 
 def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
-    """Record items as JSON values: arrays as lists, infinite numbers as null, binary ones left out."""
-    return {name: _json_value(value) for name, value in items.items() if name not in _NOT_TEXT}
+    """Record items as JSON values: arrays as lists, infinite numbers as null; bytes and pictures left out."""
+    return {
+        name: _json_value(value)
+        for name, value in items.items()
+        if name not in _PICTURES and not isinstance(value, bytes)
+    }
 
 
 def _json_value(value: Any) -> Any:

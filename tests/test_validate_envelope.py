@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,12 @@ def test_the_kept_envelope_gives_that_figure_by_another_sum_over_modes(files):
         for s in range(1, int(96 / RESOLUTION) + 1)
     ]
     assert min(curve) == pytest.approx(read_record(files[0])["fidelity"]["worst"], abs=1e-4)
+
+
+def test_inspection_as_json_leaves_the_bits_of_the_envelope_out(files):
+    found = json.loads(json.dumps(nmap.inspect(files[0]).to_json()))
+    assert found["fidelity"]["mask"] == "envelope"
+    assert "envelope" not in found["fidelity"]
 
 
 def test_a_mask_that_is_given_counts_instead(files):
