@@ -53,7 +53,7 @@ def fit(
     watch = Watch(progress, should_stop, options.time_budget)
     watch.say("preparing")
     target = prepare(density, options)
-    watch.prepared = watch.seconds
+    watch.prepared = watch.seconds / watch.slowdown.factor
     notes: list[str] = []
     if options.arch == "radial-basis":
         symmetry, measured, noise = find_symmetry(target, options, watch)
@@ -126,13 +126,17 @@ def _best(training: Training, watch: Watch, goal: float, notes: list[str]) -> Ro
     return best
 
 
-def _end_of_training(training: Training, watch: Watch) -> float | None:
-    """Second of the watch at which training must end for the rest to fit in the budget; None without one."""
+def _end_of_training(training: Training, watch: Watch) -> Callable[[], float] | None:
+    """What tells the second of the watch at which training must end for the rest to fit in the budget as things are.
+
+    None without a budget.
+    """
     if watch.left is None:
         return None
     closing = _CLOSING + _CLOSING_PER_VOXEL * training.target.density.grid.size
     closing += _EVALUATIONS * training.evaluation_seconds()
-    return watch.seconds + max(watch.left - closing, 0.0)
+    closing, end = closing / watch.slowdown.factor, watch.seconds + watch.left
+    return lambda: end - watch.slowdown.factor * closing
 
 
 def _stored(training: Training) -> Result:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nmap.fit.slowdown import Slowdown
+
 _EVERY = 0.25
 
 
@@ -47,7 +49,8 @@ class Watch:
         self._start = time.perf_counter()
         self._said = -1.0
         self.fsc: float | None = None
-        self.prepared = 0.0  # seconds that making the target took
+        self.slowdown = Slowdown()
+        self.prepared = 0.0  # seconds that making the target would take without it
         self.step = 0
         self.steps = 0
 

@@ -240,13 +240,13 @@ def _searched(
             seconds = min(seconds, max(deadline - time.monotonic(), 0.0))
             watch.say(f"placing weights, {found.size} bytes", seconds if share > 0.05 else None)
 
-    deadline, effort = math.inf, options.effort
+    deadline, effort, closing = math.inf, options.effort, _CLOSING * watch.prepared
     if left is not None:
         wanted, tick = lattice.wanted, time.monotonic()
         lattice.correlate(wanted)
         sweep = _SWEEP * (time.monotonic() - tick)
-        deadline = began + left - _CLOSING * watch.prepared
-        effort = effort if deadline - began > _SHORT * sweep else "low"
+        deadline = began + left
+        effort = effort if left - watch.slowdown.factor * closing > _SHORT * sweep else "low"
     checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
     if checkpoint is not None:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -256,7 +256,9 @@ def _searched(
             goal,
             effort,
             deadline=deadline,
-            grace=_GRACE * watch.prepared,
+            grace=_GRACE * watch.slowdown.factor * watch.prepared,
+            closing=closing,
+            slowdown=watch.slowdown,
             should_stop=watch.stopped,
             report=report,
             state_file=checkpoint,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nmap.coding import encode_lattice
 from nmap.fit.radial import RATE
+from nmap.fit.slowdown import Slowdown
 from nmap.lattice_coding import BLOCK
 
 
@@ -69,27 +70,33 @@ _CODED_AND_READ = 2.8
 
 
 class Deadline:
-    """When a search must end for its result to be coded and read back in time.
+    """When a search must end for its result to be coded, read back, stored and measured in time.
 
     Args:
         at: `time.monotonic` by which all must be done; infinite without a limit.
         grace: seconds that may be taken beyond that, to search and to code, where there is next to nothing to show.
         sites: how many sites there are.
+        closing: seconds that storing and measuring take, but for the coding, on a machine with nothing else to do.
+        slowdown: how much longer all that takes as things are.
     """
 
-    def __init__(self, at: float, grace: float, sites: int) -> None:
+    def __init__(
+        self, at: float, grace: float, sites: int, closing: float = 0.0, slowdown: Slowdown | None = None
+    ) -> None:
         self._at, self._began, self._grace = at, time.monotonic(), grace
         self._of_site, self._of_weight = (0.0, 0.0) if at == math.inf else _coding_seconds()
-        self._sites = sites
+        self._sites, self._closing = sites, closing
+        self._slowdown = Slowdown() if slowdown is None else slowdown
 
     def _coding(self, count: int) -> float:
-        """Seconds that coding and reading back so many weights take."""
+        """Seconds that coding and reading back so many weights take as things are."""
         coded = min(self._sites, count * (BLOCK**3 // 4))  # all sites of a block that holds a weight
-        return self._of_site * coded + self._of_weight * count
+        return self._slowdown.factor * (self._of_site * coded + self._of_weight * count)
 
     def left(self, count: int) -> float:
         """Seconds left to search for a result of so many weights."""
-        return self._at - time.monotonic() - self._coding(count)
+        closing = self._slowdown.factor * self._closing
+        return self._at - time.monotonic() - self._coding(count) - closing
 
     def allows(self, count: int) -> bool:
         """Whether a result of so many weights can be coded in time, or in the grace."""
@@ -107,13 +114,13 @@ class Deadline:
 
 
 def _coding_seconds() -> tuple[float, float]:
-    """Seconds, here and now, that coding and reading back take for each site, and more for each weight on one."""
+    """Seconds of processor time that coding and reading back take for each site, and more for each weight on one."""
     small, large = (_trial(edge) for edge in _TRIAL)
     timed = []
     for weights in (np.where(_corners(small), small, 0), np.where(_corners(large), large, 0), small):
-        began = time.monotonic()
+        began = time.thread_time()
         encode_lattice(weights)
-        timed.append(_CODED_AND_READ * (time.monotonic() - began))
+        timed.append(_CODED_AND_READ * (time.thread_time() - began))
     apart = np.count_nonzero(large) - np.count_nonzero(small)
     return max(timed[1] - timed[0], 0.0) / apart, max(timed[2] - timed[0], 0.0) / np.count_nonzero(small)
 

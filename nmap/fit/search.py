@@ -22,6 +22,7 @@ from nmap.fit import checkpoint
 from nmap.fit.lattice import Lattice
 from nmap.fit.radial import balance, correlation, iterate, rescale, start
 from nmap.fit.schedule import SCHEDULES, Deadline, Schedule
+from nmap.fit.slowdown import Slowdown
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def search(
     *,
     deadline: float = math.inf,
     grace: float = 0.0,
+    closing: float = 0.0,
+    slowdown: Slowdown | None = None,
     should_stop: Callable[[], bool] | None = None,
     report: Report | None = None,
     state_file: Path | None = None,
@@ -114,8 +117,10 @@ def search(
         lattice: sites and target.
         goal: what to reach.
         effort: "low", "default" or "high".
-        deadline: `time.monotonic` by which the answer must be coded and read back.
+        deadline: `time.monotonic` by which all must be done.
         grace: seconds that may be taken beyond that where there is next to nothing to show, to search and to code.
+        closing: seconds of that time for what follows, but for coding and reading back, where nothing slows it down.
+        slowdown: what slows it down.
         should_stop: asked at every sweep; the best so far is returned.
         report: called every sweep with the best so far and the share done.
         state_file: where to keep the state, and to go on from.
@@ -127,7 +132,7 @@ def search(
     schedules = SCHEDULES[effort]
     for number, schedule in enumerate(schedules):
         name = state_file.with_suffix(f".{number}.npz") if state_file else None
-        clock = Deadline(deadline, grace, len(lattice.sites))
+        clock = Deadline(deadline, grace, len(lattice.sites), closing, slowdown)
         run = _Run(lattice, goal, schedule, name, clock)
         while not run.done and not (should_stop and should_stop()) and not run.is_late:
             run.sweep(clock.used(run.count, len(schedules) - number))

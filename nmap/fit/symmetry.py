@@ -30,7 +30,7 @@ def find_symmetry(
     if (
         options.symmetry == "auto"
         and left is not None
-        and _SYMMETRY * watch.prepared > _SYMMETRY_SHARE * left
+        and _SYMMETRY * watch.slowdown.factor * watch.prepared > _SYMMETRY_SHARE * left
     ):
         return None, f"C1: {UNSOUGHT}", 1.0
     watch.say("measuring the symmetry")

@@ -12,6 +12,7 @@ end, undo it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,8 @@ class Training:
         self.parameters = {name: p.to(self._device) for name, p in wide.items()}
         self.recipe = recipe
 
-    def run(self, until: float | None) -> None:
-        """Train for the recipe's steps, or until this second of the watch, whichever is first.
+    def run(self, until: Callable[[], float] | None) -> None:
+        """Train for the recipe's steps, or until the second of the watch that `until` tells, whichever is first.
 
         The learning rate falls to nothing towards that end. A stop asked for ends at once.
         """
@@ -96,7 +97,7 @@ class Training:
         self.row_steps, followed = None, 0.0
 
         def share() -> float:
-            in_time = 0.0 if until is None else (self._watch.seconds - begin) / max(until - begin, 1e-3)
+            in_time = 0.0 if until is None else (self._watch.seconds - begin) / max(until() - begin, 1e-3)
             return max((self.done - first) / self.recipe.steps, in_time)
 
         while (now := share()) < 1 and not self._watch.stopped():
