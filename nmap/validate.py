@@ -237,7 +237,10 @@ def _checks(found: Findings, limits: Limits) -> tuple[Check, ...]:
             off = found.off_grid
             checks.append(Check(name + " at twice the sampling", off.power_beyond, "<=", BEYOND_LIMIT))
             if off.lowest_ratio is not None:
-                name = worded("FSC at twice the sampling over that on the grid", found.grid)
+                name = worded(
+                    "lowest shell FSC at twice the sampling, as a share of that on the map's grid,",
+                    found.grid,
+                )
                 checks.append(Check(name, off.lowest_ratio, ">=", OFF_GRID_RATIO))
             apart = max(abs(shift) for shift in off.shift)
             checks.append(Check("displacement between both samplings, voxels", apart, "<=", OFF_GRID_SHIFT))
