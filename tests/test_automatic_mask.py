@@ -122,6 +122,53 @@ def test_half_maps_do_not_correlate_outside_the_envelope_of_a_map_whose_noise_hi
     assert (signal * (1 - inside)).sum() < 0.001 * signal.sum()
 
 
+def solvent_noise(kind: str, seed: int) -> np.ndarray:
+    """Noise of unit variance: white, coloured (amplitude as 1 / frequency), or patchy."""
+    rng = np.random.default_rng(seed)
+    out = rng.normal(size=GRID.shape)
+    if kind == "coloured":
+        frequency = np.sqrt(sum(f**2 for f in np.meshgrid(*[np.fft.fftfreq(48)] * 3, indexing="ij")))
+        out = np.fft.ifftn(np.fft.fftn(out) / np.maximum(frequency, 1 / 48)).real
+    elif kind == "patchy":
+        field = ndi.gaussian_filter(rng.normal(size=GRID.shape), 6, mode="wrap")
+        out *= np.exp(0.7 * field / field.std())
+    return out / out.std()
+
+
+def faint_part(centre, occupancy=0.25) -> np.ndarray:
+    """A ball of atoms, present in a quarter of the particles, that move by 4 A (rms along each axis)."""
+    return occupancy * ndi.gaussian_filter(atoms(centre, 9.0, seed=2), 4 / 1.5, mode="wrap")
+
+
+@pytest.mark.parametrize("kind", ["white", "patchy"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_part_that_moves_is_held_whole(kind, seed):
+    part = faint_part((36, 36, 49))
+    values = (atoms((36, 36, 26)) + part + 0.01 * solvent_noise(kind, seed)).astype(np.float32)
+    mask = found(values)
+    assert (part * mask).sum() > 0.98 * part.sum()
+    assert mask[~inside((36, 36, 26), 24) & ~inside((36, 36, 49), 24)].mean() < 0.02
+    assert "with parts that stand out at 10 A" in automatic_mask(values, GRID, BAND_LIMIT).rule
+
+
+@pytest.mark.parametrize("kind", ["white", "coloured", "patchy"])
+@pytest.mark.parametrize("sigma", [0.001, 0.01])
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_joins_the_molecule_where_there_is_only_solvent(kind, sigma, seed):
+    values = (atoms((36, 36, 26)) + sigma * solvent_noise(kind, seed)).astype(np.float32)
+    made = automatic_mask(values, GRID, BAND_LIMIT)
+    assert made.mask is not None
+    assert "with parts" not in made.rule
+
+
+@pytest.mark.parametrize("what, sign, centre", [("a trough", -1, (36, 36, 49)), ("far away", 1, (4, 4, 60))])
+def test_neither_a_trough_nor_what_lies_far_away_joins_the_molecule(what, sign, centre):
+    values = atoms((36, 36, 26)) + sign * faint_part(centre) + 0.01 * solvent_noise("white", 0)
+    made = automatic_mask(values.astype(np.float32), GRID, BAND_LIMIT)
+    assert made.mask is not None
+    assert "with parts" not in made.rule, what
+
+
 @pytest.mark.parametrize("ratio", [0.05, 0.3, 1.0])
 def test_a_crowded_tomogram_is_everything_and_it_is_said(ratio):
     rng = np.random.default_rng(5)
