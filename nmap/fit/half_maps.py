@@ -44,7 +44,7 @@ CHANCE = 2.0
 # A cross-validated fit may leave out this much of a shell's power: a share of it that grows with the noise as
 # (1 - F)^1.5, held between bounds. What is below the lower one costs more than all the rest. In dense maps a good
 # part of it is signal: were it all, FSC would lose half of `_LOSS`.
-_LOSS = 0.015
+_LOSS = 0.03
 _NOISE_SHARE, _NOISE_POWER = 0.6, 1.5
 _LEAST_MISSING, _MOST_MISSING = 0.008, 0.45
 # The lowest shells hold few modes, in which the same share shows more by chance and costs less: less may be missing.
