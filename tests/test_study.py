@@ -97,7 +97,7 @@ def test_a_network_loses_nothing_by_sampling_and_nobody_knows_what_lies_beyond(s
     found = study_interpolation(small, EncodeOptions(preset="faithful", effort="low"))
     assert found.holds
     (ours,), padded = found.networks, next(c for c in found.rivals if c.name == FOURIER)
-    assert padded.worst_fsc > 0.99999
+    assert padded.worst_fsc > 0.9999999
     assert ours.worst_fsc > 0.95
     assert np.abs(ours.fsc[found.last + 4 :]).max() < 0.3
     assert [s.rival for s in found.standings] == [FOURIER, LINEAR, CUBIC]
