@@ -159,15 +159,6 @@ def test_copies_of_a_quarter_fill_the_circle_and_a_symmetric_mask_needs_none():
     assert union_of_copies(Envelope(ball), grid, group) is None
 
 
-def test_how_much_of_the_noise_is_symmetric_is_told(fourfold):
-    clean, mask = fourfold
-    own = measure(clean, GRID, mask, RESOLUTION, ["C4"], halves=halves_of(clean, mask))[0]
-    assert own.noise < 0.1
-    same = halves_of(clean, mask)[0]
-    assert measure(clean, GRID, mask, RESOLUTION, ["C4"], halves=(same, same))[0].noise == 1
-    assert measure(clean, GRID, mask, RESOLUTION, ["C4"])[0].noise == 1
-
-
 def test_a_symmetric_cross_validation_of_halves_with_noise_of_their_own_does_better_than_half_one(fourfold):
     clean, mask = fourfold
     half1, half2 = (DensityMap(half, GRID) for half in halves_of(clean, mask))

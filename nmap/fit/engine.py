@@ -56,14 +56,9 @@ def fit(
     watch.prepared = watch.seconds / watch.slowdown.factor
     notes: list[str] = []
     if options.arch == "radial-basis":
-        symmetry, measured, noise = find_symmetry(target, options, watch)
+        symmetry, measured = find_symmetry(target, options, watch)
         target = with_copies(target, symmetry, density, options)
-        halves = target.halves
-        order = 1 if symmetry is None else symmetry.order
-        ceiling = None if halves is None else halves.ceiling(target.last + 1, options.goal_fsc, order, noise)
-        result, history = fit_radial(target, symmetry, measured, options, watch, device, notes, ceiling)
-        if halves is not None and ceiling is not None:
-            notes.append(halves.owed(result.curve, ceiling))
+        result, history = fit_radial(target, symmetry, measured, options, watch, device, notes)
     else:
         result, history = _train(target, options, watch, device, notes)
     made = record(target, options, history, result, notes, device_name(device))

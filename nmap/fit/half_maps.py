@@ -30,7 +30,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
-from nmap.spectrum import Margin, ShellCurve, Shells, fsc, fsc_margin, modes_for_one
+from nmap.spectrum import Margin, ShellCurve, Shells, fsc, fsc_margin
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -43,12 +43,12 @@ CHANCE = 2.0
 """Over the whole box by no more than so many standard errors of the difference either."""
 # A cross-validated fit may leave out this much of a shell's power: a share of it that grows with the noise as
 # (1 - F)^1.5, held between bounds. What is below the lower one costs more than all the rest. In dense maps a good
-# part of it is signal: were it all, FSC would lose half of `_LOSS`.
-_LOSS = 0.03
+# part of what is left out is signal: were it all, FSC would lose half of `_LOSS`.
+_LOSS = 0.003
 _NOISE_SHARE, _NOISE_POWER = 0.6, 1.5
-_LEAST_MISSING, _MOST_MISSING = 0.008, 0.45
-# The lowest shells hold few modes, in which the same share shows more by chance and costs less: less may be missing.
-_LESS, _LOW = 0.9, 3.0
+_LEAST_MISSING, _MOST_MISSING = 0.002, 0.04
+# What the lowest shells lack lies beyond the envelope for the most part: up to so many times more may be missing.
+_MORE, _LOW = 3.0, 3.0
 _LEAST, _MOST = 0.05, 1.0
 # Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
 _SMOOTH = 1.0
@@ -93,38 +93,24 @@ class Halves:
         smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
         return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
 
-    def ceiling(self, count: int, goal: float, order: int = 1, noise: float = 1.0) -> F32:
+    def ceiling(self, count: int, goal: float, symmetric: F64 | float = 1.0) -> F32:
         """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
 
         Of the average of both halves it is what it correlates with the truth by. Under cross-validation the
         goal times it is what keeps the decode beside half 2, whatever the goal. A symmetric decode holds no more
-        of half 1 than its symmetric part, which has all of the signal, a share `noise` of the noise and one copy's
-        worth of the rest; of that it owes what it would of a half with so much less noise.
+        of half 1 than its symmetric part, which has all of the signal and less of the noise; of that it owes what
+        it would of a half with so much less noise.
 
         Args:
             count: shells, with shell 0.
             goal: share of it that the search will ask of every shell.
-            order: of the point group that is fitted with.
-            noise: share of the noise that is symmetric too.
+            symmetric: share of half 1's power that is symmetric, by shell, (count,).
         """
         agree = self.agreement(count)
         if not self.cross_validate:
             return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
-        symmetric = agree + (1 - agree) * (noise + (1 - noise) * self._one_copy(count, order))
-        return np.asarray(np.sqrt((1 - _missing(agree / symmetric)) * symmetric) / goal, np.float32)
-
-    def _one_copy(self, count: int, order: int) -> F64:
-        """Share of unsymmetric noise that is symmetric by chance, 1 / order, less two standard errors by shell."""
-        mask = None if self.envelope is None else self.envelope.on_lattice(self.half1.grid.shape)
-        alone = modes_for_one(mask, Shells(self.half1.grid))
-        modes = np.maximum(self.curve.modes[:count] / alone / order, 1)
-        return np.asarray(np.maximum(1 - 2 * np.sqrt(2 / modes), 0) / order, np.float64)
-
-    def owed(self, curve: ShellCurve, ceiling: F32) -> str:
-        """How much of its ceiling a fit's fidelity curve reached in the worst shell, in words."""
-        shares = curve.fsc[1 : ceiling.size] / ceiling[1:]
-        of = "what cross-validation asks" if self.cross_validate else "sqrt(2F/(1+F))"
-        return f"worst shell {shares.min():.3f} of {of}"
+        missing = _missing(np.minimum(agree / symmetric, 1))
+        return np.asarray(np.sqrt((1 - missing) * symmetric) / goal, np.float32)
 
     def findings(self, decoded: F32, last: int) -> dict[str, Any]:
         """What the record keeps under "fidelity" of the halves and of a decode (z, y, x), shells 0 to `last`."""
@@ -234,9 +220,9 @@ def halves_of(
 
 def _missing(agree: F64) -> F64:
     """Share of each shell's power that a cross-validated fit may leave out, from the half-map FSC."""
-    least = _LEAST_MISSING * (1 - _LESS * np.exp(-np.arange(agree.size) / _LOW))
-    share = np.clip(_NOISE_SHARE * (1 - agree) ** _NOISE_POWER, least, _MOST_MISSING)
-    return np.minimum(share, _LOSS / agree)
+    least = _LEAST_MISSING * (1 + _MORE * np.exp(-np.arange(agree.size) / _LOW))
+    share = np.maximum(_NOISE_SHARE * (1 - agree) ** _NOISE_POWER, least)
+    return np.minimum(share, np.minimum(_LOSS / agree, _MOST_MISSING))
 
 
 def _rounded(curve: ShellCurve, last: int) -> F64:

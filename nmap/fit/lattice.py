@@ -89,6 +89,11 @@ class Lattice:
         allowed = torch.from_numpy(missing).to(self.device)
         return replace(self, whitening=self.whitening * emphasis, missing=allowed, whole=whole)
 
+    def capped(self, ceiling: F32) -> Lattice:
+        """The lattice with another ceiling, (last + 1,)."""
+        whole = None if self.whole is None else self.whole.capped(ceiling)
+        return replace(self, ceiling=torch.from_numpy(ceiling).to(self.device), whole=whole)
+
     @property
     def copies(self) -> int:
         """How many times each site appears in the box."""

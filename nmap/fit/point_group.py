@@ -45,13 +45,11 @@ class Found:
             they were given.
         error: standard error that their noise gives it if the signal is symmetric; 0 without half maps, as noise
             cannot be told from signal then.
-        noise: share of the half maps' noise that is symmetric too, 0 to 1; 1 without half maps.
     """
 
     group: PointGroup
     correlation: float
     error: float = 0.0
-    noise: float = 1.0
 
     @property
     def doubt(self) -> float:
@@ -113,28 +111,25 @@ def measure(
     points = lattice.positions(chosen / np.asarray(shape)) - np.asarray(grid.origin) - np.asarray(centre)
     here = [white[tuple(chosen.T)] for white in maps]
 
-    def correlate(operator: F64, count: int) -> tuple[float, float]:
+    def correlate(operator: F64, count: int) -> float:
         turned = points[:count] @ operator.T + np.asarray(centre) + np.asarray(grid.origin)
         place = (lattice.fractions(turned) * np.asarray(shape)).T
         there = [map_coordinates(s, place, order=3, mode="grid-wrap", prefilter=False) for s in splines]
         first = [a[:count] for a in here]
-        shared = _shared_correlation(first[0], first[-1], there[0], there[-1])
-        return shared, _shared_correlation(first[0], first[0], there[0], there[0])
+        return _shared_correlation(first[0], first[-1], there[0], there[-1])
 
-    known: dict[bytes, tuple[float, float]] = {}
-    signal = _correlation(here[0], here[-1])
+    known: dict[bytes, float] = {}
     out = []
     for name in names:
         group = PointGroup(name, centre)
-        worst = 1.0, 1.0
+        worst = 1.0
         for operator in _generators(group):
             key = np.round(operator, 6).tobytes()
             if key not in known:
                 few = correlate(operator, _FEW)
-                known[key] = few if few[0] < hopeless else correlate(operator, _POINTS)
-            worst = min(worst[0], known[key][0]), min(worst[1], known[key][1])
-        noise = 1.0 if signal > 0.9999 else float(np.clip((worst[1] - signal) / (1 - signal), 0, 1))
-        out.append(Found(group, worst[0], error, noise))
+                known[key] = few if few < hopeless else correlate(operator, _POINTS)
+            worst = min(worst, known[key])
+        out.append(Found(group, worst, error))
     return out
 
 
@@ -246,8 +241,3 @@ def _shared_correlation(a: F32, b: F32, there_a: F32, there_b: F32) -> float:
     a, b, c, d = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (a, b, there_a, there_b))
     cross, here, there = ((a * d + b * c) / 2).mean(), (a * b).mean(), (c * d).mean()
     return float(cross / np.sqrt(here * there)) if here > 0 and there > 0 else 0.0
-
-
-def _correlation(a: F32, b: F32) -> float:
-    a, b = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (a, b))
-    return float((a * b).mean() / np.sqrt((a * a).mean() * (b * b).mean()))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nmap.accelerate import one_thread
 from nmap.coding import CodedTensor, encode_lattice, encode_log
@@ -19,6 +18,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.prepare import Target
 from nmap.fit.progress import Watch
 from nmap.fit.quantise import Result
+from nmap.fit.radial import symmetric_share
 from nmap.fit.record import History
 from nmap.fit.search import Found, Goal, search, weights_of
 from nmap.fit.sites import INSIDE, lattice_of
@@ -53,7 +53,6 @@ def fit_radial(
     watch: Watch,
     device: torch.device,
     notes: list[str],
-    ceiling: NDArray[np.float32] | None = None,
 ) -> tuple[Result, History]:
     """Fit a radial basis function network.
 
@@ -65,7 +64,6 @@ def fit_radial(
         watch: clock and listener.
         device: torch device.
         notes: what the record should say is added here.
-        ceiling: as in `lattice_of`.
 
     Returns:
         The network as a decoder sees it, and how the fit went.
@@ -75,12 +73,13 @@ def fit_radial(
     """
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
-    aim = options.goal_fsc + _margin(options.goal_fsc)
+    # Cross-validation's goal is in the ceiling, and next to 1 there: a margin would ask for the impossible.
+    aim = options.goal_fsc + (0.0 if options.cross_validate else _margin(options.goal_fsc))
     goal = Goal(aim) if most is None else Goal(None, max(most - side, 1))
-    done = _settled(target, symmetry, goal, options, watch, device, notes, ceiling)
+    done = _settled(target, symmetry, goal, options, watch, device, notes)
     lattice, found, cut_short = done.lattice, done.found, done.cut_short
     _check(found, goal, target, done.symmetry, options, watch, cut_short)
-    if not found.meets:
+    if not found.meets and (cut_short or not options.cross_validate):
         why = " in the time given" if cut_short else ""
         why += f", and {UNSOUGHT}" if UNSOUGHT in measured else ""
         notes.append(f"worst shell FSC {floored(found.worst)}: the goal was not reached{why}")
@@ -89,10 +88,9 @@ def fit_radial(
     lattice = lattice.full
     neural_map = _assembled(target, lattice, found, done.symmetry)
     curve = _measured(target, neural_map)
-    counted = lattice.sum_shells(lattice.wanted.abs())[1:].cpu().numpy() > 0
-    share = (curve.fsc[1 : target.last + 1] / lattice.ceiling[1:].cpu().numpy())[counted].min(initial=1.0)
-    if options.target_fsc is not None and share < options.target_fsc and not watch.stopped():
-        found.worst = float(share)
+    reached = _reached(target, lattice, curve, options, notes)
+    if options.target_fsc is not None and reached < options.target_fsc and not watch.stopped():
+        found.worst = reached
         raise QualityError(_missed(options, goal, found, side, target.band_limit, cut_short))
     settings = {
         "effort": done.effort,
@@ -103,6 +101,24 @@ def fit_radial(
     }
     history = History(found.sweeps, settings, fsc=done.curve)
     return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
+
+
+def _reached(
+    target: Target, lattice: Lattice, curve: ShellCurve, options: EncodeOptions, notes: list[str]
+) -> float:
+    """Worst shell of the decoded map as a goal counts it: of what half maps allow; notes what is owed to them."""
+    ceiling = lattice.ceiling.cpu().numpy()
+    counted = np.flatnonzero(lattice.sum_shells(lattice.wanted.abs())[1:].cpu().numpy() > 0) + 1
+    shares = (curve.fsc[: ceiling.size] / ceiling)[counted]
+    if target.halves is None:
+        return float(shares.min(initial=1.0))
+    if not options.cross_validate:
+        notes.append(f"worst shell {shares.min(initial=1.0):.3f} of sqrt(2F/(1+F))")
+        return float(shares.min(initial=1.0))
+    # There the goal is a part of the ceiling.
+    owed = shares.min(initial=options.goal_fsc) / options.goal_fsc
+    notes.append(f"worst shell {owed:.3f} of what cross-validation asks")
+    return float(curve.fsc[counted].min(initial=1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +155,11 @@ def _settled(
     watch: Watch,
     device: torch.device,
     notes: list[str],
-    ceiling: NDArray[np.float32] | None,
 ) -> _Outcome:
     """Search, and where that falls short as C1, then with sites beyond a found envelope; as `fit_radial`."""
 
     def searched(symmetry: PointGroup | None, inside: float | None = None) -> _Outcome:
-        lattice = _laid_out(target, symmetry, options, watch, device, ceiling, inside)
+        lattice = _laid_out(target, symmetry, options, watch, device, inside)
         found, curve, effort, cut_short = _searched(lattice, goal, options, watch)
         # The margin is for what is not known yet; what was asked for is measured on the decoded map.
         found.meets = found.meets or (goal.worst_fsc is not None and found.worst >= options.goal_fsc)
@@ -189,7 +204,7 @@ def _check(
             f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope{unit}: "
             f"use a coarser --resolution{other}"
         )
-    asked = options.target_fsc is not None or goal.max_bytes is not None
+    asked = goal.max_bytes is not None or (options.target_fsc is not None and not options.cross_validate)
     if asked and not found.meets and not watch.stopped():
         raise QualityError(_missed(options, goal, found, target.last + 1, target.band_limit, cut_short))
 
@@ -200,20 +215,22 @@ def _laid_out(
     options: EncodeOptions,
     watch: Watch,
     device: torch.device,
-    ceiling: NDArray[np.float32] | None,
     inside: float | None = None,
 ) -> Lattice:
     """The lattice to search on; sites lie where the envelope exceeds `inside`, None for what suits the options."""
     watch.say("laying out the lattice")
-    high = ceiling is None and options.goal_fsc > _HIGH
+    halves, goal = target.halves, options.goal_fsc
+    high = halves is None and goal > _HIGH
     if inside is None:
         inside = _ANYWHERE if high or options.cross_validate else INSIDE
     # A mask that is given says where weights may lie; cross-validation is there to measure.
     reach = _FAR if options.cross_validate else _REACH if high and options.mask == "auto" else 0
-    lattice = lattice_of(target, symmetry, device, ceiling, inside, reach)
-    if options.cross_validate and ceiling is not None:
-        return lattice.sparing(1 - np.minimum(options.goal_fsc * ceiling, 0.9999) ** 2)
-    return lattice
+    if halves is None or not options.cross_validate:
+        ceiling = None if halves is None else halves.ceiling(target.last + 1, goal)
+        return lattice_of(target, symmetry, device, ceiling, inside, reach)
+    lattice = lattice_of(target, symmetry, device, None, inside, reach, smooth=True)
+    ceiling = halves.ceiling(target.last + 1, goal, symmetric_share(lattice.full))
+    return lattice.capped(ceiling).sparing(1 - np.minimum(goal * ceiling, 0.9999) ** 2)
 
 
 def _searched(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nmap.coding import CodedTensor, encode_lattice
 from nmap.fit import checkpoint
 from nmap.fit.lattice import Lattice
-from nmap.fit.radial import balance, correlation, iterate, rescale, start
+from nmap.fit.radial import balance, correlation, excess, iterate, rescale, start
 from nmap.fit.schedule import SCHEDULES, Deadline, Schedule
 from nmap.fit.slowdown import Slowdown
 
@@ -72,6 +72,9 @@ _MEASURE = (4, 1)
 # With a deadline the logarithm of the step falls by at least so much for the whole of the time, but no further than
 # this, for most maps need less, and by at most this factor at a time.
 _DESCENT, _DEPTH, _PLUNGE = 6.0, 3.5, 0.4
+# Where a fit says what may be missing in each shell it ends when so much less is, by the logarithm and the mean over
+# all modes: a shell that still lags then would cost more than all the others.
+_LEFT_BEHIND = -0.2
 # Change of the step's logarithm at the goal, for one of the worst shell's missing power's.
 _RELAX = 0.1
 # Sweeps that are made beyond the time, as far as its grace allows, and until there is a weight.
@@ -165,7 +168,16 @@ class _Run:
     @property
     def done(self) -> bool:
         """Whether the hold is over, or the step so small that nothing is left to gain."""
-        return self.held >= self.schedule.hold or self.state.step < _FINEST * self.first_step
+        return self.held >= self.schedule.hold or self.state.step < _FINEST * self.first_step or self._idle
+
+    @property
+    def _idle(self) -> bool:
+        """Whether the mode at large lacks so little that a shell which lags has to be left behind."""
+        lattice, fsc = self.lattice, self.state.fsc
+        if lattice.missing is None or fsc is None or self.state.reached:
+            return False
+        modes = lattice.sum_shells(torch.ones_like(lattice.modes))
+        return float((excess(lattice, fsc) * modes).sum() / modes.sum()) < _LEFT_BEHIND
 
     @property
     def is_late(self) -> bool:

@@ -51,6 +51,7 @@ def lattice_of(
     ceiling: F32 | None = None,
     inside: float = INSIDE,
     reach: int = 0,
+    smooth: bool = False,
 ) -> Lattice:
     """Sites inside the envelope, in one asymmetric unit, and the whitened truth.
 
@@ -61,6 +62,7 @@ def lattice_of(
         ceiling: highest correlation worth having, by shell, (last + 1,); None for 1.
         inside: sites lie where the envelope exceeds this,
         reach: and up to so many fine steps beyond.
+        smooth: whiten by the smoothed spectrum, so that what is whitened stays where the map is.
 
     Returns:
         The lattice of a working box, where that is much smaller than the whole box, else of the whole.
@@ -84,7 +86,7 @@ def lattice_of(
     truth = np.asarray(crop_spectrum(target.reference, target.lattice.shape, shape), np.complex64)
     share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
     worth = torch.from_numpy(share).to(device)
-    whitening = _whitening(truth, grid, target)
+    whitening = _whitening(truth, grid, target, smooth)
     whole = Lattice(grid, sites, truth, target.shells.width, whitening, symmetry, device, worth)
     if symmetry is not None:
         # A mask need not be symmetric; the copies that it leaves out are fitted all the same.
@@ -103,8 +105,11 @@ def _field(target: Target, grid: Grid) -> F32:
     return resample(values, grid.shape)
 
 
-def _whitening(truth: C64, grid: Grid, target: Target) -> F32:
-    """Factor of each shell that makes its mean power 1; 0 where `validate` would not count the shell."""
+def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
+    """Factor of each shell that makes its mean power 1, or 1 but for what a smooth curve does not follow.
+
+    It is 0 where `validate` would not count the shell.
+    """
     shells = Shells(grid)
     modes = shells.modes[: target.last + 1]
     power = shells.sum(truth.real**2 + truth.imag**2)[: target.last + 1]
@@ -113,6 +118,10 @@ def _whitening(truth: C64, grid: Grid, target: Target) -> F32:
     mean = power / np.maximum(modes, 1)
     used = mean > negligible
     used[0] = False
+    if smooth:
+        curve = np.square(target.gains, dtype=np.float64)
+        used &= curve > 0
+        mean = curve * power[used].sum() / max(float((curve * modes)[used].sum()), 1e-30)
     return np.divide(1, np.sqrt(mean), out=np.zeros(len(mean)), where=used).astype(np.float32)
 
 

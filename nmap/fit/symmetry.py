@@ -15,24 +15,22 @@ _SYMMETRY_SHARE, _SYMMETRY = 0.3, 3.0
 UNSOUGHT = "the time budget leaves none to look for symmetry"
 
 
-def find_symmetry(
-    target: Target, options: EncodeOptions, watch: Watch
-) -> tuple[PointGroup | None, str, float]:
-    """The point group to fit with, what was measured of it, in words, and which share of half maps' noise has it.
+def find_symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[PointGroup | None, str]:
+    """The point group to fit with, and what was measured of it, in words.
 
     Raises:
         QualityError: a point group that was asked for and does not hold.
         OptionError: a point group for a cell that is not orthogonal.
     """
     if options.symmetry.upper() == "C1":
-        return None, "C1, as asked", 1.0
+        return None, "C1, as asked"
     left = watch.left
     if (
         options.symmetry == "auto"
         and left is not None
         and _SYMMETRY * watch.slowdown.factor * watch.prepared > _SYMMETRY_SHARE * left
     ):
-        return None, f"C1: {UNSOUGHT}", 1.0
+        return None, f"C1: {UNSOUGHT}"
     watch.say("measuring the symmetry")
     grid = target.density.grid
     mask = None if target.envelope is None else target.envelope.on_lattice(grid.shape)
@@ -48,7 +46,7 @@ def find_symmetry(
     )
     held = max(table, key=lambda found: (found.group == group, found.correlation), default=None)
     if held is None:
-        return group, "C1: the cell is not orthogonal", 1.0
+        return group, "C1: the cell is not orthogonal"
     error = f" +- {held.error:.4f} between the half maps" if target.halves is not None else ""
     said = f"{held.group.name} has a self-correlation of {held.correlation:.4f}{error} inside the envelope"
-    return group, said if group is not None else f"C1: {said}, the highest found", held.noise
+    return group, said if group is not None else f"C1: {said}, the highest found"
