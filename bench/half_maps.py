@@ -31,13 +31,14 @@ from nmap.fit import EncodeOptions, encode
 from nmap.fit.envelope import choose_envelope
 from nmap.fit.half_maps import about_solvent
 from nmap.maps import DensityMap, read_map
-from nmap.spectrum import fsc, fsc_margin
+from nmap.spectrum import Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 _COLUMNS = {
     "half1_half2": "half1, half2",
+    "half1_cut_half2": "half1 cut, half2",
     "decode_half2": "decode, half2",
     "error_of_difference": "error of difference",
     "decode_half1": "decode, half1",
@@ -108,7 +109,7 @@ def _run(given: argparse.Namespace, command: str) -> int:
         "bytes": needed,
         "file_bytes": total,
         "cpu_seconds": round(seconds, 1),
-        **shares(decoded, half1, half2, truth, inside, source.last),
+        **shares(decoded, half1, half2, truth, inside, given.resolution),
     }
     text = page(result)
     print(text)
@@ -121,9 +122,14 @@ def _run(given: argparse.Namespace, command: str) -> int:
 
 
 def shares(
-    decoded: F32, half1: DensityMap, half2: DensityMap, truth: F32 | None, inside: F32 | None, last: int
+    decoded: F32,
+    half1: DensityMap,
+    half2: DensityMap,
+    truth: F32 | None,
+    inside: F32 | None,
+    resolution: float,
 ) -> dict[str, Any]:
-    """FSC shell by shell from 1 to `last`, JSON-able.
+    """FSC shell by shell from 1 to the resolution's, JSON-able.
 
     Args:
         decoded: decode of half 1, (z, y, x).
@@ -131,9 +137,10 @@ def shares(
         half2: second half map.
         truth: noise-free map (z, y, x), or None.
         inside: soft mask (z, y, x), or None for the whole box.
-        last: last shell.
+        resolution: band limit of the decode, Angstrom.
     """
     grid = half1.grid
+    last = Shells(grid).last(resolution)
 
     def between(a: F32, b: F32) -> F64:
         a, b = about_solvent(inside, a, b)
@@ -142,9 +149,12 @@ def shares(
     whole = fsc_margin(decoded, half1.values, half2.values, grid)
     one, other, third = about_solvent(inside, decoded, half1.values, half2.values)
     within = fsc_margin(one, other, third, grid, inside)
+    # A mask mixes shells: what a decode lacks beyond its band limit shows in the last ones.
+    alike = fsc_margin(one, band_limited(other, grid, resolution), third, grid, inside)
     counted = slice(1, last + 1)
     curves = {
         "half1_half2": within.second[counted],
+        "half1_cut_half2": alike.second[counted],
         "decode_half2": within.first[counted],
         "error_of_difference": within.error[counted],
         "decode_half1": between(decoded, half1.values),
@@ -155,7 +165,7 @@ def shares(
     if truth is not None:
         curves |= {"decode_truth": between(decoded, truth), "half1_truth": between(half1.values, truth)}
     out: dict[str, Any] = {name: np.round(curve, 5).tolist() for name, curve in curves.items()}
-    for name, margin in (("whole_box", whole), ("inside", within)):
+    for name, margin in (("whole_box", whole), ("inside", within), ("inside_cut", alike)):
         out[f"margin_{name}"] = {
             "lowest": round(margin.lowest(last), 5),
             "shells_below": int((margin.value[counted] < 0).sum()),
@@ -171,7 +181,11 @@ def page(result: dict[str, Any]) -> str:
     lines += [
         f"- {result['bytes']} bytes (file {result['file_bytes']}), {result['cpu_seconds']} s of CPU time."
     ]
-    for where, name in (("the whole box", "whole_box"), ("inside the envelope", "inside")):
+    for where, name in (
+        ("the whole box", "whole_box"),
+        ("inside the envelope", "inside"),
+        ("inside the envelope, half 1 cut at the band limit as the decode is", "inside_cut"),
+    ):
         margin = result[f"margin_{name}"]
         lines += [
             f"- FSC(decode, half 2) - FSC(half 1, half 2), {where}: {margin['in_words']}; below 0 in "

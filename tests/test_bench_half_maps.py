@@ -14,15 +14,16 @@ from nmap.spectrum import Shells, fsc
 def test_half_one_itself_has_no_margin_and_the_truth_has_one():
     known = phantom(n=32, resolution=6.0)
     last = Shells(known.clean.grid).last(6.0)
-    same = shares(known.half1.values, known.half1, known.half2, known.clean.values, None, last)
+    same = shares(known.half1.values, known.half1, known.half2, known.clean.values, None, 6.0)
     for margin in (same["margin_whole_box"], same["margin_inside"]):
         assert margin["lowest"] == 0 and margin["shells_below"] == 0
     assert same["decode_half1"] == pytest.approx([1.0] * last, abs=1e-5)
     expected = fsc(known.half1.values, known.half2.values, known.clean.grid).fsc[1 : last + 1]
     np.testing.assert_allclose(same["half1_half2"], expected, atol=1e-4)
-    better = shares(known.clean.values, known.half1, known.half2, None, None, last)
+    better = shares(known.clean.values, known.half1, known.half2, None, None, 6.0)
     assert np.mean(np.subtract(better["decode_half2"], better["half1_half2"])) > 0.05
     assert "decode_truth" not in better
+    assert better["half1_cut_half2"] == pytest.approx(better["half1_half2"], abs=1e-5)
     assert better["margin_inside"]["lowest_in_standard_errors"] > -3
 
 
@@ -30,7 +31,7 @@ def test_inside_a_mask_the_whole_box_is_told_too():
     known = phantom(n=32, resolution=6.0)
     last = Shells(known.clean.grid).last(6.0)
     mask = known.mask.values
-    found = shares(known.clean.values * mask, known.half1, known.half2, None, mask, last)
+    found = shares(known.clean.values * mask, known.half1, known.half2, None, mask, 6.0)
     expected = fsc(known.clean.values * mask, known.half2.values, known.clean.grid).fsc[1 : last + 1]
     np.testing.assert_allclose(found["whole_box_decode_half2"], expected, atol=1e-4)
     assert np.mean(found["whole_box_half1_half2"]) < np.mean(found["half1_half2"])

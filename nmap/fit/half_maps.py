@@ -10,9 +10,9 @@ of the source the decode holds, and raise nothing that it does not.
 
 Cross-validation fits half 1 alone and sets the decode against half 2. Let r be what the decode lacks of half
 1, with a share e of the shell's power. FSC(decode, half 2) is then FSC(half 1, half 2) x (1 - e q / F) /
-sqrt(1 - e), with q the share of r that is signal: nothing is lost where q is below F / 2. Sparse weights keep
-signal sooner than noise, so the noisier a shell, the more of it may go; where F nears 1 next to all that is
-left out is signal, and e must be small. `_missing` says how much is allowed.
+sqrt(1 - e), with q the share of r that is signal: nothing is lost where q is below F / 2, as where noise goes
+first; where a molecule fills its envelope r is as much signal as the rest (q = F), and FSC loses F e / 2.
+`_missing` keeps that small, whatever r is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.mask import Envelope
-from nmap.spectrum import Margin, ShellCurve, Shells, fsc, fsc_margin
+from nmap.spectrum import Margin, ShellCurve, Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -41,13 +41,11 @@ TOLERANCE = 0.01
 """A cross-validated decode may correlate with half 2 by this much less than half 1 does."""
 CHANCE = 2.0
 """Over the whole box by no more than so many standard errors of the difference either."""
-# A cross-validated fit may leave out this much of a shell's power: a share of it that grows with the noise as
-# (1 - F)^1.5, held between bounds. What is below the lower one costs more than all the rest. In dense maps a good
-# part of what is left out is signal: were it all, FSC would lose half of `_LOSS`.
-_LOSS = 0.003
-_NOISE_SHARE, _NOISE_POWER = 0.6, 1.5
-_LEAST_MISSING, _MOST_MISSING = 0.002, 0.04
-# What the lowest shells lack lies beyond the envelope for the most part: up to so many times more may be missing.
+# A cross-validated fit may leave out so much of a shell's power over F, and so much at the most: FSC then loses half
+# of the first if what is left out is as much signal as the rest.
+_LOSS, _MOST_MISSING = 0.0025, 0.04
+# What the lowest shells lack lies beyond the envelope for the most part: up to so many times more may be missing, over
+# so many shells.
 _MORE, _LOW = 3.0, 3.0
 _LEAST, _MOST = 0.05, 1.0
 # Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
@@ -93,7 +91,7 @@ class Halves:
         smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
         return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
 
-    def ceiling(self, count: int, goal: float, symmetric: F64 | float = 1.0) -> F32:
+    def ceiling(self, count: int, goal: float, symmetric: F64 | None = None) -> F32:
         """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
 
         Of the average of both halves it is what it correlates with the truth by. Under cross-validation the
@@ -104,28 +102,34 @@ class Halves:
         Args:
             count: shells, with shell 0.
             goal: share of it that the search will ask of every shell.
-            symmetric: share of half 1's power that is symmetric, by shell, (count,).
+            symmetric: share of half 1's power that is symmetric, by shell, (count,); None in C1.
         """
         agree = self.agreement(count)
         if not self.cross_validate:
             return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
-        missing = _missing(np.minimum(agree / symmetric, 1))
-        return np.asarray(np.sqrt((1 - missing) * symmetric) / goal, np.float32)
+        share = np.ones(count) if symmetric is None else symmetric
+        missing = _missing(np.minimum(agree / share, 1))
+        return np.asarray(np.sqrt((1 - missing) * share) / goal, np.float32)
 
-    def findings(self, decoded: F32, last: int) -> dict[str, Any]:
-        """What the record keeps under "fidelity" of the halves and of a decode (z, y, x), shells 0 to `last`."""
+    def findings(self, decoded: F32, band_limit: float) -> dict[str, Any]:
+        """What the record keeps under "fidelity" of the halves and a decode (z, y, x), to the band limit, Angstrom."""
+        last = Shells(self.half1.grid).last(band_limit)
         found: dict[str, Any] = {
             "half_map_fsc": _rounded(self.curve, last),
             "half_map_resolution": self.resolution,
         }
         if self.cross_validate:
-            whole, inside = self.margins(decoded)
+            whole, inside = self.margins(decoded, band_limit)
             found["decode_half2_fsc"] = np.round((whole if inside is None else inside).first[: last + 1], 4)
             found["cross_validation"] = verdict(whole, inside, last)[1]
         return found
 
-    def margins(self, decoded: F32) -> tuple[Margin, Margin | None]:
+    def margins(self, decoded: F32, band_limit: float) -> tuple[Margin, Margin | None]:
         """FSC(decode, half 2) - FSC(half 1, half 2), of a decode (z, y, x), with its standard error.
+
+        A mask mixes shells, so that what lies beyond the band limit counts in the last ones: inside the envelope
+        half 1 is cut there (Angstrom), as the decode is. Without that the last shell of a decode that was half 1 itself
+        within its band would read up to 0.02 too low (bench/notes.md).
 
         Returns:
             Over the whole box, the maps as they are; and inside the envelope, each about its own solvent, None
@@ -137,7 +141,7 @@ class Halves:
             return whole, None
         mask = self.envelope.on_lattice(grid.shape)
         a, b, c = about_solvent(mask, decoded, half1, half2)
-        return whole, fsc_margin(a, b, c, grid, mask)
+        return whole, fsc_margin(a, band_limited(b, grid, band_limit), c, grid, mask)
 
 
 def verdict(whole: Margin, inside: Margin | None, last: int) -> tuple[bool, str]:
@@ -157,7 +161,7 @@ def verdict(whole: Margin, inside: Margin | None, last: int) -> tuple[bool, str]
     words = f"whole box: {whole.said(last)}"
     if inside is not None:
         passed = passed and inside.lowest(last) >= -TOLERANCE
-        words += f"; inside the envelope, allowed {-TOLERANCE:g}: {inside.said(last)}"
+        words += f"; inside the envelope, half 1 cut as well, allowed {-TOLERANCE:g}: {inside.said(last)}"
     return passed, f"{'passed' if passed else 'failed'}; {words}"
 
 
@@ -220,9 +224,8 @@ def halves_of(
 
 def _missing(agree: F64) -> F64:
     """Share of each shell's power that a cross-validated fit may leave out, from the half-map FSC."""
-    least = _LEAST_MISSING * (1 + _MORE * np.exp(-np.arange(agree.size) / _LOW))
-    share = np.maximum(_NOISE_SHARE * (1 - agree) ** _NOISE_POWER, least)
-    return np.minimum(share, np.minimum(_LOSS / agree, _MOST_MISSING))
+    lowest = 1 + _MORE * np.exp(-np.arange(agree.size) / _LOW)
+    return np.minimum(_LOSS / agree, _MOST_MISSING) * lowest
 
 
 def _rounded(curve: ShellCurve, last: int) -> F64:

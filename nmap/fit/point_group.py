@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates, spline_filter
 
 from nmap.errors import OptionError, QualityError
 from nmap.grid import Grid, Triple
-from nmap.spectrum import Complex, Shells, crop_spectrum, invert, lattice_shape, transform
+from nmap.spectrum import Complex, Shells, correlate_shells, crop_spectrum, invert, lattice_shape, transform
 from nmap.symmetry import PointGroup
 
 F32 = NDArray[np.float32]
@@ -26,6 +26,8 @@ THRESHOLD = 0.99
 _POINTS, _FEW, _DOUBT = 200_000, 10_000, 0.2
 # A self-correlation of noisy half maps may fall short by so many standard errors, and by so much at the most.
 _ERRORS, _MOST_DOUBT = 2.0, 0.02
+# Density of the samples that splines go through, along an axis; rotations that a mean over them is taken from.
+_FINER, _ROTATIONS = 1.8, 12
 # Width in shells of the smoothing of the half maps' FSC.
 _SMOOTH = 2.0
 CANDIDATES = (
@@ -99,7 +101,7 @@ def measure(
         halves: both half maps (z, y, x) on `grid`, about their solvents.
     """
     centre = box_centre(grid) if centre is None else centre
-    shape = lattice_shape(grid, band_limit / 1.8)
+    shape = lattice_shape(grid, band_limit / _FINER)
     lattice = grid.resampled(shape)
     maps, error = _whitened((values,) if halves is None else halves, grid, mask, lattice, band_limit)
     if mask is None:
@@ -131,6 +133,38 @@ def measure(
             worst = min(worst, known[key])
         out.append(Found(group, worst, error))
     return out
+
+
+def symmetric_share(truth: Complex, grid: Grid, mask: F32, last: int, group: PointGroup) -> F64:
+    """Share of each shell's power that the mean of a map over the group's rotations keeps, (last + 1,).
+
+    It is the mean, over the rotations R and none, of FSC(map, map turned by R): a projection.
+
+    Args:
+        truth: half transform on `grid`, nothing beyond shell `last`.
+        grid: orthogonal.
+        mask: where the map is not 0, (z, y, x).
+        last: shell of the band limit.
+        group: its centre is relative to the grid's origin.
+    """
+    shells = Shells(grid)
+    fine = grid.resampled(lattice_shape(grid, 1 / (_FINER * (last + 0.5) * shells.width)))
+    volume = invert(crop_spectrum(truth, grid.shape, fine.shape), fine.shape)
+    spline = spline_filter(volume, order=3, mode="grid-wrap").astype(np.float32)
+    inside = np.argwhere(mask > 0)
+    centre = np.asarray(grid.origin) + np.asarray(group.center)
+    points = grid.positions(inside / np.asarray(grid.shape)) - centre
+    others = group.operators[1:]
+    chosen = others[np.linspace(0, len(others) - 1, min(len(others), _ROTATIONS)).astype(int)]
+    total = np.zeros(last + 1)
+    for operator in chosen:
+        place = fine.fractions(points @ operator.T + centre) * np.asarray(fine.shape)
+        turned = np.zeros(grid.shape, np.float32)
+        turned[tuple(inside.T)] = map_coordinates(spline, place.T, order=3, mode="grid-wrap", prefilter=False)
+        total += correlate_shells(transform(turned), truth, shells, "second").fsc[: last + 1]
+    share = (1 + total / len(chosen) * len(others)) / group.order
+    share[0] = 1
+    return np.clip(share, 1 / group.order, 1)
 
 
 def _whitened(

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nmap.fit.lattice import NEIGHBOURS, Lattice
 from nmap.lattice_coding import MAX_WEIGHT
@@ -30,7 +28,6 @@ RATE = 0.1
 _URGE, _URGE_OF_MEAN = 0.1, 0.2
 # Sweeps between two looks at how far copies overlap, which follows the shell weights slowly.
 _RENEW = 8
-_LEAST_SYMMETRIC = 0.01
 _SIZES = 16
 _CLASSES = 20
 
@@ -165,19 +162,6 @@ def balance(lattice: Lattice, state: State, rate: float = 1.5, low: float = 0.25
     weights = state.weights.clone()
     weights[1:] = (weights[1:] * lag.clamp(-0.15, 0.15).exp()).clamp(low, high)
     state.weights = weights * (modes.sum() / (weights * modes).sum())
-
-
-def symmetric_share(lattice: Lattice) -> NDArray[np.float64]:
-    """Share of each shell's power that the mean of the target over the group's rotations keeps, (last + 1,)."""
-    if lattice.copies == 1:
-        return np.ones(lattice.last + 1)
-    if lattice.is_exact:
-        mean = lattice.correlate(lattice.wanted)
-    else:
-        mean = lattice.correlate_copies(lattice.wanted, torch.arange(len(lattice.sites)))
-    share = correlation(lattice, lattice.spectrum(mean)).cpu().numpy().astype(np.float64) ** 2
-    share[0] = 1
-    return np.clip(share, _LEAST_SYMMETRIC, 1)
 
 
 def excess(lattice: Lattice, fsc: torch.Tensor) -> torch.Tensor:

@@ -15,10 +15,10 @@ from nmap.coding import CodedTensor, encode_lattice, encode_log
 from nmap.errors import QualityError
 from nmap.fit.lattice import Lattice
 from nmap.fit.options import EncodeOptions
+from nmap.fit.point_group import symmetric_share
 from nmap.fit.prepare import Target
 from nmap.fit.progress import Watch
 from nmap.fit.quantise import Result
-from nmap.fit.radial import symmetric_share
 from nmap.fit.record import History
 from nmap.fit.search import Found, Goal, search, weights_of
 from nmap.fit.sites import INSIDE, lattice_of
@@ -166,7 +166,8 @@ def _settled(
         return _Outcome(lattice, symmetry, found, curve, effort, cut_short)
 
     done = searched(symmetry)
-    if symmetry is not None and options.symmetry == "auto" and done.fell_short:
+    freely = options.symmetry == "auto" and not options.cross_validate
+    if symmetry is not None and freely and done.fell_short:
         # Where the axes do not map the lattice onto itself, copies agree with the map's own only so far.
         reached = floored(done.found.worst)
         notes.append(f"{symmetry.name} reached a worst shell FSC of {reached} only: fitted as C1")
@@ -229,7 +230,10 @@ def _laid_out(
         ceiling = None if halves is None else halves.ceiling(target.last + 1, goal)
         return lattice_of(target, symmetry, device, ceiling, inside, reach)
     lattice = lattice_of(target, symmetry, device, None, inside, reach, smooth=True)
-    ceiling = halves.ceiling(target.last + 1, goal, symmetric_share(lattice.full))
+    share = None
+    if symmetry is not None:
+        share = symmetric_share(target.truth, target.lattice, target.mask, target.last, symmetry)
+    ceiling = halves.ceiling(target.last + 1, goal, share)
     return lattice.capped(ceiling).sparing(1 - np.minimum(goal * ceiling, 0.9999) ** 2)
 
 

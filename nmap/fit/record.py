@@ -117,7 +117,7 @@ def fidelity(target: Target, result: Result) -> dict[str, Any]:
     curve, last = result.curve, target.last + 1
     correlation, psnr = _agreement(result.neural_map, target.density)
     halves = target.halves
-    found = {} if halves is None else halves.findings(result.neural_map.as_array(), target.last)
+    found = {} if halves is None else halves.findings(result.neural_map.as_array(), target.band_limit)
     return {
         "frequency": curve.frequency[:last],
         "fsc": curve.fsc[:last],
