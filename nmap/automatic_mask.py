@@ -8,7 +8,7 @@ everything.
 
 In noise, flexible or weakly occupied parts stand out of the solvent at lower resolution only. What the mask
 leaves out is smoothed and compared with itself turned negative: noise has troughs as deep as its peaks are high,
-a molecule is positive. A part next to the molecule and far higher than the deepest trough joins the mask
+a molecule is positive. A part far higher than the deepest trough joins the mask, farther if it lies apart
 (target and decoy, as sequence searches tell true hits from chance: Elias & Gygi, Nature Methods 4, 207, 2007).
 """
 
@@ -57,8 +57,10 @@ _FEWEST_SHELLS = 6
 _FAINT = 2.0
 # A part holds a point this many times higher than the deepest trough, and than _SIGMAS of the scatter over the
 # solvent, to which it reaches (or to _FIFTH of the highest point: less is the smoothing's skirt). In 994 phantoms
-# without such a part, in white, coloured and patchy noise, noise did both once, by 2.4, far from the molecule.
+# without such a part, in white, coloured and patchy noise, noise did both once, by 2.4, far from the molecule:
 _ABOVE_TROUGHS = 2.0
+# a part that lies apart holds a point twice as high again.
+_APART_ABOVE = 2.0
 # Shares of a smoothed mask left outside of it: 1.3 widths from a face of it, where solvent begins, and 2 widths,
 # as far as a part may lie from the molecule.
 _SKIRT, _NEAR = 0.1, 0.02
@@ -177,7 +179,9 @@ def _look(spectrum: Complex, grid: Grid, limit: float, support: F32 | None) -> F
 
 
 def _faint_parts(density: F32, inside: Bits, grid: Grid, limit: float) -> Bits | None:
-    """Parts next to the molecule that stand out of noisy solvent at lower resolution only; None without any.
+    """Parts that stand out of noisy solvent at lower resolution only; None without any.
+
+    Next to the molecule less is asked of them than apart from it.
 
     Args:
         density: about its solvent, within the resolution looked at, (z, y, x) on `grid`.
@@ -201,6 +205,7 @@ def _faint_parts(density: F32, inside: Bits, grid: Grid, limit: float) -> Bits |
     labels = _joined(np.asarray(labels, np.int32), count)
     near = _blurred(inside.astype(np.float32), grid, _FAINT * limit) > _NEAR
     kept = np.intersect1d(labels[~core & (smooth > enough)], labels[near])
+    kept = np.union1d(kept, labels[~core & (smooth > _APART_ABOVE * enough)])
     out: Bits = np.isin(labels, kept[kept > 0]) & ~inside
     return out if out.any() else None
 

@@ -161,9 +161,21 @@ def test_nothing_joins_the_molecule_where_there_is_only_solvent(kind, sigma, see
     assert "with parts" not in made.rule
 
 
-@pytest.mark.parametrize("what, sign, centre", [("a trough", -1, (36, 36, 49)), ("far away", 1, (4, 4, 60))])
-def test_neither_a_trough_nor_what_lies_far_away_joins_the_molecule(what, sign, centre):
-    values = atoms((36, 36, 26)) + sign * faint_part(centre) + 0.01 * solvent_noise("white", 0)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_body_that_moves_apart_from_the_molecule_is_held_too(seed):
+    body = faint_part((4, 4, 60))
+    values = (atoms((36, 36, 26)) + body + 0.01 * solvent_noise("white", seed)).astype(np.float32)
+    mask = found(values)
+    assert (body * mask).sum() > 0.95 * body.sum()
+    assert mask.mean() < 0.25  # two balls with the envelope's margin
+
+
+@pytest.mark.parametrize(
+    "what, part",
+    [("a trough", -faint_part((36, 36, 49))), ("chance, far away", faint_part((4, 4, 60), occupancy=0.1))],
+)
+def test_neither_a_trough_nor_what_may_be_chance_joins_the_molecule(what, part):
+    values = atoms((36, 36, 26)) + part + 0.01 * solvent_noise("white", 0)
     made = automatic_mask(values.astype(np.float32), GRID, BAND_LIMIT)
     assert made.mask is not None
     assert "with parts" not in made.rule, what
