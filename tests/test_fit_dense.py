@@ -65,6 +65,15 @@ def test_weights_take_the_bits_asked_for(phantom, bits, dtype):
     assert coded.arrays[""].nbytes == 2 * 24 * 24 * bits // 8
 
 
+def test_a_network_that_reaches_its_goal_with_bits_to_spare_is_stored_in_fewer(phantom):
+    wide = {"hidden_features": 48, "steps": 500, "preset": "small"}
+    spare, asked = (encode(phantom, options(**wide, weight_bits=bits)) for bits in (None, 6))
+    bits = [made.record["fit"]["settings"]["weight_bits"] for made in (spare, asked)]
+    assert bits[0] < bits[1] == 6
+    assert spare.tensors["hidden.weight"].arrays[""].nbytes == 2 * 48 * 48 * bits[0] // 8
+    assert worst(spare, phantom) > 0.5
+
+
 def test_fourier_features_train_too(phantom):
     wide = {"arch": "fourier-features", "hidden_features": 48}
     short, long = (encode(phantom, options(**wide, steps=steps)) for steps in (20, 400))

@@ -130,7 +130,12 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option("--hidden-layers", "Hidden layers after the first.", type=int, show_default="by the map")
 @_fit_option("--omega0", "Sine factor of the first layer.", type=float, show_default="by the map")
 @_fit_option("--omega-hidden", "Sine factor of the hidden layers.", type=float, show_default="30")
-@_fit_option("--weight-bits", "Bits of a stored hidden weight: 16, or 2 to 8.", type=int, show_default="6")
+@_fit_option(
+    "--weight-bits",
+    "Bits of a stored hidden weight: 16, or 2 to 8.",
+    type=int,
+    show_default="6, fewer where the goal is met with fewer",
+)
 @_fit_option("--slice", "Take this one section first, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
 @_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
 @_fit_option(

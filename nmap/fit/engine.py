@@ -27,6 +27,7 @@ from nmap.spectrum import floored
 # Growth ends after so many rounds, or this many seconds without a time budget.
 _ROUNDS = 3
 _PATIENCE = 900.0
+_FEWEST_BITS = 2
 # Of the time left, kept for storing and measuring: this many of the training's evaluations of the lattice (numpy
 # takes several times as long, and measures twice), so many seconds, and so many more for each voxel.
 _EVALUATIONS = 10.0
@@ -76,6 +77,8 @@ def _train(
     with Workers(device) as workers:
         training = Training(target, recipe, device, workers, watch)
         best = _best(training, watch, goal, notes)
+        if options.weight_bits is None:
+            best = _in_fewer_bits(training, best, watch, goal)
     worst = best.result.worst
     if worst < goal and options.target_fsc is not None and not watch.stopped():
         raise QualityError(
@@ -118,6 +121,24 @@ def _best(training: Training, watch: Watch, goal: float, notes: list[str]) -> Ro
         training.grow(training.recipe.grown)
     if best is None:
         raise AssertionError("no round was trained")
+    return best
+
+
+def _in_fewer_bits(training: Training, best: Round, watch: Watch, goal: float) -> Round:
+    """The network in as few bits a weight as still reach the goal, as far as there is time."""
+    while best.result.worst >= goal and training.recipe.bits > _FEWEST_BITS and not watch.stopped():
+        left = _PATIENCE - watch.seconds if watch.left is None else watch.left
+        if left < best.seconds:
+            break
+        begun = watch.seconds
+        training.settle(training.recipe.coarser)
+        training.run(_end_of_training(training, watch))
+        watch.say("storing and measuring")
+        this = Round(_stored(training), training.recipe, watch.seconds - begun)
+        if this.result.worst < goal:
+            break
+        best = this
+    watch.fsc = best.result.worst
     return best
 
 

@@ -52,7 +52,7 @@ class EncodeOptions:
         omega0: sine factor of the first layer.
         omega_hidden: sine factor of the hidden layers; None for 30.
         weight_bits: bits of a stored hidden weight: 16 (float), or 2 to 8 (integers, one step per neuron); None
-            for 6.
+            for 6, and fewer as long as the goal is met.
         slice: axis ("x", "y" or "z") and voxel index of the one section to take before all else: a 2-D image.
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.

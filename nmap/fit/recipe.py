@@ -27,6 +27,8 @@ _MOST_STEPS = 8000
 # Parameters after a round of growth, times those before it.
 _GROWTH = 1.5
 _MOST_FEATURES = 768
+# Steps with fewer bits, as a share of the recipe's.
+_SETTLING = 0.35
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Recipe:
         batch: points of a step.
         seed: of all that is random.
         sized: whether the map, not the caller, decided the number of neurons.
+        settles: whether trained weights go on as they will be stored, at lower learning rates, from the first step.
     """
 
     kind: str
@@ -57,6 +60,13 @@ class Recipe:
     batch: int
     seed: int
     sized: bool
+    settles: bool = False
+
+    @property
+    def coarser(self) -> Recipe:
+        """The same with a bit less for each hidden weight, for a network that goes on from this one's weights."""
+        steps = max(1, round(_SETTLING * self.steps))
+        return replace(self, bits=self.bits - 1, steps=self.steps if self.settles else steps, settles=True)
 
     @property
     def grown(self) -> Recipe:

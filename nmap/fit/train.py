@@ -34,6 +34,8 @@ from nmap.spectrum import invert, transform
 _WARM_UP = 0.03
 _FOLLOW = (0.15, 0.75)
 _STORED = 0.7
+# Learning rates of a trained network that settles into fewer bits.
+_SETTLING_RATE = 0.5
 # Shells followed at most once in this share of the run, each time by this part of the way, up to this factor.
 _FOLLOW_EVERY = 0.03
 _FOLLOW_BY = 0.3
@@ -80,6 +82,10 @@ class Training:
         """The network's settings, as its model kind wants them."""
         return network_settings(self.recipe)
 
+    def settle(self, recipe: Recipe) -> None:
+        """Go on with fewer bits for each weight, from the same network."""
+        self.recipe = recipe
+
     def grow(self, recipe: Recipe) -> None:
         """Go on with more neurons, from a network that computes the same."""
         wide = widened(self.recipe, recipe, {n: p.cpu() for n, p in self.parameters.items()}, self._random)
@@ -101,10 +107,15 @@ class Training:
             return max((self.done - first) / self.recipe.steps, in_time)
 
         while (now := share()) < 1 and not self._watch.stopped():
-            if self.recipe.bits <= 8 and now >= _STORED and self.row_steps is None:
+            stored = now >= _STORED or self.recipe.settles
+            if self.recipe.bits <= 8 and stored and self.row_steps is None:
                 self.row_steps = row_steps(self.parameters["hidden.weight"], self.recipe.bits)
             y, fsc = self._targets()
-            if now - followed >= _FOLLOW_EVERY and _FOLLOW[0] <= now <= _FOLLOW[1]:
+            if (
+                not self.recipe.settles
+                and now - followed >= _FOLLOW_EVERY
+                and _FOLLOW[0] <= now <= _FOLLOW[1]
+            ):
                 followed = now
                 self._follow(fsc)
             loss = torch.tensor(0.0)
@@ -151,6 +162,7 @@ class Training:
 
         value, gradients = self._workers.gradient(loss, len(rows), [used[name] for name in trained])
         factor = min(1.0, now / _WARM_UP + 1e-2) * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
+        factor *= _SETTLING_RATE if self.recipe.settles else 1.0
         optimiser.step(dict(zip(trained, gradients, strict=True)), {n: r * factor for n, r in rates.items()})
         return value
 
