@@ -12,8 +12,12 @@ _FINEST, _COARSEST = 1e-3, 1e6
 _LARGEST, _SMALLEST = 1e19, 1e-20
 
 
-def check_density(density: DensityMap) -> None:
+def check_density(density: DensityMap, name: str = "") -> None:
     """Refuse a map that no network can be fitted to.
+
+    Args:
+        density: the map.
+        name: what the refusal begins with.
 
     Raises:
         MapError: every voxel is the same, or the values are too large or too small for single precision.
@@ -22,15 +26,17 @@ def check_density(density: DensityMap) -> None:
     finest = 1 / density.grid.nyquist
     if not _FINEST <= finest < _COARSEST:
         raise VoxelSizeError(
-            f"voxels of {finest / 2:.3g} A: wanted {_FINEST / 2:g} A or more, and less than {_COARSEST / 2:g} A: "
+            f"{name}voxels of {finest / 2:.3g} A: wanted {_FINEST / 2:g} A or more, and less than {_COARSEST / 2:g} A: "
             "give the true voxel size"
         )
     low, high = float(density.values.min()), float(density.values.max())
     if not high > low:
-        raise MapError(f"every voxel is {low:g}: there is no density to fit: give another map or part of it")
+        raise MapError(
+            f"{name}every voxel is {low:g}: there is no density to fit: give another map or part of it"
+        )
     most = _LARGEST / density.values.size
     if not _SMALLEST <= high - low <= most:
         raise MapError(
-            f"the values span {high - low:.3g}: wanted {_SMALLEST:g} to {most:.2g}, as single precision can be "
+            f"{name}the values span {high - low:.3g}: wanted {_SMALLEST:g} to {most:.2g}, as single precision can be "
             "squared: multiply the map by a factor"
         )

@@ -171,7 +171,9 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
     pair = [_reduced(half, options) for half in (options.half1, options.half2) if half is not None]
     density = pair[0] if options.cross_validate else source
     grid = density.grid
-    check_density(density)
+    check_density(source)
+    for number, half in enumerate(pair, 1):
+        check_density(half, f"half map {number}: ")
     band_limit, how = _band_limit(source, options.resolution)
     if pair and options.resolution is None:
         band_limit, how = resolution_of(source, pair[0], pair[1], options, band_limit)
