@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nmap.errors import GridError
 from nmap.findings_json import curve_json, finite, numbers
-from nmap.spectrum import Margin, ShellCurve, fsc, fsc_margin, randomise_phases
+from nmap.spectrum import Margin, ShellCurve, band_limited, fsc, fsc_margin, randomise_phases
 
 if TYPE_CHECKING:
     from nmap.maps import DensityMap
@@ -95,6 +95,7 @@ def compare_half_maps(
     decoded: DensityMap | None = None,
     source: DensityMap | None = None,
     seed: int = 0,
+    band_limit: float | None = None,
 ) -> HalfMaps:
     """FSC of two half maps, corrected for the mask, and of a decode and its source against each of them.
 
@@ -107,6 +108,7 @@ def compare_half_maps(
         decoded: the decoded map, on the same grid.
         source: its source, on the same grid.
         seed: of the random phases.
+        band_limit: of the decoded map, Angstrom: a mask mixes shells, so within one half 1 is cut there for the margin.
 
     Raises:
         GridError: a map that does not lie on the first half's grid.
@@ -124,9 +126,12 @@ def compare_half_maps(
         return fsc(one.values, half1.values, grid, soft), fsc(one.values, half2.values, grid, soft)
 
     def margin(within: NDArray[np.float32] | None) -> Margin | None:
-        return (
-            None if decoded is None else fsc_margin(decoded.values, half1.values, half2.values, grid, within)
-        )
+        if decoded is None:
+            return None
+        one = half1.values
+        if within is not None and band_limit is not None:
+            one = band_limited(one, grid, band_limit)
+        return fsc_margin(decoded.values, one, half2.values, grid, within)
 
     unmasked = fsc(half1.values, half2.values, grid)
     masked = None if soft is None else fsc(half1.values, half2.values, grid, soft)

@@ -177,7 +177,9 @@ def _with_extras(
     if extras.symmetry is not None:
         symmetry = compare_symmetry(decoded, source, extras.symmetry)
     if extras.half_maps is not None:
-        half_maps = compare_half_maps(*extras.half_maps, decoded=decoded, source=source, mask=mask)
+        half_maps = compare_half_maps(
+            *extras.half_maps, decoded=decoded, source=source, mask=mask, band_limit=extras.band_limit
+        )
     if extras.model is not None:
         model = compare_model(extras.model, decoded, source, mask=mask, resolution=resolution)
     return replace(found, off_grid=off_grid, symmetry=symmetry, half_maps=half_maps, model=model)
