@@ -26,8 +26,8 @@ THRESHOLD = 0.99
 _POINTS, _FEW, _DOUBT = 200_000, 10_000, 0.2
 # A self-correlation of noisy half maps may fall short by so many standard errors, and by so much at the most.
 _ERRORS, _MOST_DOUBT = 2.0, 0.02
-# Density of the samples that splines go through, along an axis; rotations that a mean over them is taken from.
-_FINER, _ROTATIONS = 1.8, 12
+# Density of the samples that splines go through, along an axis.
+_FINER = 1.8
 # Width in shells of the smoothing of the half maps' FSC.
 _SMOOTH = 2.0
 CANDIDATES = (
@@ -138,7 +138,8 @@ def measure(
 def symmetric_share(truth: Complex, grid: Grid, mask: F32, last: int, group: PointGroup) -> F64:
     """Share of each shell's power that the mean of a map over the group's rotations keeps, (last + 1,).
 
-    It is the mean, over the rotations R and none, of FSC(map, map turned by R): a projection.
+    It is the mean, over the rotations R and none, of FSC(map, map turned by R), for the mean over a group projects;
+    noise of few modes can take it below what one copy keeps, 1 / order, which is the least given.
 
     Args:
         truth: half transform on `grid`, nothing beyond shell `last`.
@@ -154,17 +155,28 @@ def symmetric_share(truth: Complex, grid: Grid, mask: F32, last: int, group: Poi
     inside = np.argwhere(mask > 0)
     centre = np.asarray(grid.origin) + np.asarray(group.center)
     points = grid.positions(inside / np.asarray(grid.shape)) - centre
-    others = group.operators[1:]
-    chosen = others[np.linspace(0, len(others) - 1, min(len(others), _ROTATIONS)).astype(int)]
-    total = np.zeros(last + 1)
-    for operator in chosen:
+    total = np.ones(last + 1)
+    for operator, count in _up_to_inverse(group):
         place = fine.fractions(points @ operator.T + centre) * np.asarray(fine.shape)
         turned = np.zeros(grid.shape, np.float32)
         turned[tuple(inside.T)] = map_coordinates(spline, place.T, order=3, mode="grid-wrap", prefilter=False)
-        total += correlate_shells(transform(turned), truth, shells, "second").fsc[: last + 1]
-    share = (1 + total / len(chosen) * len(others)) / group.order
+        total += count * correlate_shells(transform(turned), truth, shells, "second").fsc[: last + 1]
+    share = total / group.order
     share[0] = 1
     return np.clip(share, 1 / group.order, 1)
+
+
+def _up_to_inverse(group: PointGroup) -> list[tuple[F64, int]]:
+    """The rotations but for none; of one and its inverse, by which a map correlates as far, the first, with 2."""
+    out: list[tuple[F64, int]] = []
+    seen: list[F64] = []
+    for operator in group.operators[1:]:
+        if any(np.allclose(operator, other, atol=1e-6) for other in seen):
+            continue
+        is_own = np.allclose(operator, operator.T, atol=1e-6)
+        out.append((operator, 1 if is_own else 2))
+        seen.append(operator.T)
+    return out
 
 
 def _whitened(
