@@ -27,7 +27,7 @@ def save(path: Path, task: bytes, values: Mapping[str, ArrayLike]) -> None:
     """Write the values for the fit of that digest; the file is whole or as it was."""
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items()}
     with atomic_output(path, overwrite=True) as file:
-        np.savez_compressed(file, task=np.frombuffer(task, np.uint8), **arrays)
+        np.savez(file, task=np.frombuffer(task, np.uint8), **arrays)
 
 
 def load(path: Path, task: bytes) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,8 @@
 
 One descent does both: the step shrinks, more and finer weights pay, and worst shell and bytes rise together
 until the goal is met. The fit is then held there, step and shell weights following, while the weights
-settle; the smallest (or the best) state that meets the goal is kept.
+settle; the smallest (or the best) state that meets the goal is kept. A fit that says what each shell may lack
+ends without a hold where the mode at large lacks less: the shell that lags then would cost more than all others.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Found:
         sweeps: how many sweeps led to it.
         step: density of the whitened map per unit of weight.
         coded: the weights as a file stores them, once the search has ended.
+        late: whether a deadline ended the search.
     """
 
     q: NDArray[np.float32]
@@ -61,6 +63,7 @@ class Found:
     sweeps: int
     step: float
     coded: CodedTensor | None = None
+    late: bool = False
 
 
 # Below this share of the first step the largest weight that a file holds falls short of the peaks.
@@ -141,8 +144,10 @@ def search(
             run.sweep(clock.used(run.count, len(schedules) - number))
             if report is not None and run.best is not None:
                 report(run.best, (number + run.share_done) / len(schedules))
+        late = run.is_late and not run.done
         found = run.finish()
         best = found if best is None else _better(goal, best, found)
+        best.late = late
         if run.is_late or (should_stop and should_stop()):
             break
     assert best is not None
@@ -167,7 +172,7 @@ class _Run:
 
     @property
     def done(self) -> bool:
-        """Whether the hold is over, or the step so small that nothing is left to gain."""
+        """Whether the hold is over, or what is left to gain too small: for the step, or for its price."""
         return self.held >= self.schedule.hold or self.state.step < _FINEST * self.first_step or self._idle
 
     @property
@@ -281,15 +286,23 @@ class _Run:
         """Digest of what is fitted and what for, which a checkpoint must share."""
         lattice = self.lattice
         told = repr((self.goal, self.schedule, lattice.shape)).encode()
-        return checkpoint.digest(told, lattice.sites, lattice.truth, lattice.whitening)
+        asked = [t.cpu().numpy() for t in (lattice.ceiling, lattice.missing) if t is not None]
+        return checkpoint.digest(told, lattice.sites, lattice.truth, lattice.whitening, *asked)
 
     def _save(self, path: Path, best: Found) -> None:
         state = self.state
+        assert state.modes is not None
         values = {
             "q": state.q.cpu().numpy().astype(np.int8),
             "weights": state.weights.cpu().numpy(),
+            "modes": state.modes.cpu().numpy(),
+            "overlap": np.zeros(0) if state.overlap is None else state.overlap.cpu().numpy(),
             "bias": np.zeros(0) if state.bias is None else state.bias.cpu().numpy(),
             "apart": np.zeros(0) if self.gauge is None else self.gauge.apart.cpu().numpy(),
+            "gauged": np.zeros(0, np.int8)
+            if self.gauge is None
+            else self.gauge.q.cpu().numpy().astype(np.int8),
+            "gauged_modes": np.zeros(0) if self.gauge is None else self.gauge.modes.cpu().numpy(),
             "numbers": [state.step, state.iteration, state.share, state.reached, self.waited, self.held],
             "best": best.q.astype(np.int8),
             "fsc": best.fsc,
@@ -310,9 +323,13 @@ class _Run:
         self.best = Found(best, worst, kept["fsc"], int(size), bool(meets), int(sweeps), scale)
         self.state.step, self.state.iteration, self.state.share = step, int(iteration), share
         self.state.reached, self.waited, self.held = bool(reached), int(waited), int(held)
-        self.state.modes = self.lattice.spectrum(self.state.q)
+        # Sums that are kept up sweep by sweep: made anew they would round otherwise, and lead elsewhere.
+        self.state.modes = torch.from_numpy(kept["modes"]).to(device)
+        self.state.overlap = torch.from_numpy(kept["overlap"]).to(device) if kept["overlap"].size else None
         if self.gauge is not None:
             self.gauge.apart = torch.from_numpy(kept["apart"]).to(device)
+            self.gauge.q = torch.from_numpy(kept["gauged"].astype(np.float32)).to(device)
+            self.gauge.modes = torch.from_numpy(kept["gauged_modes"]).to(device)
 
 
 class _Gauge:
