@@ -91,17 +91,16 @@ class Halves:
         smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
         return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
 
-    def ceiling(self, count: int, goal: float, symmetric: F64 | None = None) -> F32:
-        """Correlation of which a share `goal` is owed to what is fitted, by shell, (count,).
+    def ceiling(self, count: int, symmetric: F64 | None = None) -> F32:
+        """Correlation that is worth having of what is fitted, by shell, (count,).
 
-        Of the average of both halves it is what it correlates with the truth by. Under cross-validation the
-        goal times it is what keeps the decode beside half 2, whatever the goal. A symmetric decode holds no more
-        of half 1 than its symmetric part, which has all of the signal and less of the noise; of that it owes what
-        it would of a half with so much less noise.
+        Of the average of both halves it is what it correlates with the truth by. Under cross-validation it is
+        what keeps the decode beside half 2. A symmetric decode holds no more of half 1 than its symmetric part,
+        which has all of the signal and less of the noise; of that it owes what it would of a half with so much
+        less noise.
 
         Args:
             count: shells, with shell 0.
-            goal: share of it that the search will ask of every shell.
             symmetric: share of half 1's power that is symmetric, by shell, (count,); None in C1.
         """
         agree = self.agreement(count)
@@ -109,7 +108,7 @@ class Halves:
             return np.sqrt(2 * agree / (1 + agree)).astype(np.float32)
         share = np.ones(count) if symmetric is None else symmetric
         missing = _missing(np.minimum(agree / share, 1))
-        return np.asarray(np.sqrt((1 - missing) * share) / goal, np.float32)
+        return np.asarray(np.sqrt((1 - missing) * share), np.float32)
 
     def findings(self, decoded: F32, band_limit: float) -> dict[str, Any]:
         """What the record keeps under "fidelity" of the halves and a decode (z, y, x), to the band limit, Angstrom."""

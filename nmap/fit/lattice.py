@@ -46,7 +46,7 @@ class Lattice:
             for C1.
         device: torch device.
         ceiling: highest correlation with the target that is worth having, by shell from 0, (last + 1,):
-            below 1 where half maps tell how much of the target is noise.
+            below 1 where half maps tell how much of the target is noise, or how much a fit may lack.
         whole: the same sites in the whole box, where this is a working box in it.
         missing: share of each shell's power that may be left out, (last + 1,); None where all shells are asked
             the same correlation.

@@ -38,10 +38,11 @@ _SWEEP, _SHORT = 3.5, 200
 _CLOSING = 0.5
 # A search without time may take as long as this share of preparing all the same, and as long to code what it found.
 _GRACE = 1.0
+_OF_ASKED = "of what cross-validation asks"
 # Sites lie where the envelope exceeds this under cross-validation and for goals beyond `_HIGH`, where faithful counts
 # most, and up to so many fine steps beyond: what the envelope's edge spreads there takes many weights if none may lie
 # there (bench/notes.md). For high goals that is some two band limits, and if an explicit one is missed all the same,
-# everywhere; under cross-validation some seven, for whitening spreads the lowest shells, which must be near exact.
+# everywhere; under cross-validation, next to lossless, some seven.
 _ANYWHERE, _HIGH, _REACH, _FAR, _EVERYWHERE = 0.001, 0.95, 6, 20, -1.0
 
 
@@ -73,8 +74,8 @@ def fit_radial(
     """
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
-    # Cross-validation's goal is in the ceiling, and next to 1 there: a margin would ask for the impossible.
-    aim = options.goal_fsc + (0.0 if options.cross_validate else _margin(options.goal_fsc))
+    # Under cross-validation the ceiling is the goal, whatever the preset.
+    aim = 1.0 if options.cross_validate else options.goal_fsc + _margin(options.goal_fsc)
     goal = Goal(aim) if most is None else Goal(None, max(most - side, 1))
     done = _settled(target, symmetry, goal, options, watch, device, notes)
     lattice, found, cut_short = done.lattice, done.found, done.cut_short
@@ -82,7 +83,8 @@ def fit_radial(
     if not found.meets and (cut_short or not options.cross_validate):
         why = " in the time given" if cut_short else ""
         why += f", and {UNSOUGHT}" if UNSOUGHT in measured else ""
-        notes.append(f"worst shell FSC {floored(found.worst)}: the goal was not reached{why}")
+        what = f"worst shell {_OF_ASKED} " if options.cross_validate else "worst shell FSC "
+        notes.append(f"{what}{floored(found.worst)}: the goal was not reached{why}")
         watch.say(f"warning: {notes[-1]}", 0.0)
     watch.say("storing and measuring")
     lattice = lattice.full
@@ -110,15 +112,11 @@ def _reached(
     ceiling = lattice.ceiling.cpu().numpy()
     counted = np.flatnonzero(lattice.sum_shells(lattice.wanted.abs())[1:].cpu().numpy() > 0) + 1
     shares = (curve.fsc[: ceiling.size] / ceiling)[counted]
-    if target.halves is None:
-        return float(shares.min(initial=1.0))
-    if not options.cross_validate:
-        notes.append(f"worst shell {shares.min(initial=1.0):.3f} of sqrt(2F/(1+F))")
-        return float(shares.min(initial=1.0))
-    # There the goal is a part of the ceiling.
-    owed = shares.min(initial=options.goal_fsc) / options.goal_fsc
-    notes.append(f"worst shell {owed:.3f} of what cross-validation asks")
-    return float(curve.fsc[counted].min(initial=1.0))
+    worst = float(shares.min(initial=1.0))
+    if target.halves is not None:
+        of = _OF_ASKED if options.cross_validate else "of sqrt(2F/(1+F))"
+        notes.append(f"worst shell {worst:.3f} {of}")
+    return worst
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +160,8 @@ def _settled(
         lattice = _laid_out(target, symmetry, options, watch, device, inside)
         found, curve, effort, cut_short = _searched(lattice, goal, options, watch)
         # The margin is for what is not known yet; what was asked for is measured on the decoded map.
-        found.meets = found.meets or (goal.worst_fsc is not None and found.worst >= options.goal_fsc)
+        wanted = 1.0 if options.cross_validate else options.goal_fsc
+        found.meets = found.meets or (goal.worst_fsc is not None and found.worst >= wanted)
         return _Outcome(lattice, symmetry, found, curve, effort, cut_short)
 
     done = searched(symmetry)
@@ -173,7 +172,7 @@ def _settled(
         notes.append(f"{symmetry.name} reached a worst shell FSC of {reached} only: fitted as C1")
         watch.say(f"warning: {notes[-1]}", 0.0)
         done = searched(None)
-    insisted = options.target_fsc is not None and options.target_fsc > _HIGH
+    insisted = options.target_fsc is not None and options.target_fsc > _HIGH and not options.cross_validate
     if insisted and options.mask == "auto" and target.envelope is not None and done.fell_short:
         # What rings beyond the envelope counts for such a goal.
         watch.say("searching beyond the envelope")
@@ -220,21 +219,21 @@ def _laid_out(
 ) -> Lattice:
     """The lattice to search on; sites lie where the envelope exceeds `inside`, None for what suits the options."""
     watch.say("laying out the lattice")
-    halves, goal = target.halves, options.goal_fsc
-    high = halves is None and goal > _HIGH
+    halves = target.halves
+    high = halves is None and options.goal_fsc > _HIGH
     if inside is None:
         inside = _ANYWHERE if high or options.cross_validate else INSIDE
     # A mask that is given says where weights may lie; cross-validation is there to measure.
     reach = _FAR if options.cross_validate else _REACH if high and options.mask == "auto" else 0
     if halves is None or not options.cross_validate:
-        ceiling = None if halves is None else halves.ceiling(target.last + 1, goal)
+        ceiling = None if halves is None else halves.ceiling(target.last + 1)
         return lattice_of(target, symmetry, device, ceiling, inside, reach)
     lattice = lattice_of(target, symmetry, device, None, inside, reach, smooth=True)
     share = None
     if symmetry is not None:
         share = symmetric_share(target.truth, target.lattice, target.mask, target.last, symmetry)
-    ceiling = halves.ceiling(target.last + 1, goal, share)
-    return lattice.capped(ceiling).sparing(1 - np.minimum(goal * ceiling, 0.9999) ** 2)
+    ceiling = halves.ceiling(target.last + 1, share)
+    return lattice.capped(ceiling).sparing(1 - np.square(ceiling))
 
 
 def _searched(
@@ -284,7 +283,8 @@ def _searched(
             report=report,
             state_file=checkpoint,
         )
-    return found, curve, effort, watch.stopped() or (left is not None and not found.meets)
+    short = not found.meets and (found.late or effort != options.effort)
+    return found, curve, effort, watch.stopped() or short
 
 
 def _measured(target: Target, neural_map: NeuralMap) -> ShellCurve:

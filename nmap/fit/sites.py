@@ -106,9 +106,9 @@ def _field(target: Target, grid: Grid) -> F32:
 
 
 def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
-    """Factor of each shell that makes its mean power 1, or 1 but for what a smooth curve does not follow.
+    """Factor of each shell that makes its mean power 1; 0 where `validate` would not count the shell.
 
-    It is 0 where `validate` would not count the shell.
+    If `smooth`, it follows a smooth curve through the shells' power instead, and the mean over all modes is 1.
     """
     shells = Shells(grid)
     modes = shells.modes[: target.last + 1]
