@@ -220,3 +220,29 @@ class Workers:
         if self._pool is None:
             return [function(part) for part in parts]
         return list(self._pool.map(function, parts))
+
+
+class Recorded:
+    """Work on tensors that stay where they are: on a GPU recorded once, then replayed as one launch (a CUDA graph).
+
+    Args:
+        work: takes nothing, touches the device only, and gives a tensor, which the next call overwrites.
+        device: where; the CPU just works.
+        warm_up: calls that just work before the one that records: what is set up at first must not be recorded.
+    """
+
+    def __init__(self, work: Callable[[], Tensor], device: torch.device, warm_up: int) -> None:
+        self._work, self._left = work, warm_up
+        self._graph = torch.cuda.CUDAGraph() if device.type == "cuda" else None
+        self._out: Tensor | None = None
+
+    def __call__(self) -> Tensor:
+        """Do the work."""
+        if self._graph is None or self._left > 0:
+            self._left -= 1
+            return self._work()
+        if self._out is None:
+            with torch.cuda.graph(self._graph):
+                self._out = self._work()
+        self._graph.replay()
+        return self._out

@@ -132,9 +132,11 @@ def test_soap_solves_an_ill_conditioned_matrix_equation():
     left = torch.randn(8, 8, generator=random) @ torch.diag(torch.logspace(-1, 0.5, 8))
     wanted = torch.randn(1, 8, 8, generator=random)
     x = torch.zeros(1, 8, 8)
-    optimiser = Soap({"x": x})
+    optimiser = Soap({"x": x}, {"x": 0.05})
     for step in range(800):
-        optimiser.step({"x": left.T @ (left @ (x - wanted))}, {"x": 0.05 * (1 - step / 800)})
+        optimiser.begin(1 - step / 800)
+        optimiser.step({"x": left.T @ (left @ (x - wanted))})
+        optimiser.turn()
     assert float((x - wanted).abs().max()) < 0.05
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from nmap.accelerate import irfftn, rfftn
+from nmap.fit.spreading import Spreading
 from nmap.grid import Grid, Shape
-from nmap.model.radial_basis import centres_spectrum, copies_of, mean_over_copies, turn_sites
+from nmap.model.radial_basis import copies_of, turn_sites
 from nmap.spectrum import Shells
 from nmap.symmetry import PointGroup
 
@@ -169,15 +169,16 @@ class Lattice:
         return torch.from_numpy(every[:, every[0] != every[1]]).to(self.device)
 
     @cached_property
-    def _apart(self) -> list[F32]:
-        """From each site to each of its copies, (3, n) lattice steps (z, y, x)."""
+    def _apart(self) -> list[torch.Tensor]:
+        """From each site to each of its copies, (3, n) lattice steps (z, y, x), float32."""
         if self.symmetry is None:
             return []
         turned = (
             turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator)
             for operator in self.symmetry.operators[1:]
         )
-        return [np.asarray((copies - self.sites).T, np.float32) for copies in turned]
+        steps = (np.asarray((copies - self.sites).T, np.float32) for copies in turned)
+        return [torch.from_numpy(step).to(self.device) for step in steps]
 
     def overlap(self, weights: torch.Tensor) -> torch.Tensor:
         """Squared length of a site's bump with all its copies, per copy, in units of one bump's, (n,).
@@ -185,12 +186,12 @@ class Lattice:
         Args:
             weights: what an error counts in each shell from 0, (last + 1,).
         """
-        total = np.ones(len(self.sites))
+        total = torch.ones(len(self.sites), device=self.device)
         if self._apart:
-            kernel = irfftn(self._half(weights[self.shell].to(torch.complex64)), self.shape).cpu().numpy()
+            kernel = irfftn(self._half(weights[self.shell].to(torch.complex64)), self.shape).contiguous()
             for apart in self._apart:
-                total += map_coordinates(kernel, apart, order=1, mode="grid-wrap") / kernel[0, 0, 0]
-        return torch.from_numpy(np.maximum(total, 0.25).astype(np.float32)).to(self.device)
+                total += _interpolated(kernel, apart) / kernel[0, 0, 0]
+        return total.clamp(min=0.25)
 
     def sum_shells(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a real value per mode over the full transform, by shell from 0 to the last, float32."""
@@ -199,16 +200,23 @@ class Lattice:
     def spectrum(self, q: torch.Tensor, was: torch.Tensor | None = None) -> torch.Tensor:
         """Modes in the band of the weights q (n,), or of what changed since `was`."""
         change = q if was is None else q - was
-        if self.copies == 1:
-            volume = torch.zeros(math.prod(self.shape), device=self.device)
-            volume[self.flat] = change
+        volume = torch.zeros(math.prod(self.shape), device=self.device)
+        if self._on_sites is not None:
+            volume.index_add_(0, self._on_sites.reshape(-1), change.repeat(self.copies))
             return rfftn(volume.reshape(self.shape)).reshape(-1)[self.band]
+        chosen = torch.nonzero(change).reshape(-1)
+        return self._spreading.spectrum(self._places[chosen], change[chosen]).reshape(-1)[self.band]
+
+    @cached_property
+    def _places(self) -> torch.Tensor:
+        """The sites on the device."""
+        return torch.from_numpy(self.sites).to(self.device)
+
+    @cached_property
+    def _spreading(self) -> Spreading:
+        """Sums over copies that fall between lattice points."""
         assert self.symmetry is not None
-        chosen = torch.nonzero(change).reshape(-1).cpu().numpy()
-        half = centres_spectrum(
-            self.sites[chosen], change.cpu().numpy()[chosen], self.shape, self.grid, self.symmetry
-        )
-        return torch.from_numpy(half.reshape(-1))[self.band.cpu()].to(self.device)
+        return Spreading(self.shape, self.grid, self.symmetry, self.device)
 
     @cached_property
     def _on_sites(self) -> torch.Tensor | None:
@@ -241,11 +249,7 @@ class Lattice:
 
     def correlate_copies(self, modes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """As `correlate`, the mean over all copies of each of the chosen sites, wherever they fall."""
-        assert self.symmetry is not None
-        sites = self.sites[chosen.cpu().numpy()]
-        half = self._half(modes).cpu().numpy()
-        mean = mean_over_copies(half, sites, self.shape, self.grid, self.symmetry)
-        return torch.from_numpy(mean.astype(np.float32)).to(self.device)
+        return self._spreading.mean(self._half(modes), self._places[chosen])
 
     def _half(self, modes: torch.Tensor) -> torch.Tensor:
         """Half transform (nz, ny, nx // 2 + 1) with these modes in the band, 0 elsewhere."""
@@ -253,3 +257,15 @@ class Lattice:
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self.device)
         half[self.band] = modes
         return half.reshape(nz, ny, nx // 2 + 1)
+
+
+def _interpolated(volume: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Trilinear values (n,) of a periodic volume (z, y, x) at places (3, n) in its steps."""
+    base = at.floor()
+    share, first = at - base, base.long()
+    total = torch.zeros(at.shape[1], device=volume.device)
+    for corner in itertools.product((0, 1), repeat=3):
+        z, y, x = ((first[a] + corner[a]) % volume.shape[a] for a in range(3))
+        wz, wy, wx = (share[a] if corner[a] else 1 - share[a] for a in range(3))
+        total += volume[z, y, x] * (wz * wy * wx)
+    return total

@@ -20,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmap.accelerate import Workers, bfloat16_is_fast, forward
+from nmap.accelerate import Recorded, Workers, bfloat16_is_fast, forward
 from nmap.fit.parameters import initial_parameters, learning_rates, network_settings, widened
 from nmap.fit.prepare import F64, Target
 from nmap.fit.progress import Watch
 from nmap.fit.quantise import as_stored, row_steps
 from nmap.fit.recipe import Recipe
-from nmap.fit.soap import Soap
-from nmap.spectrum import invert, transform
+from nmap.fit.shell_error import ShellError
+from nmap.fit.soap import EAGER, Soap
 
 # Shares of the run: rising learning rate; shells followed from and to; from where on weights are trained as
 # they will be stored, with steps chosen there once, for each new choice moves every weight of a row.
@@ -69,7 +69,9 @@ class Training:
         self._hidden = torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
         self._random = torch.Generator().manual_seed(recipe.seed)
         self._t = torch.from_numpy(target.coordinates).to(device)
-        self._mask = torch.from_numpy(target.mask.reshape(-1)[target.inside]).to(device)
+        self._error = ShellError(target, device)
+        self._rows = torch.zeros(min(recipe.batch, len(self._t)), dtype=torch.long, device=device)
+        self._wanted = torch.zeros(len(self._t), device=device)
         self._boost = np.zeros(target.last + 1)
         self.parameters = {name: p.to(device) for name, p in initial_parameters(recipe, self._random).items()}
         self.row_steps: Tensor | None = None
@@ -98,7 +100,8 @@ class Training:
         The learning rate falls to nothing towards that end. A stop asked for ends at once.
         """
         begin, first = self._watch.seconds, self.done
-        optimiser, rates = Soap(self.parameters), learning_rates(self.recipe)
+        optimiser = Soap(self.parameters, learning_rates(self.recipe))
+        descent = self._recorded(optimiser)
         self._watch.steps = first + self.recipe.steps
         self.row_steps, followed = None, 0.0
 
@@ -110,7 +113,8 @@ class Training:
             stored = now >= _STORED or self.recipe.settles
             if self.recipe.bits <= 8 and stored and self.row_steps is None:
                 self.row_steps = row_steps(self.parameters["hidden.weight"], self.recipe.bits)
-            y, fsc = self._targets()
+                descent = self._recorded(optimiser)
+            fsc = self._targets()
             if (
                 not self.recipe.settles
                 and now - followed >= _FOLLOW_EVERY
@@ -119,11 +123,11 @@ class Training:
                 followed = now
                 self._follow(fsc)
             loss = torch.tensor(0.0)
-            for rows in self._batches(len(y)):
+            for rows in self._batches(len(self._t)):
                 now = share()
                 if now >= 1 or self._watch.stopped():
                     break
-                loss = self._step(optimiser, y, rows, rates, now)
+                loss = self._step(optimiser, descent, rows, now)
                 self.done += 1
                 if self._watch.due:
                     self._watch.step = self.done
@@ -143,27 +147,34 @@ class Training:
         batches: tuple[Tensor, ...] = torch.split(order.to(self._device), self.recipe.batch)
         return batches
 
-    def _step(
-        self,
-        optimiser: Soap,
-        y: Tensor,
-        rows: Tensor,
-        rates: dict[str, float],
-        now: float,
-    ) -> Tensor:
+    def _recorded(self, optimiser: Soap) -> Recorded:
+        """Steps on whole batches, as weights are trained now."""
+        return Recorded(lambda: self._descend(optimiser, self._rows), self._device, EAGER)
+
+    def _step(self, optimiser: Soap, descent: Recorded, rows: Tensor, now: float) -> Tensor:
         """One step on a batch; the mean squared error before it."""
+        factor = min(1.0, now / _WARM_UP + 1e-2) * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
+        optimiser.begin(factor * (_SETTLING_RATE if self.recipe.settles else 1.0))
+        if len(rows) == len(self._rows):
+            self._rows.copy_(rows)
+            loss = descent()
+        else:
+            loss = self._descend(optimiser, rows)
+        optimiser.turn()
+        return loss
+
+    def _descend(self, optimiser: Soap, rows: Tensor) -> Tensor:
+        """The mean squared error on the rows of a batch, and a step down its gradient: all of it on the device."""
         used = {n: p.detach().requires_grad_() for n, p in self._used().items()}
-        trained = [name for name in used if name in rates]
-        t, mask, wanted = self._t[rows], self._mask[rows], y[rows]
+        trained = [name for name in used if name in optimiser.rates]
+        t, mask, wanted = self._t[rows], self._error.mask[rows], self._wanted[rows]
 
         def loss(part: slice) -> Tensor:
             u = forward(self.recipe.kind, self.settings, used, t[part], self._hidden)
             return (u * mask[part] - wanted[part]).square().sum() / len(rows)
 
         value, gradients = self._workers.gradient(loss, len(rows), [used[name] for name in trained])
-        factor = min(1.0, now / _WARM_UP + 1e-2) * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
-        factor *= _SETTLING_RATE if self.recipe.settles else 1.0
-        optimiser.step(dict(zip(trained, gradients, strict=True)), {n: r * factor for n, r in rates.items()})
+        optimiser.step(dict(zip(trained, gradients, strict=True)))
         return value
 
     def _used(self) -> dict[str, Tensor]:
@@ -172,23 +183,19 @@ class Training:
             return self.parameters
         return as_stored(self.parameters, self.row_steps, self.recipe.bits)
 
-    def _targets(self) -> tuple[Tensor, F64]:
-        """Targets (n,) of the points, and the fidelity FSC by shell."""
-        target, used = self.target, self._used()
+    def _targets(self) -> F64:
+        """Renew the points' targets; the fidelity FSC by shell."""
+        used = self._used()
 
         def values(part: slice) -> Tensor:
             return forward(self.recipe.kind, self.settings, used, self._t[part], self._hidden)
 
-        u = self._workers.evaluate(values, len(self._t)).cpu().numpy()
-        spectrum = transform(target.on_lattice(u))
-        curve = target.fidelity(spectrum)
-        self._watch.fsc = float(curve.worst(target.band_limit))
+        u = self._workers.evaluate(values, len(self._t))
+        wanted, fsc = self._error(u, np.exp(self._factors()))
+        self._wanted.copy_(wanted)
+        self._watch.fsc = self._error.worst(fsc)
         self.fsc.append((self.done, self._watch.fsc))
-        gain = np.exp(self._factors()).astype(np.float32)
-        within = target.shells.spread(np.ones(target.last + 1, np.float32))
-        error = invert(target.whitened * target.shells.spread(gain) - spectrum * within, target.lattice.shape)
-        inside = error.reshape(-1)[target.inside] + u * target.mask.reshape(-1)[target.inside]
-        return torch.from_numpy(np.asarray(inside, np.float32)).to(self._device), curve.fsc
+        return fsc
 
     def _factors(self) -> F64:
         """Logarithm of what each shell's target is multiplied by; smooth, as the gains are."""

@@ -32,8 +32,8 @@ Weights = NDArray[np.float32] | NDArray[np.int8]
 
 # Spreading of centres that fall between lattice points: width in fine steps, and how steep the kernel falls
 # there (exponential of semicircle for an oversampling of 1.4; Barnett, Magland, af Klinteberg 2019, eq. 3.6).
-_WIDTH = 8
-_STEEP = 0.976 * np.pi * (1 - 1 / (2 * 1.4)) * _WIDTH
+SPREAD_WIDTH = 8
+SPREAD_STEEPNESS = 0.976 * np.pi * (1 - 1 / (2 * 1.4)) * SPREAD_WIDTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,13 +165,13 @@ def _sharpened(half: C64, shape: Shape) -> C64:
     """A half transform divided by that of the spreading kernel, in place."""
     for axis, n in enumerate(shape):
         k = sf.rfftfreq(n) if axis == 2 else sf.fftfreq(n)
-        inverse = (1 / _kernel_transform(np.asarray(k, np.float64))).astype(np.float32)
+        inverse = (1 / spread_transform(np.asarray(k, np.float64))).astype(np.float32)
         half *= inverse.reshape([-1 if a == axis else 1 for a in range(3)])
     return half
 
 
 def turn_sites(
-    sites: NDArray[np.integer], shape: Shape, box: Grid, symmetry: PointGroup, operator: F64
+    sites: NDArray[np.integer] | F64, shape: Shape, box: Grid, symmetry: PointGroup, operator: F64
 ) -> F64:
     """Lattice places (n, 3), (z, y, x), of sites turned about the symmetry centre."""
     count = np.asarray(shape, np.float64)
@@ -191,8 +191,8 @@ def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
 
 def _footprints(shape: Shape, places: F64) -> Iterator[tuple[slice, NDArray[np.int64], F64]]:
     """Places in parts, and the lattice points (flat) and values (n, w, w, w) of the kernel around each."""
-    base = np.ceil(places - _WIDTH / 2).astype(np.int64)
-    offsets = np.arange(_WIDTH)
+    base = np.ceil(places - SPREAD_WIDTH / 2).astype(np.int64)
+    offsets = np.arange(SPREAD_WIDTH)
     wz, wy, wx = (_kernel(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
     _, ny, nx = shape
     z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(shape))
@@ -204,12 +204,14 @@ def _footprints(shape: Shape, places: F64) -> Iterator[tuple[slice, NDArray[np.i
 
 def _kernel(distance: F64) -> F64:
     """Exponential of semicircle at a distance in lattice steps, 0 beyond half the width."""
-    inside = np.maximum(1 - (distance * (2 / _WIDTH)) ** 2, 0)
-    return np.asarray(np.exp(_STEEP * (np.sqrt(inside) - 1)) * (inside > 0))
+    inside = np.maximum(1 - (distance * (2 / SPREAD_WIDTH)) ** 2, 0)
+    return np.asarray(np.exp(SPREAD_STEEPNESS * (np.sqrt(inside) - 1)) * (inside > 0))
 
 
-def _kernel_transform(frequency: F64) -> F64:
+def spread_transform(frequency: F64) -> F64:
     """Fourier transform of the kernel at frequencies in cycles per lattice step, by quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(64)
-    at = nodes * (_WIDTH / 2)
-    return np.asarray(np.cos(2 * np.pi * np.outer(frequency, at)) @ (weights * _kernel(at)) * (_WIDTH / 2))
+    at = nodes * (SPREAD_WIDTH / 2)
+    return np.asarray(
+        np.cos(2 * np.pi * np.outer(frequency, at)) @ (weights * _kernel(at)) * (SPREAD_WIDTH / 2)
+    )
