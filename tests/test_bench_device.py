@@ -24,8 +24,3 @@ def test_a_fit_s_seconds_are_told_by_stage(
     assert first["worst"] >= 0.9
     assert sum(first["stages"].values()) <= first["seconds"] + 0.1
     assert (tmp_path / "EMD-3197-device.md").read_text() in capsys.readouterr().out
-
-
-def test_a_map_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_device.main([str(tmp_path / "no.mrc"), "--resolution", "4", "--devices", "cpu"]) == 1
-    assert "no.mrc" in capsys.readouterr().err

@@ -42,7 +42,7 @@ def worst(neural_map, density: DensityMap) -> float:
 
 
 def test_a_siren_learns_the_map_in_every_shell(phantom):
-    neural_map = encode(phantom, options(hidden_features=48, steps=500))
+    neural_map = encode(phantom, options(hidden_features=48, steps=500, weight_bits=6))
     assert worst(neural_map, phantom) > 0.9
     assert neural_map.field.network.kind == "siren"
 

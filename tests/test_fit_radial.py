@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nmap.accelerate import irfftn, rfftn
+from nmap.coding import decode_tensor
 from nmap.errors import OptionError, QualityError
 from nmap.fit import EncodeOptions, encode
 from nmap.fit.point_group import box_centre
@@ -120,6 +121,8 @@ def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, monkeypatch
     kill_a_fit(phantom, tmp_path, 40, monkeypatch)
     resumed = encode(phantom, options(checkpoint=tmp_path))
     assert abs(worst(resumed, phantom) - worst(whole, phantom)) < 1e-3
+    for name, kept in whole.tensors.items():
+        np.testing.assert_array_equal(decode_tensor(resumed.tensors[name]), decode_tensor(kept))
     assert not list(tmp_path.iterdir())
 
 
