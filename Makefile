@@ -23,7 +23,7 @@ demo: $(READY)
 	@$(BIN)/python examples/demo.py demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(READY)
 	@echo "== ruff check";  $(BIN)/ruff check .
