@@ -28,7 +28,7 @@ class EncodeOptions:
         resolution: band limit in Angstrom, nothing finer is kept; None estimates it from the power spectrum.
         mask: "auto" finds the envelope, "none" has none, a map gives it (solvent where it is 0.5 or less).
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
-        seed: of all that is random; same seed, same device, same result.
+        seed: of all that is random; same seed, same device, same result (on a GPU to rounding).
         time_budget: seconds in which the fit answers with the best it has, storing and measuring included, as far
             as preparing the map leaves any; None for no limit.
         steps: training steps.
