@@ -82,14 +82,15 @@ class Spreading:
 
     def _footprints(self, sites: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Copies of the sites, group element by group element, in parts: lattice points (flat) and kernel values."""
-        at = sites.to(torch.float64)
-        places = (self._start[:, None] + torch.einsum("na,gab->gnb", at, self._steps)).reshape(-1, 3)
+        at, count = sites.to(torch.float64), len(sites)
         offsets = torch.arange(SPREAD_WIDTH, device=self._device)
         size = _AT_ONCE[self._device.type]
         _, ny, nx = self._shape
-        for start in range(0, len(places), size):
-            part = slice(start, min(start + size, len(places)))
-            place = places[part]
+        for start in range(0, self._order * count, size):
+            part = slice(start, min(start + size, self._order * count))
+            row = torch.arange(part.start, part.stop, device=self._device)
+            turn = row // count
+            place = self._start[turn] + torch.einsum("na,nab->nb", at[row % count], self._steps[turn])
             base = torch.ceil(place - SPREAD_WIDTH / 2)
             apart = (place - base)[:, :, None] - offsets
             inside = (1 - (apart * (2 / SPREAD_WIDTH)) ** 2).clamp(min=0)
