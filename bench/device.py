@@ -76,9 +76,9 @@ def fit_once(
     started = time.perf_counter()
     import torch
 
-    from nmap.accelerate import choose_device, device_name
     from nmap.fit import EncodeOptions, Progress, encode
-    from nmap.maps import read_map
+    from nmap.fit.device import choose_device, device_name
+    from nmap.maps.reading import read_map
 
     where = choose_device(device)
     torch.zeros(1, device=where)

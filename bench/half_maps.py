@@ -24,13 +24,13 @@ from bench.ours import count
 from bench.reporting import circumstances, command_line, heading, write_json
 from bench.source import make_source
 from bench.table import markdown_table
-from nmap.automatic_mask import solvent_value
 from nmap.container import open_map, save
+from nmap.envelope.automatic import solvent_value
 from nmap.errors import GridError, NmapError
 from nmap.fit import EncodeOptions, encode
-from nmap.fit.envelope import choose_envelope
-from nmap.fit.half_maps import about_solvent
-from nmap.maps import DensityMap, read_map
+from nmap.fit.target.envelope import choose_envelope
+from nmap.fit.target.half_maps import about_solvent
+from nmap.maps.reading import DensityMap, read_map
 from nmap.spectrum import Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.agreement import compare_voxels
+from nmap.compare.agreement import compare_voxels
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
-from nmap.maps import DensityMap, MapHeader, read_map
+from nmap.maps.reading import DensityMap, MapHeader, read_map
 from nmap.spectrum import Complex, Shells, correlate_shells, transform
 
 F32 = NDArray[np.float32]
@@ -118,8 +118,8 @@ def make_source(density: DensityMap, name: str, resolution: float, mask: F32 | N
 
 def automatic_envelope(density: DensityMap, resolution: float) -> F32 | None:
     """The soft envelope that nmap finds, on the map's grid (z, y, x); None where it is everything."""
-    from nmap.automatic_mask import solvent_value
-    from nmap.fit.envelope import choose_envelope
+    from nmap.envelope.automatic import solvent_value
+    from nmap.fit.target.envelope import choose_envelope
 
     envelope = choose_envelope(density, "auto", resolution, solvent_value(density.values)).envelope
     return None if envelope is None else envelope.on_lattice(density.grid.shape)

@@ -14,28 +14,26 @@ Every name below is imported when it is first used, so `import nmap` costs nothi
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from nmap import errors as errors
+    from nmap.compare.two_maps import validate
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
     from nmap.fit.options import EncodeOptions
-    from nmap.foreign import import_weights
     from nmap.grid import Grid
+    from nmap.import_siren.import_siren import import_weights
     from nmap.inspection import inspect
-    from nmap.maps import DensityMap, read_map, write_map
+    from nmap.maps.reading import DensityMap, read_map, write_map
     from nmap.neural_map import NeuralMap
-    from nmap.validate import validate
     from nmap.verbs import decode, encode
 
 _HOMES = {
-    "DensityMap": "nmap.maps",
+    "DensityMap": "nmap.maps.reading",
     "EncodeOptions": "nmap.fit.options",
     "Grid": "nmap.grid",
     "NeuralMap": "nmap.neural_map",
@@ -43,15 +41,15 @@ _HOMES = {
     "decode": "nmap.verbs",
     "encode": "nmap.verbs",
     "errors": "nmap.errors",
-    "import_weights": "nmap.foreign",
+    "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",
     "open": "nmap.container",
-    "read_map": "nmap.maps",
+    "read_map": "nmap.maps.reading",
     "repair": "nmap.container",
     "save": "nmap.container",
     "strip": "nmap.container",
-    "validate": "nmap.validate",
-    "write_map": "nmap.maps",
+    "validate": "nmap.compare.two_maps",
+    "write_map": "nmap.maps.reading",
 }
 
 __all__ = [  # noqa: RUF022
@@ -88,14 +86,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Face(ModuleType):
-    """Keeps `nmap.decode` and `nmap.validate` verbs when the modules of the same names get imported."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (isinstance(value, ModuleType) and name in _HOMES and name != "errors"):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from nmap.coding import CodedTensor
+from nmap.coding.codings import CodedTensor
 from nmap.container import MapFile, labels, open_file
 from nmap.errors import FormatError, MapError
 from nmap.grid import Grid, Triple
+from nmap.maps.mrc_header import parse_header
 from nmap.model.radial_basis import RadialBasis
-from nmap.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmap.coding import CodedTensor, decode_tensor
-from nmap.decode import at_points, gradient_at_points, grid_for, on_grid, slabs
+from nmap.coding.codings import CodedTensor, decode_tensor
+from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape, Triple
-from nmap.mask import Envelope
 from nmap.model import Field, build_network
-from nmap.symmetry import PointGroup
+from nmap.point_group import PointGroup
+from nmap.sampling.grids import at_points, gradient_at_points, grid_for, on_grid, slabs
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -10,11 +10,11 @@ import numpy as np
 from conformance_formulas import Array, Function, bumps
 from conformance_invalid import Forged, Json, repacked, split
 
-from nmap.coding import CodedTensor, encode_float, encode_lattice
+from nmap.coding.codings import CodedTensor, encode_float, encode_lattice
 from nmap.container import encode_bytes
 from nmap.grid import Grid
 from nmap.neural_map import NeuralMap
-from nmap.symmetry import PointGroup
+from nmap.point_group import PointGroup
 
 CUBE = Grid((10, 10, 10), (1.5, 1.5, 1.5))
 LATTICE = (12, 12, 12)

@@ -34,11 +34,11 @@ from conformance_formulas import (
 from conformance_invalid import invalid_files
 from conformance_radial import nyquist_case, radial_cases, radial_invalid
 
-from nmap.coding import CodedTensor, encode_float, encode_occupancy, encode_uniform
+from nmap.coding.codings import CodedTensor, encode_float, encode_occupancy, encode_uniform
 from nmap.container import encode_bytes
 from nmap.grid import Grid
 from nmap.neural_map import NeuralMap
-from nmap.symmetry import PointGroup
+from nmap.point_group import PointGroup
 
 TOLERANCE = 2e-4
 

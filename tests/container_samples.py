@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nmap.coding import CodedTensor, encode_float, encode_log, encode_occupancy, encode_uniform
+from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_occupancy, encode_uniform
 from nmap.grid import Grid
 from nmap.neural_map import NeuralMap
+from nmap.point_group import PointGroup
 from nmap.spectrum import lattice_shape
-from nmap.symmetry import PointGroup
 
 GRID = Grid((24, 26, 28), (1.25, 1.25, 1.25), origin=(-10.0, 0.0, 3.5))
 LABELS = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmap.coding import CodedTensor, encode_float, encode_occupancy
+from nmap.coding.codings import CodedTensor, encode_float, encode_occupancy
 from nmap.grid import Grid
 from nmap.model import FourierFeatures, Network, Siren
 from nmap.neural_map import NeuralMap

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from handmade import fourier_features, neural_map, siren
 
-from nmap.coding import encode_float, encode_log, encode_occupancy, encode_uniform
+from nmap.coding.codings import encode_float, encode_log, encode_occupancy, encode_uniform
 from nmap.errors import FormatError, UnsupportedError
 from nmap.grid import Grid
 from nmap.neural_map import NeuralMap
+from nmap.point_group import PointGroup
 from nmap.spectrum import lattice_shape
-from nmap.symmetry import PointGroup
 
 BOX = Grid((16, 18, 20), (1.5, 1.5, 1.5), (4.0, 5.0, 6.0))
 

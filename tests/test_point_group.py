@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import scipy.ndimage as ndi
 
+from nmap.envelope.envelope import Envelope
 from nmap.errors import QualityError
 from nmap.fit import EncodeOptions, encode
-from nmap.fit.copies import union_of_copies
-from nmap.fit.point_group import Found, box_centre, choose, measure
+from nmap.fit.target.copies import union_of_copies
+from nmap.fit.target.self_correlation import Found, box_centre, choose, measure
 from nmap.grid import Grid
-from nmap.maps import DensityMap
-from nmap.mask import Envelope
+from nmap.maps.reading import DensityMap
+from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, fsc, invert, transform
-from nmap.symmetry import PointGroup
 
 GRID = Grid((48, 48, 48), (1.5,) * 3, (10.0, -20.0, 5.0))
 RESOLUTION = 4.5

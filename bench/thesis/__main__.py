@@ -19,9 +19,9 @@ from bench.machine import describe_machine, describe_versions
 from bench.reporting import command_line
 from bench.thesis.page import ESTIMATE, SECTIONS, page, read_results
 from bench.thesis.setup import Setup
-from nmap.atomic import atomic_output
 from nmap.errors import NmapError
-from nmap.maps import DensityMap, read_map
+from nmap.machine.atomic import atomic_output
+from nmap.maps.reading import DensityMap, read_map
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 RESULTS = Path(__file__).parents[1] / "results"

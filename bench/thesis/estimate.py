@@ -18,11 +18,11 @@ from bench.thesis.networks import parameters, positions, sine_network, train
 from bench.thesis.setup import Runs, Setup, lowered
 from bench.thesis.slices import MAPPINGS, fourier_inputs, settings_1, settings_2
 from bench.thesis.volumes import network_for, training_for
+from nmap.fit.dense.recipe import choose_recipe
 from nmap.fit.options import EncodeOptions
-from nmap.fit.prepare import prepare
 from nmap.fit.progress import Progress
-from nmap.fit.recipe import choose_recipe
-from nmap.maps import DensityMap
+from nmap.fit.target.prepare import prepare
+from nmap.maps.reading import DensityMap
 from nmap.verbs import encode
 
 SECONDS = 8.0

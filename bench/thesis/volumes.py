@@ -12,11 +12,11 @@ from bench.thesis.networks import evaluate, parameters, positions, sine_network,
 from bench.thesis.printed import NETWORK
 from bench.thesis.setup import F32, Setup
 from nmap.fit.options import EncodeOptions
-from nmap.maps import DensityMap
+from nmap.maps.reading import DensityMap
 from nmap.spectrum import ShellCurve, fsc
 from nmap.study.interpolation import study_interpolation
 from nmap.study.plots import plot_interpolation
-from nmap.validate_file import read_mask
+from nmap.validation import read_mask
 from nmap.verbs import encode
 
 GOALS = (0.98, 0.99, 0.995)
@@ -150,8 +150,8 @@ def agreement_between(values: F32) -> dict[str, float]:
 
 def own_weights(path: Any) -> dict[str, Any]:
     """The thesis's own network of T20S between its voxel centres: no map is needed for that."""
-    from nmap.foreign import import_weights
     from nmap.grid import Grid
+    from nmap.import_siren.import_siren import import_weights
 
     grid = Grid((100, 100, 100), (1.96, 1.96, 1.96))
     neural = import_weights(path, grid, omega=50.0, columns="xyz")

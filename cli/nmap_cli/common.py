@@ -90,7 +90,7 @@ def voxel_size_advice() -> Iterator[None]:
 
 def write_text(path: Path, text: str, overwrite: bool) -> None:
     """Write a text file, whole or not at all."""
-    from nmap.atomic import atomic_output
+    from nmap.machine.atomic import atomic_output
 
     with atomic_output(path, overwrite) as out:
         out.write(text.encode())

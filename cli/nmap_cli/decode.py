@@ -78,7 +78,7 @@ def command(
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
     refuse_existing(output, overwrite, [file] if like is None else [file, like])
     from nmap.container import open_file
-    from nmap.maps import MapWriter
+    from nmap.maps.reading import MapWriter
 
     started = time.monotonic()
     opened = open_file(file)
@@ -113,7 +113,7 @@ def _grid(neural_map: NeuralMap, shape: Shape | None, voxel_size: Triple | None,
 
 def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
     """Refuse a grid with nothing of the map in it, and warn of one that reaches beyond the map."""
-    from nmap.decode import covered
+    from nmap.sampling.grids import covered
 
     share = covered(box, grid)
     extents = f"the grid lies {_extent(grid)}, the map's box {_extent(box)}"
@@ -168,6 +168,6 @@ def _choices(shape: Shape | None, voxel_size: Triple | None, like: Path | None) 
 
 
 def _grid_of(path: Path) -> Grid:
-    from nmap.maps import read_map
+    from nmap.maps.reading import read_map
 
     return read_map(path).grid

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nmap.findings import Fidelity, Findings, OffGrid
+from nmap.compare.atomic_model import MapModel
+from nmap.compare.findings import Fidelity, Findings, OffGrid
+from nmap.compare.half_maps import HalfMaps
 from nmap.grid import Grid, Triple
-from nmap.half_maps import HalfMaps
-from nmap.map_model import MapModel
 from nmap.spectrum import CONVENTIONS, Crossing, ShellCurve, worded
 from nmap_cli.common import size, table
 

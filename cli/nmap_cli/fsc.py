@@ -65,11 +65,11 @@ def command(
     require("--resolution", resolution, above=0)
     if fsc_xml is not None:
         refuse_existing(fsc_xml, overwrite, [a, b])
-    from nmap.findings import Fidelity
-    from nmap.maps import read_map
+    from nmap.compare.findings import Fidelity
+    from nmap.compare.two_maps import require_same_grid
+    from nmap.maps.reading import read_map
     from nmap.spectrum import fsc, worded
-    from nmap.validate import require_same_grid
-    from nmap.validate_file import read_mask
+    from nmap.validation import read_mask
 
     with voxel_size_advice():
         first, second = (read_map(path, voxel_size=voxel_size) for path in (a, b))
@@ -80,7 +80,7 @@ def command(
     curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
     name = "none" if soft is None else Path(chosen or "none").name
     if fsc_xml is not None:
-        from nmap.curve_files import fsc_xml as as_xml
+        from nmap.compare.curve_files import fsc_xml as as_xml
 
         title = worded(f"FSC of {a.name} and {b.name}, mask {name}", second.grid)
         write_text(fsc_xml, as_xml(curve, title), overwrite)
@@ -96,7 +96,7 @@ def command(
 
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:
-    from nmap.findings_json import curve_json, finite, grid_json
+    from nmap.compare.findings_json import curve_json, finite, grid_json
     from nmap.spectrum import worded
 
     what = worded("FSC of two maps", grid)

@@ -71,8 +71,8 @@ def command(
     _check_grid(grid_like, shape, voxel_size)
     refuse_existing(output, overwrite, [weights] if grid_like is None else [weights, grid_like])
     from nmap.container import save
-    from nmap.foreign import import_weights
-    from nmap.maps import read_map
+    from nmap.import_siren.import_siren import import_weights
+    from nmap.maps.reading import read_map
 
     if shape is not None and voxel_size is not None:
         grid = Grid(shape, voxel_size)

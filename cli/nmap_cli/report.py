@@ -62,7 +62,7 @@ def command(
     half_maps = both_half_maps(half1, half2)
     require("--resolution", resolution, above=0)
     refuse_existing(output, overwrite, given(file, source, half1, half2, model))
-    from nmap.report_file import report_file
+    from nmap.report.file import report_file
 
     started = time.monotonic()
     with voxel_size_advice():

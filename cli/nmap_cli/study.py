@@ -25,7 +25,7 @@ from nmap_cli.parameters import INPUT, MASK, OUTPUT
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from nmap.maps import DensityMap
+    from nmap.maps.reading import DensityMap
     from nmap.study.sweep import Cell
 
 
@@ -105,9 +105,9 @@ def interpolation(
         if path is not None:
             refuse_existing(path, overwrite, [source])
     from nmap.fit.options import EncodeOptions
-    from nmap.maps import read_map
+    from nmap.maps.reading import read_map
     from nmap.study.interpolation import study_interpolation
-    from nmap.validate_file import read_mask
+    from nmap.validation import read_mask
 
     options = EncodeOptions(preset=preset)
     density = read_map(source)
@@ -186,7 +186,7 @@ def sweep(
     if results.exists() and results.samefile(source):
         raise OptionError(f"{results}: is the input as well: give another path for the results")
     from nmap.fit.options import EncodeOptions
-    from nmap.maps import read_map
+    from nmap.maps.reading import read_map
     from nmap.study.sweep import Sweep, read_cells, run_sweep
     from nmap.study.sweep import quick as made_quick
 
@@ -242,7 +242,7 @@ def _say_cell(cell: Cell, done: int, of: int, left: float) -> None:
 
 
 def _write(path: Path, content: bytes, overwrite: bool) -> None:
-    from nmap.atomic import atomic_output
+    from nmap.machine.atomic import atomic_output
 
     with atomic_output(path, overwrite) as out:
         out.write(content)

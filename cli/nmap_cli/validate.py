@@ -25,7 +25,7 @@ from nmap_cli.common import (
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
 if TYPE_CHECKING:
-    from nmap.findings import Findings
+    from nmap.compare.findings import Findings
 
 CONVENTION_NAMES = ("nmap", "relion", "linear")
 Mask = str | Path | None
@@ -101,8 +101,8 @@ def command(
     for path in (fsc_xml, star):
         if path is not None:
             refuse_existing(path, overwrite, given(file, source, half1, half2, model))
-    from nmap.validate import Limits
-    from nmap.validate_file import validate_file
+    from nmap.compare.two_maps import Limits
+    from nmap.validation import validate_file
 
     with voxel_size_advice():
         found = validate_file(
@@ -150,8 +150,8 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
 
 
 def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
-    from nmap.curve_files import fidelity_star, fidelity_title, half_map_title
-    from nmap.curve_files import fsc_xml as as_xml
+    from nmap.compare.curve_files import fidelity_star, fidelity_title, half_map_title
+    from nmap.compare.curve_files import fsc_xml as as_xml
     from nmap.spectrum import worded
 
     if fsc_xml is not None:

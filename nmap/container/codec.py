@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nmap.coding import CODINGS, MAX_LATTICE_POINTS, CodedTensor
+from nmap.coding.codings import CODINGS, MAX_LATTICE_POINTS, CodedTensor
 from nmap.container.hdf5 import image
 from nmap.container.header import Header, from_text, to_text
 from nmap.container.layout import Image, Layout, build, digest, read_layout, view

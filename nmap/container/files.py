@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nmap.atomic import atomic_output
 from nmap.container.codec import assemble, encode_bytes
 from nmap.container.hdf5 import Dataset
 from nmap.container.hdf5_reader import read_groups
 from nmap.container.layout import Entry, Layout, read_layout
 from nmap.container.record import VOCABULARY, from_groups
 from nmap.errors import FormatError
+from nmap.machine.atomic import atomic_output
 from nmap.neural_map import NeuralMap, Record
 
 Path = str | os.PathLike[str]

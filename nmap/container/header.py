@@ -11,7 +11,7 @@ from typing import Any
 from nmap.container.layout import parse_json
 from nmap.errors import FormatError, GridError, OptionError, UnsupportedError
 from nmap.grid import Grid, Shape, Triple
-from nmap.symmetry import PointGroup
+from nmap.point_group import PointGroup
 
 VERSION = "1.0"
 # Names of `must_understand` that this reader has; version 1.0 of the format needs none.

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.coding import STORED
+from nmap.coding.codings import STORED
 from nmap.errors import AppendedDataError, FormatError
 
 MAX_HEADER = 1 << 20

@@ -12,7 +12,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 
 if TYPE_CHECKING:
-    from nmap.maps import DensityMap
+    from nmap.maps.reading import DensityMap
     from nmap.neural_map import NeuralMap
 
 __all__ = ["EncodeOptions", "Progress", "encode"]
@@ -41,7 +41,7 @@ def encode(
         OptionError: an option that does not suit this map.
         GridError: a mask that does not lie on the map.
     """
-    from nmap.fit.fittable import check_density
+    from nmap.fit.target.fittable import check_density
 
     check_density(density)  # before torch is loaded, which takes seconds
     from nmap.fit.engine import fit

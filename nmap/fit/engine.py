@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nmap.accelerate import Workers, choose_device, device_name
 from nmap.errors import QualityError
-from nmap.fit.copies import with_copies
+from nmap.fit.bumps.fit import fit_radial
+from nmap.fit.dense.quantise import Result, coded_tensors, finish
+from nmap.fit.dense.recipe import Recipe, choose_recipe
+from nmap.fit.dense.train import Training
+from nmap.fit.device import Workers, choose_device, device_name
 from nmap.fit.options import EncodeOptions
-from nmap.fit.prepare import Target, prepare
 from nmap.fit.progress import Progress, Watch
-from nmap.fit.quantise import Result, coded_tensors, finish
-from nmap.fit.radial_map import fit_radial
-from nmap.fit.recipe import Recipe, choose_recipe
 from nmap.fit.record import History, record
-from nmap.fit.symmetry import find_symmetry
-from nmap.fit.train import Training
-from nmap.maps import DensityMap
+from nmap.fit.target.copies import with_copies
+from nmap.fit.target.prepare import Target, prepare
+from nmap.fit.target.symmetry import find_symmetry
+from nmap.maps.reading import DensityMap
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import floored
 

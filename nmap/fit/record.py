@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 import nmap
+from nmap.coding.occupancy import with_shape
+from nmap.fit.dense.quantise import Result
 from nmap.fit.options import EncodeOptions
-from nmap.fit.prepare import Target
-from nmap.fit.quantise import Result
-from nmap.maps import DensityMap, MapHeader
+from nmap.fit.target.prepare import Target
+from nmap.maps.reading import DensityMap, MapHeader
 from nmap.neural_map import NeuralMap
-from nmap.occupancy import with_shape
 
 MAX_CURVE = 64
 # mmCIF's em_map.data_type, by MRC mode; float16 has no word of its own there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from nmap.threads import workers
+from nmap.machine.threads import workers
 
 # Measured over at least so many seconds; taken for no more than this, for a process may have been halted meanwhile.
 _WINDOW, _MOST = 0.5, 8.0

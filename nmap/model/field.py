@@ -17,14 +17,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.envelope.envelope import Envelope, RadialSupport
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape, Triple
-from nmap.mask import Envelope, RadialSupport
-from nmap.memory import require_memory
+from nmap.machine.memory import require_memory
 from nmap.model.layers import F32, Array, Network
 from nmap.model.radial_basis import RadialBasis
+from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, Shells, transform
-from nmap.symmetry import PointGroup
 
 F64 = NDArray[np.float64]
 

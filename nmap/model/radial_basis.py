@@ -22,9 +22,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
+from nmap.machine.threads import workers
 from nmap.model.layers import F32, Array
-from nmap.symmetry import PointGroup
-from nmap.threads import workers
+from nmap.point_group import PointGroup
 
 F64 = NDArray[np.float64]
 C64 = NDArray[np.complex64]

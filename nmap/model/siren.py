@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nmap.errors import FormatError
+from nmap.machine.threads import in_tiles
 from nmap.model.layers import F32, TILE, Array, check_dense
-from nmap.threads import in_tiles
 
 
 @dataclass(frozen=True, eq=False)

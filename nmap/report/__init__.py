@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nmap.findings import THRESHOLDS, Findings
-from nmap.maps import DensityMap
+from nmap.compare.findings import THRESHOLDS, Findings
+from nmap.maps.reading import DensityMap
 from nmap.report.page import (
     Card,
     Picture,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.findings import Findings
-from nmap.half_maps import HalfMaps
-from nmap.map_model import MapModel
+from nmap.compare.atomic_model import MapModel
+from nmap.compare.findings import Findings
+from nmap.compare.half_maps import HalfMaps
 from nmap.report.drawing import (
     DECODED,
     FOURTH,

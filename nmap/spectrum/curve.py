@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
+from nmap.machine.threads import workers
 from nmap.spectrum.shells import F64, Complex, Convention, Shells
-from nmap.threads import workers
 
 NEGLIGIBLE = 1e-6
 NEGLIGIBLE_RULE = (

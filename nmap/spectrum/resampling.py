@@ -9,9 +9,9 @@ import scipy.fft as sf
 from numpy.typing import NDArray
 
 from nmap.grid import Grid, Shape
+from nmap.machine.threads import workers
 from nmap.spectrum.curve import transform
 from nmap.spectrum.shells import F32, Complex, Shells
-from nmap.threads import workers
 
 
 def lattice_shape(grid: Grid, band_limit: float) -> Shape:

@@ -1,0 +1,1 @@
+"""Tensors to and from the bytes that a file stores."""

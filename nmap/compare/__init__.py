@@ -1,0 +1,1 @@
+"""Two maps compared: values first, no words, and nothing known of networks."""

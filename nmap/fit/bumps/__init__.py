@@ -1,0 +1,1 @@
+"""Fitting a radial basis: equal bumps of whole-number weight on a lattice."""

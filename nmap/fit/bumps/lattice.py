@@ -1,0 +1,271 @@
+"""The lattice that a radial basis function network is fitted on: its sites, the modes that count, the target."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from nmap.fit.bumps.spreading import Spreading
+from nmap.fit.device import irfftn, rfftn
+from nmap.grid import Grid, Shape
+from nmap.model.radial_basis import copies_of, turn_sites
+from nmap.point_group import PointGroup
+from nmap.spectrum import Shells
+
+C64 = NDArray[np.complex64]
+F32 = NDArray[np.float32]
+Sites = NDArray[np.int64]
+
+# Steps (z, y, x) to the 26 nearest sites of a body-centred lattice of cell 2.
+NEIGHBOURS = [
+    step
+    for step in itertools.product(range(-2, 3), repeat=3)
+    if sum(s * s for s in step) in (3, 4, 8) and step[0] % 2 == step[1] % 2 == step[2] % 2
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """The sites that may hold a weight, and the modes that count.
+
+    Args:
+        grid: the fine lattice (z, y, x) as a grid.
+        sites: indices (n, 3), (z, y, x), of the sites.
+        truth: half transform on the lattice, complex64, of what to fit.
+        width: width of a shell of the whole box, 1/Angstrom.
+        whitening: factor of the truth in each shell from 0 to the last that counts; 0 where none is wanted.
+        symmetry: point group whose copies each site stands for, about a centre from the grid's origin; None
+            for C1.
+        device: torch device.
+        ceiling: highest correlation with the target that is worth having, by shell from 0, (last + 1,):
+            below 1 where half maps tell how much of the target is noise, or how much a fit may lack.
+        whole: the same sites in the whole box, where this is a working box in it.
+        missing: share of each shell's power that may be left out, (last + 1,); None where all shells are asked
+            the same correlation.
+    """
+
+    grid: Grid
+    sites: Sites
+    truth: C64
+    width: float
+    whitening: F32
+    symmetry: PointGroup | None
+    device: torch.device
+    ceiling: torch.Tensor
+    whole: Lattice | None = None
+    missing: torch.Tensor | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Counts of the fine lattice (z, y, x)."""
+        return self.grid.shape
+
+    @property
+    def last(self) -> int:
+        """Index of the last shell."""
+        return len(self.ceiling) - 1
+
+    @property
+    def full(self) -> Lattice:
+        """The whole box's lattice: this one, if it is no working box."""
+        return self if self.whole is None else self.whole
+
+    def sparing(self, missing: F32) -> Lattice:
+        """The lattice for a fit that may leave out this share of each shell's power, (last + 1,).
+
+        Shells that are asked more stand out of the whitened truth, by the power 0.4: the weights' equal
+        steps then err less in them, and shell weights need to make up the rest only.
+        """
+        emphasis = (missing.max() / missing) ** 0.4
+        whole = None if self.whole is None else self.whole.sparing(missing)
+        allowed = torch.from_numpy(missing).to(self.device)
+        return replace(self, whitening=self.whitening * emphasis, missing=allowed, whole=whole)
+
+    def capped(self, ceiling: F32) -> Lattice:
+        """The lattice with another ceiling, (last + 1,)."""
+        whole = None if self.whole is None else self.whole.capped(ceiling)
+        return replace(self, ceiling=torch.from_numpy(ceiling).to(self.device), whole=whole)
+
+    @property
+    def copies(self) -> int:
+        """How many times each site appears in the box."""
+        return 1 if self.symmetry is None else self.symmetry.order
+
+    @cached_property
+    def _modes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Flat index of each mode in the band, its shell, and the full modes that it stands for."""
+        shells = Shells(self.grid)
+        index = shells.index_at(self.width)
+        origin = np.zeros(index.shape, bool)
+        origin[0, 0, 0] = True
+        band = np.flatnonzero((index <= self.last) & ~origin)
+        weight = np.broadcast_to(shells.multiplicity, index.shape).reshape(-1)[band]
+        shell = np.maximum(index.reshape(-1)[band], 1).astype(np.int64)
+        device = self.device
+        return (
+            torch.from_numpy(band).to(device),
+            torch.from_numpy(shell).to(device),
+            torch.from_numpy(weight.astype(np.float32)).to(device),
+        )
+
+    @property
+    def band(self) -> torch.Tensor:
+        """Flat index in the half transform of each mode that counts."""
+        return self._modes[0]
+
+    @property
+    def shell(self) -> torch.Tensor:
+        """Shell of each mode in the band."""
+        return self._modes[1]
+
+    @property
+    def modes(self) -> torch.Tensor:
+        """How many modes of the full transform each mode in the band stands for, float32."""
+        return self._modes[2]
+
+    @cached_property
+    def wanted(self) -> torch.Tensor:
+        """The truth in the band, whitened, complex64."""
+        truth = torch.from_numpy(self.truth.reshape(-1)[self.band.cpu().numpy()]).to(self.device)
+        return truth * torch.from_numpy(self.whitening).to(self.device)[self.shell]
+
+    @cached_property
+    def flat(self) -> torch.Tensor:
+        """Flat index of each site, (n,)."""
+        return torch.from_numpy(np.ravel_multi_index(tuple(self.sites.T), self.shape)).to(self.device)
+
+    @cached_property
+    def near(self) -> torch.Tensor:
+        """Index of each site's 26 nearest sites (periodic), n where there is none, (26, n)."""
+        number = np.full(self.shape, len(self.sites), np.int32)
+        number[tuple(self.sites.T)] = np.arange(len(self.sites))
+        out = np.empty((len(NEIGHBOURS), len(self.sites)), np.int64)
+        for row, step in enumerate(NEIGHBOURS):
+            z, y, x = ((self.sites[:, a] + step[a]) % self.shape[a] for a in range(3))
+            out[row] = number[z, y, x]
+        return torch.from_numpy(out).to(self.device)
+
+    @cached_property
+    def across(self) -> torch.Tensor:
+        """Pairs of sites (2, m) of which a copy of the one lies as near the other as `near` ones do."""
+        pairs = [np.zeros((2, 0), np.int64)]
+        if self.symmetry is not None and self.copies > 1:
+            tree, reach = cKDTree(self.sites), math.sqrt(8) + 1e-3
+            for operator in self.symmetry.operators[1:]:
+                copies = turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator)
+                close = np.flatnonzero(tree.query(copies, distance_upper_bound=reach)[0] < np.inf)
+                found: Any = tree.query_ball_point(copies[close], reach)
+                one = np.repeat(close, [len(others) for others in found])
+                pairs.append(np.stack((one, np.concatenate([*found, []]).astype(np.int64))))
+        every = np.unique(np.concatenate([*pairs, *(p[::-1] for p in pairs)], 1), axis=1)
+        return torch.from_numpy(every[:, every[0] != every[1]]).to(self.device)
+
+    @cached_property
+    def _apart(self) -> list[torch.Tensor]:
+        """From each site to each of its copies, (3, n) lattice steps (z, y, x), float32."""
+        if self.symmetry is None:
+            return []
+        turned = (
+            turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator)
+            for operator in self.symmetry.operators[1:]
+        )
+        steps = (np.asarray((copies - self.sites).T, np.float32) for copies in turned)
+        return [torch.from_numpy(step).to(self.device) for step in steps]
+
+    def overlap(self, weights: torch.Tensor) -> torch.Tensor:
+        """Squared length of a site's bump with all its copies, per copy, in units of one bump's, (n,).
+
+        Args:
+            weights: what an error counts in each shell from 0, (last + 1,).
+        """
+        total = torch.ones(len(self.sites), device=self.device)
+        if self._apart:
+            kernel = irfftn(self._half(weights[self.shell].to(torch.complex64)), self.shape).contiguous()
+            for apart in self._apart:
+                total += _interpolated(kernel, apart) / kernel[0, 0, 0]
+        return total.clamp(min=0.25)
+
+    def sum_shells(self, values: torch.Tensor) -> torch.Tensor:
+        """Sum of a real value per mode over the full transform, by shell from 0 to the last, float32."""
+        return torch.bincount(self.shell, values * self.modes, self.last + 1)
+
+    def spectrum(self, q: torch.Tensor, was: torch.Tensor | None = None) -> torch.Tensor:
+        """Modes in the band of the weights q (n,), or of what changed since `was`."""
+        change = q if was is None else q - was
+        volume = torch.zeros(math.prod(self.shape), device=self.device)
+        if self._on_sites is not None:
+            volume.index_add_(0, self._on_sites.reshape(-1), change.repeat(self.copies))
+            return rfftn(volume.reshape(self.shape)).reshape(-1)[self.band]
+        chosen = torch.nonzero(change).reshape(-1)
+        return self._spreading.spectrum(self._places[chosen], change[chosen]).reshape(-1)[self.band]
+
+    @cached_property
+    def _places(self) -> torch.Tensor:
+        """The sites on the device."""
+        return torch.from_numpy(self.sites).to(self.device)
+
+    @cached_property
+    def _spreading(self) -> Spreading:
+        """Sums over copies that fall between lattice points."""
+        assert self.symmetry is not None
+        return Spreading(self.shape, self.grid, self.symmetry, self.device)
+
+    @cached_property
+    def _on_sites(self) -> torch.Tensor | None:
+        """Flat index of every copy of each site, (copies, n), where all fall on lattice points; else None."""
+        if self.symmetry is None:
+            return self.flat[None]
+        copies, exact = copies_of(self.sites, self.shape, self.grid, self.symmetry)
+        if not exact:
+            return None
+        places = [np.mod(np.rint(c).astype(np.int64), self.shape).T for c in copies]
+        return torch.from_numpy(np.stack([np.ravel_multi_index(tuple(p), self.shape) for p in places])).to(
+            self.device
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the group maps lattice points onto lattice points."""
+        return self._on_sites is not None
+
+    def correlate(self, modes: torch.Tensor) -> torch.Tensor:
+        """Inner product of a field, given by its modes in the band, with the bump at every site, (n,).
+
+        The mean over all copies of the site where `is_exact`, else that at the site itself.
+        """
+        volume = irfftn(self._half(modes), self.shape).reshape(-1)
+        if self._on_sites is None:
+            return volume[self.flat]
+        pull: torch.Tensor = volume[self._on_sites].mean(0)
+        return pull
+
+    def correlate_copies(self, modes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """As `correlate`, the mean over all copies of each of the chosen sites, wherever they fall."""
+        return self._spreading.mean(self._half(modes), self._places[chosen])
+
+    def _half(self, modes: torch.Tensor) -> torch.Tensor:
+        """Half transform (nz, ny, nx // 2 + 1) with these modes in the band, 0 elsewhere."""
+        nz, ny, nx = self.shape
+        half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self.device)
+        half[self.band] = modes
+        return half.reshape(nz, ny, nx // 2 + 1)
+
+
+def _interpolated(volume: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Trilinear values (n,) of a periodic volume (z, y, x) at places (3, n) in its steps."""
+    base = at.floor()
+    share, first = at - base, base.long()
+    total = torch.zeros(at.shape[1], device=volume.device)
+    for corner in itertools.product((0, 1), repeat=3):
+        z, y, x = ((first[a] + corner[a]) % volume.shape[a] for a in range(3))
+        wz, wy, wx = (share[a] if corner[a] else 1 - share[a] for a in range(3))
+        total += volume[z, y, x] * (wz * wy * wx)
+    return total

@@ -1,0 +1,179 @@
+"""Which sites a target has, and the working box around them.
+
+Where the molecule fills little of its box, sweeps run in a working box around it: the same sites, the field
+folded into fewer voxels. Fewer modes stand for each shell there, so the whole box's are measured now and then.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import scipy.fft as sf
+import scipy.ndimage as ndi
+import torch
+from numpy.typing import NDArray
+
+from nmap.coding.codings import MAX_LATTICE_POINTS
+from nmap.coding.lattice import MAX_SITES
+from nmap.errors import OptionError
+from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
+from nmap.fit.target.prepare import Target
+from nmap.grid import Grid, Shape
+from nmap.machine.threads import workers
+from nmap.model.radial_basis import copies_of
+from nmap.point_group import PointGroup
+from nmap.spectrum import NEGLIGIBLE, Shells, crop_spectrum, resample
+
+# The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
+_STEPS_PER_SHELL = 2 * math.sqrt(2)
+# Sites lie where the envelope exceeds this.
+INSIDE = 0.25
+# A working box reaches this many fine steps beyond the sites, and must be so much smaller to pay.
+_MARGIN, _WORTH = 12, 0.6
+
+
+def fine_grid(target: Target) -> Grid:
+    """The fine lattice, counts multiples of 4, that carries the sites of a target's band."""
+    radius = (target.last + 0.5) * target.shells.width
+    counts = [
+        4 * sf.next_fast_len(math.ceil(_STEPS_PER_SHELL * radius * edge / 4), True)
+        for edge in target.lattice.edges[::-1]
+    ]
+    return target.lattice.resampled((counts[0], counts[1], counts[2]))
+
+
+def lattice_of(
+    target: Target,
+    symmetry: PointGroup | None,
+    device: torch.device,
+    ceiling: F32 | None = None,
+    inside: float = INSIDE,
+    reach: int = 0,
+    smooth: bool = False,
+) -> Lattice:
+    """Sites inside the envelope, in one asymmetric unit, and the whitened truth.
+
+    Args:
+        target: what to fit.
+        symmetry: point group or None for C1.
+        device: torch device.
+        ceiling: highest correlation worth having, by shell, (last + 1,); None for 1.
+        inside: sites lie where the envelope exceeds this,
+        reach: and up to so many fine steps beyond.
+        smooth: whiten by the smoothed spectrum, so that what is whitened stays where the map is.
+
+    Returns:
+        The lattice of a working box, where that is much smaller than the whole box, else of the whole.
+
+    Raises:
+        OptionError: more sites than a file may have.
+    """
+    grid = fine_grid(target)
+    shape = grid.shape
+    every = _sites(target, shape, inside, reach)
+    sites = every
+    if symmetry is not None:
+        places = np.where(_thin(target), 0, every / np.asarray(shape))
+        points = places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
+        sites = every[symmetry.fold(points)[1] == 0]
+    if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
+        raise OptionError(
+            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
+            f"{MAX_LATTICE_POINTS} points; use a coarser --resolution, a --mask or --crop"
+        )
+    truth = np.asarray(crop_spectrum(target.reference, target.lattice.shape, shape), np.complex64)
+    share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
+    worth = torch.from_numpy(share).to(device)
+    whitening = _whitening(truth, grid, target, smooth)
+    whole = Lattice(grid, sites, truth, target.shells.width, whitening, symmetry, device, worth)
+    if symmetry is not None:
+        # A mask need not be symmetric; the copies that it leaves out are fitted all the same.
+        copies, _ = copies_of(sites, shape, grid, symmetry)
+        every = np.concatenate([every, *(np.rint(places).astype(np.int64) for places in copies)])
+    found = _working_box(every, shape)
+    return whole if found is None else _within(whole, _field(target, grid), *found)
+
+
+def _field(target: Target, grid: Grid) -> F32:
+    """What to fit, at the lattice's own sampling: cut at the last shell it would not end where its folds do."""
+    density = target.density
+    values = density.values - np.float32(target.solvent)
+    if target.masked and target.envelope is not None:
+        values *= target.envelope.on_lattice(density.grid.shape)
+    return resample(values, grid.shape)
+
+
+def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
+    """Factor of each shell that makes its mean power 1; 0 where `validate` would not count the shell.
+
+    If `smooth`, it follows a smooth curve through the shells' power instead, and the mean over all modes is 1.
+    """
+    shells = Shells(grid)
+    modes = shells.modes[: target.last + 1]
+    power = shells.sum(truth.real**2 + truth.imag**2)[: target.last + 1]
+    # By the mean over all modes of the source's own grid.
+    negligible = NEGLIGIBLE * power[1:].sum() / target.density.grid.size
+    mean = power / np.maximum(modes, 1)
+    used = mean > negligible
+    used[0] = False
+    if smooth:
+        curve = np.square(target.gains, dtype=np.float64)
+        used &= curve > 0
+        mean = curve * power[used].sum() / max(float((curve * modes)[used].sum()), 1e-30)
+    return np.divide(1, np.sqrt(mean), out=np.zeros(len(mean)), where=used).astype(np.float32)
+
+
+def _sites(target: Target, shape: Shape, inside: float, reach: int) -> Sites:
+    """Indices (n, 3), (z, y, x), of all sites where the envelope exceeds `inside`, or within reach of that."""
+    mask = np.ones(shape, np.float32) if target.envelope is None else target.envelope.on_lattice(shape)
+    parity = [np.arange(n) & 1 for n in shape]
+    even = (parity[0][:, None, None] == parity[1][:, None]) & (parity[1][:, None] == parity[2])
+    near = mask > inside
+    if reach and not near.all():
+        near = ndi.binary_dilation(near, ndi.generate_binary_structure(3, 2), iterations=reach)
+    sites = np.argwhere(near & even)
+    return sites[(sites < np.where(_thin(target), 2, shape)).all(1)]
+
+
+def _thin(target: Target) -> NDArray[np.bool_]:
+    """Axes (z, y, x) without frequencies, as in a 2-D image: sites of one parity along them all do the same."""
+    return np.array([n == 1 for n in target.lattice.shape])
+
+
+def _working_box(sites: Sites, shape: Shape) -> tuple[Shape, Shape] | None:
+    """Start (even, may be negative) and counts (z, y, x) of a box around the sites; None if it saves little."""
+    if not len(sites):
+        return None
+    low, high = sites.min(0), sites.max(0)
+    start, counts = [0, 0, 0], list(shape)
+    for axis in range(3):
+        wide = 4 * sf.next_fast_len(math.ceil((high[axis] - low[axis] + 1 + 2 * _MARGIN) / 4), True)
+        if wide < shape[axis]:
+            counts[axis] = wide
+            start[axis] = int(low[axis] + high[axis] + 1 - wide) // 4 * 2
+    if math.prod(counts) > _WORTH * math.prod(shape):
+        return None
+    return (start[0], start[1], start[2]), (counts[0], counts[1], counts[2])
+
+
+def _within(whole: Lattice, field: F32, start: Shape, counts: Shape) -> Lattice:
+    """The same sites in a box of its own, into which the field that is to be fitted is folded."""
+    grid = whole.grid.region(start, counts)
+    moved = np.subtract(grid.origin, whole.grid.origin)
+    symmetry = whole.symmetry
+    if symmetry is not None:
+        x, y, z = (float(c) for c in np.subtract(symmetry.center, moved))
+        symmetry = replace(symmetry, center=(x, y, z))
+    for axis in range(3):
+        field = np.roll(field, -start[axis], axis)
+        pad = [(0, 0)] * 3
+        pad[axis] = (0, -whole.shape[axis] % counts[axis])
+        parts = np.pad(field, pad)
+        split = (*parts.shape[:axis], -1, counts[axis], *parts.shape[axis + 1 :])
+        field = parts.reshape(split).sum(axis)
+    truth = np.asarray(sf.rfftn(field, workers=workers()), np.complex64)
+    return replace(
+        whole, grid=grid, sites=whole.sites - np.asarray(start), truth=truth, symmetry=symmetry, whole=whole
+    )

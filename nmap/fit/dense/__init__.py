@@ -1,0 +1,1 @@
+"""Fitting networks of dense layers: SIREN and Fourier features."""

@@ -1,0 +1,145 @@
+"""Weights as a file stores them: during training, and at its end as the `NeuralMap` that a decoder sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_uniform
+from nmap.fit.dense.recipe import Recipe
+from nmap.fit.target.prepare import F32, F64, Target
+from nmap.neural_map import NeuralMap
+from nmap.spectrum import Complex, ShellCurve, invert, transform
+
+# A fitted gain is at most so many times the one trained with; below so small a part of it, it is nothing.
+_MOST_GAIN, _LEAST_GAIN = 3.0, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A coded network and what it is worth.
+
+    Attributes:
+        neural_map: as a decoder sees it, without a record.
+        curve: fidelity FSC by shell against the source times the envelope.
+        worst: the lowest of its shells within the band limit.
+    """
+
+    neural_map: NeuralMap
+    curve: ShellCurve
+    worst: float
+
+
+def row_steps(weight: Tensor, bits: int) -> Tensor:
+    """Steps (layers, rows, 1) of least squared error for each row of (layers, rows, columns), float16 exact."""
+    coded = encode_uniform(weight.detach().cpu().numpy(), bits)
+    return torch.from_numpy(coded.arrays["step"].astype(np.float32))[..., None].to(weight.device)
+
+
+def as_stored(parameters: Mapping[str, Tensor], steps: Tensor, bits: int) -> dict[str, Tensor]:
+    """Parameters rounded as `coded_tensors` will store them; gradients by these move the unrounded ones."""
+    half = 1 << (bits - 1)
+    out = {name: p.half().float() for name, p in parameters.items() if name != "hidden.weight"}
+    levels = torch.where(steps > 0, parameters["hidden.weight"] / steps.clamp_min(1e-30), 0.0)
+    out["hidden.weight"] = levels.round_().clamp_(-half, half - 1) * steps
+    return out
+
+
+def coded_tensors(
+    parameters: Mapping[str, F32], recipe: Recipe, steps: NDArray[np.floating] | None
+) -> dict[str, CodedTensor]:
+    """Network parameters coded for the file: float16, and the hidden weights in the recipe's bits.
+
+    Args:
+        parameters: by name.
+        recipe: tells the bits.
+        steps: of each row of the hidden weights, trained with; None picks those of least squared error.
+    """
+    coded = {name: _float16(values) for name, values in parameters.items() if name != "hidden.weight"}
+    hidden = parameters["hidden.weight"]
+    if recipe.bits <= 8:
+        coded["hidden.weight"] = encode_uniform(hidden, recipe.bits, steps)
+    else:
+        coded["hidden.weight"] = _float16(hidden)
+    return coded
+
+
+def _float16(values: F32) -> CodedTensor:
+    fits = float(np.abs(values).max(initial=0)) < np.finfo(np.float16).max
+    return encode_float(values, "F16" if fits else "F32")
+
+
+def finish(
+    target: Target, recipe: Recipe, settings: Mapping[str, Any], tensors: Mapping[str, CodedTensor]
+) -> Result:
+    """The map of coded tensors, with the gains, scale and offset that suit the decoded ones best.
+
+    Args:
+        target: what was fitted.
+        recipe: how.
+        settings: of the network.
+        tensors: coded network parameters.
+    """
+    trial = _assembled(target, recipe, settings, {**tensors, **target.coded}, target.scale, target.solvent)
+    spectrum = transform(trial.field.lattice_values())
+    gains = _fitted_gains(target, spectrum)
+    scale = float(gains.max())
+    coded = encode_log((gains / scale).astype(np.float32))
+    stored = {**tensors, **target.coded, "gains": coded}
+    decoded = _assembled(target, recipe, settings, stored, 1.0, 0.0).field.gains
+    if decoded is None:
+        raise AssertionError("gains were stored")
+    shape = target.lattice.shape
+    field, truth = invert(spectrum * target.shells.spread(decoded), shape), invert(target.truth, shape)
+    scale, offset = _line(field, truth)
+    neural_map = _assembled(target, recipe, settings, stored, scale, target.solvent + offset)
+    curve = target.fidelity(spectrum * target.shells.spread(decoded))
+    return Result(neural_map, curve, float(curve.worst(target.band_limit)))
+
+
+def _assembled(
+    target: Target,
+    recipe: Recipe,
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, CodedTensor],
+    scale: float,
+    offset: float,
+) -> NeuralMap:
+    return NeuralMap.from_tensors(
+        recipe.kind,
+        settings,
+        tensors,
+        box=target.density.grid,
+        center=target.center,
+        half_width=target.half_width,
+        offset=offset,
+        scale=scale,
+        band_limit=target.band_limit,
+        lattice=target.lattice.shape,
+    )
+
+
+def _fitted_gains(target: Target, spectrum: Complex) -> F64:
+    """Gain of each shell that brings the network's spectrum nearest to the truth in the least-squares sense."""
+    last = target.last + 1
+    cross = target.shells.sum((spectrum * target.truth.conj()).real)[:last]
+    power = target.shells.sum(np.abs(spectrum) ** 2)[:last]
+    trained = target.gains.astype(np.float64) * target.scale
+    fitted = np.divide(cross, power, out=trained.copy(), where=power > 0)
+    if not 0 < fitted[0] < _MOST_GAIN * trained[0]:
+        fitted[0] = trained[0]  # one mode, the mean, which the offset can mend
+    return np.where(fitted > _LEAST_GAIN * trained, np.minimum(fitted, _MOST_GAIN * trained), 0)
+
+
+def _line(field: F32, truth: F32) -> tuple[float, float]:
+    """Scale and offset of least squared error, truth = scale * field + offset."""
+    x, y = field.astype(np.float64), truth.astype(np.float64)
+    spread = float(((x - x.mean()) ** 2).mean())
+    scale = float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread > 0 else 1.0
+    return scale, float(y.mean() - scale * x.mean())

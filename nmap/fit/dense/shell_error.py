@@ -1,0 +1,76 @@
+"""The error of a dense network's values within the band limit, and its FSC, on the device that it trains on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmap.fit.device import irfftn, rfftn
+from nmap.fit.target.prepare import F64, Target
+from nmap.spectrum import correlate_shells
+
+
+class ShellError:
+    """What the values of a network at the points inside the envelope lack, shell by shell.
+
+    Args:
+        target: what to fit.
+        device: torch device.
+    """
+
+    def __init__(self, target: Target, device: torch.device) -> None:
+        shells, self._shape, self._device = target.shells, target.lattice.shape, device
+
+        def there(values: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+        index = shells.index.reshape(-1)
+        band = np.flatnonzero(index <= target.last)
+        self._band, self._shell = there(band), there(index[band].astype(np.int64))
+        multiplicity = np.broadcast_to(shells.multiplicity, shells.index.shape).reshape(-1)[band]
+        self._modes = there(multiplicity.astype(np.float64))
+        self._wanted = there(target.whitened.reshape(-1)[band].astype(np.complex64))
+        self._reference = there(target.reference.reshape(-1)[band].astype(np.complex64))
+        self._inside = there(target.inside)
+        self.mask = there(target.mask.reshape(-1)[target.inside])
+        self._last = target.last
+        self._power = self._sum(self._reference.abs().square())
+        source = correlate_shells(target.reference, target.reference, shells, "second")
+        self._counted = source.counted(target.band_limit)[: target.last + 1]
+
+    def __call__(self, u: Tensor, gains: F64) -> tuple[Tensor, F64]:
+        """Of the values u (n,): those of a network with no error within the band limit, and the fidelity FSC.
+
+        Args:
+            u: values of the network at the points inside.
+            gains: what each shell of the target is multiplied by, (last + 1,).
+
+        Returns:
+            Targets (n,) of u times the envelope, float32, and correlation by shell, (last + 1,).
+        """
+        size = math.prod(self._shape)
+        values = u * self.mask
+        volume = torch.zeros(size, device=self._device)
+        volume[self._inside] = values
+        modes = rfftn(volume.reshape(self._shape)).reshape(-1)[self._band]
+        cross = self._sum((self._reference.conj() * modes).real)
+        norm = (self._power * self._sum(modes.abs().square())).sqrt()
+        fsc = torch.where(norm > 0, cross / norm.clamp(min=1e-300), torch.zeros_like(cross)).cpu().numpy()
+        gain = torch.from_numpy(gains.astype(np.float32)).to(self._device)
+        nz, ny, nx = self._shape
+        half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self._device)
+        half[self._band] = self._wanted * gain[self._shell] - modes
+        error = irfftn(half.reshape(nz, ny, -1), self._shape).reshape(-1)[self._inside]
+        return error / size + values, fsc
+
+    def worst(self, fsc: F64) -> float:
+        """Lowest correlation of the shells that count."""
+        return float(fsc[self._counted].min(initial=1.0))
+
+    def _sum(self, values: Tensor) -> Tensor:
+        """Sum over the full transform of a real value for each mode in the band, by shell, float64."""
+        return torch.bincount(self._shell, values.double() * self._modes, self._last + 1)

@@ -1,0 +1,1 @@
+"""What a fit aims at: band limit, envelope, half maps, symmetry."""

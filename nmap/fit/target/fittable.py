@@ -1,0 +1,42 @@
+"""What a map must hold for a network to be fitted to it, told before torch is loaded."""
+
+from __future__ import annotations
+
+from nmap.errors import MapError, VoxelSizeError
+from nmap.maps.reading import DensityMap
+
+# Band limits beyond these, Angstrom, a `.nmap` does not hold (specification, 5).
+_FINEST, _COARSEST = 1e-3, 1e6
+# Transforms are squared in single precision: they are at most the span of the values times their number, and what
+# is this small vanishes.
+_LARGEST, _SMALLEST = 1e19, 1e-20
+
+
+def check_density(density: DensityMap, name: str = "") -> None:
+    """Refuse a map that no network can be fitted to.
+
+    Args:
+        density: the map.
+        name: what the refusal begins with.
+
+    Raises:
+        MapError: every voxel is the same, or the values are too large or too small for single precision.
+        VoxelSizeError: the voxels are so small or so large that no file holds the band limit.
+    """
+    finest = 1 / density.grid.nyquist
+    if not _FINEST <= finest < _COARSEST:
+        raise VoxelSizeError(
+            f"{name}voxels of {finest / 2:.3g} A: wanted {_FINEST / 2:g} A or more, and less than {_COARSEST / 2:g} A: "
+            "give the true voxel size"
+        )
+    low, high = float(density.values.min()), float(density.values.max())
+    if not high > low:
+        raise MapError(
+            f"{name}every voxel is {low:g}: there is no density to fit: give another map or part of it"
+        )
+    most = _LARGEST / density.values.size
+    if not _SMALLEST <= high - low <= most:
+        raise MapError(
+            f"{name}the values span {high - low:.3g}: wanted {_SMALLEST:g} to {most:.2g}, as single precision can be "
+            "squared: multiply the map by a factor"
+        )

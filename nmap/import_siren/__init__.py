@@ -1,0 +1,1 @@
+"""SIREN weights trained by other programs, made into a NeuralMap."""

@@ -1,0 +1,1 @@
+"""Density maps and the files that hold them."""

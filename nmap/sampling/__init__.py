@@ -1,0 +1,1 @@
+"""Samples of a field: on whole grids, in slabs, and at single points."""

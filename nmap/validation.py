@@ -1,0 +1,274 @@
+"""Validate a `.nmap` file against its source: decode it where the source lies, then compare the two maps."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.coding.codings import MAX_OCCUPANCY_NODES
+from nmap.coding.occupancy import of_shape
+from nmap.compare.findings import Container, Findings
+from nmap.compare.sizes import measure_sizes
+from nmap.compare.two_maps import Extras, Limits, validate
+from nmap.envelope.automatic import solvent_value
+from nmap.envelope.envelope import Envelope
+from nmap.errors import FormatError, GridError, NonFiniteError
+from nmap.grid import Grid, Shape, Triple
+from nmap.maps.reading import DensityMap, read_map
+from nmap.model import Field
+from nmap.neural_map import NeuralMap, Record
+from nmap.spectrum import Convention
+
+if TYPE_CHECKING:
+    from nmap.container import MapFile
+
+F32 = NDArray[np.float32]
+PathLike = str | os.PathLike[str]
+
+DOUBLED_VOXELS = 2**29
+"""Largest decode at twice the sampling that is made unasked: about 4 GB of memory with its transform."""
+
+SOFT_EDGE = 6.0
+"""Width of the edge of an automatic mask, Angstrom."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """The findings, and the maps that they were made from.
+
+    Attributes:
+        findings: what was found.
+        decoded: the decode on the source's grid.
+        source: the source, or the part of it that the file holds.
+        mask: the mask that was used.
+        opened: the file.
+        record: what the file says of its source and fit.
+    """
+
+    findings: Findings
+    decoded: DensityMap
+    source: DensityMap
+    mask: DensityMap | None
+    opened: MapFile
+    record: Record
+
+    @property
+    def neural_map(self) -> NeuralMap:
+        """The file's map."""
+        return self.opened.neural_map
+
+
+def validate_file(
+    file: PathLike,
+    source_path: PathLike,
+    *,
+    resolution: float | None = None,
+    mask: PathLike | Literal["auto"] | None = None,
+    half_maps: tuple[PathLike, PathLike] | None = None,
+    model: PathLike | None = None,
+    limits: Limits | None = None,
+    off_grid: bool | None = None,
+    convention: Convention = "nmap",
+    source: DensityMap | None = None,
+    voxel_size: Triple | None = None,
+) -> Validation:
+    """Measure how true a `.nmap` file is to the map it was made from.
+
+    Args:
+        file: the `.nmap` file.
+        source_path: the map.
+        resolution: shells count to here, Angstrom; the file's band limit if None.
+        mask: a mask file, or "auto" for one made from the source.
+        half_maps: the source's two half maps.
+        model: an atomic model in the map's frame.
+        limits: what the findings are held against.
+        off_grid: whether to decode at twice the sampling too; None: if it takes no more than about 4 GB.
+        convention: of the shells.
+        source: the map, if it has been read from `source_path` already.
+        voxel_size: of all these maps (x, y, z), Angstrom, instead of their headers'.
+
+    Raises:
+        FormatError: the file breaks the format. Damage to its HDF5 side alone, which no decoder needs, is a note.
+        MapError: a map or the model cannot be read.
+        GridError: the source does not cover the file's box, or another map lies elsewhere.
+        OptionError: an option that cannot be used.
+    """
+    from nmap.container import open_file
+
+    opened = open_file(file)
+    neural_map = opened.neural_map
+    record, damage = _record(opened)
+    whole = source or read_map(source_path, voxel_size=voxel_size)
+    part = part_of_source(neural_map.grid, whole)
+    soft = read_mask(mask, part, neural_map.field.band_limit or resolution, voxel_size)
+    large = off_grid is None and 8 * part.grid.size > DOUBLED_VOXELS
+    container = _container(opened, record, whole, readable=not damage)
+    decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
+    if not np.isfinite(decoded.values).all():
+        raise NonFiniteError(
+            f"{os.fspath(opened.path)}: its network gives values that are not finite, and no density map"
+        )
+    extras = replace(
+        _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
+        sizes=measure_sizes(os.path.getsize(file), part, source_path if part is whole else None),
+        half_maps=None if half_maps is None else _halves(half_maps, part.grid, voxel_size),
+        model=None if model is None else os.fspath(model),
+    )
+    extras = _fitted(extras, record, neural_map.grid, part)
+    findings = validate(
+        decoded,
+        part,
+        resolution=resolution,
+        mask=soft,
+        mask_name=Path(mask or "none").name,
+        limits=limits,
+        extras=extras,
+        convention=convention,
+    )
+    remarks = {
+        f"compared where the file lies: {part.grid}, a part of the source": part is not whole,
+        "no mask could be made: the map does not tell molecule from solvent": mask == "auto" and soft is None,
+        "the decode at twice the sampling was left out, as the map is large: ask for it to have it": large,
+        "the source is not the file that this was made from (SHA-256 differs)": container.same_source
+        is False,
+        damage: bool(damage),
+    }
+    notes = (*findings.notes, *(note for note, holds in remarks.items() if holds))
+    findings = replace(findings, decoded=Path(file).name, container=container, notes=notes)
+    return Validation(findings, decoded, part, soft, opened, record)
+
+
+def _record(opened: MapFile) -> tuple[Record, str]:
+    """What the file says of its source and fit, and what keeps that from being read, if anything does."""
+    try:
+        return opened.record(), ""
+    except FormatError as error:
+        damage = f"the file's own record could not be read, its densities could: {error}"
+        return opened.neural_map.record, damage
+
+
+def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
+    """What the file itself gives to compare."""
+    return Extras(
+        band_limit=neural_map.field.band_limit,
+        envelope=envelope_on(neural_map.field, grid),
+        doubled=_doubled(neural_map, grid) if off_grid else None,
+        symmetry=neural_map.field.symmetry,
+    )
+
+
+def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Extras:
+    """With the envelope that fidelity was measured within, and the source times it, where the record keeps one."""
+    kept = record.get("fidelity", {}).get("envelope")
+    if not isinstance(kept, bytes) or not np.allclose(source.grid.edges, box.edges):
+        return extras
+    try:
+        mask = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES)).on_lattice(source.grid.shape)
+    except FormatError:
+        # No decoder needs it: the rest of the comparison stands.
+        return extras
+    solvent = np.float32(solvent_value(source.values, mask))
+    return replace(extras, envelope=mask, fitted=(source.values - solvent) * mask)
+
+
+def _halves(
+    paths: tuple[PathLike, PathLike], grid: Grid, voxel_size: Triple | None
+) -> tuple[DensityMap, DensityMap]:
+    """Both half maps, where the file lies."""
+    first, second = (part_of_source(grid, read_map(path, voxel_size=voxel_size)) for path in paths)
+    return first, second
+
+
+def _container(opened: MapFile, record: Record, source: DensityMap, readable: bool) -> Container:
+    parts = opened.sizes
+    known = record.get("source", {}).get("sha256")
+    given = None if source.header is None else source.header.sha256
+    return Container(parts, parts["hdf5"] > 0 and readable, None if known is None else known == given)
+
+
+def _decode(neural_map: NeuralMap, grid: Grid) -> F32:
+    return neural_map.as_array() if grid.matches(neural_map.grid) else neural_map.on_grid(grid)
+
+
+def part_of_source(box: Grid, source: DensityMap) -> DensityMap:
+    """The source, or the part of it that a file made from a crop of it holds.
+
+    Args:
+        box: the file's grid, at the source's sampling or a coarser one.
+        source: the map.
+
+    Raises:
+        GridError: the box is no part of the source's, to whole voxels, or it is sampled finer.
+    """
+    grid = source.grid
+    if box.matches(grid):
+        return source
+    first = grid.fractions(box.origin) * np.asarray(grid.shape)
+    extent = np.asarray(box.edges[::-1]) / np.asarray(grid.voxel_size[::-1])
+    start, shape = np.rint(first).astype(int), np.rint(extent).astype(int)
+    whole = np.abs(first - start).max() < 0.02 and np.abs(extent - shape).max() < 0.02
+    within = np.all(start >= 0) and np.all(start + shape <= grid.shape)
+    same_axes = np.allclose(box.angles, grid.angles, atol=1e-2)
+    no_finer = np.all(np.asarray(box.shape) <= shape)
+    if not (whole and within and same_axes and no_finer):
+        raise GridError(f"the file holds {box}, the source {grid}: give the map that it was made from")
+    region = grid.region(_triple(start), _triple(shape))
+    chosen = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+    return DensityMap(source.values[chosen], region, source.header)
+
+
+def _triple(values: NDArray[np.integer]) -> Shape:
+    return (int(values[0]), int(values[1]), int(values[2]))
+
+
+def _doubled(neural_map: NeuralMap, grid: Grid) -> DensityMap | None:
+    """The decode at twice the sampling; None where samples beyond the last voxel centre do not exist."""
+    if neural_map.field.alignment == "corners":
+        return None
+    fine = grid.resampled(grid.wide(_triple(2 * np.asarray(grid.shape))))
+    return DensityMap(neural_map.on_grid(fine), fine)
+
+
+def envelope_on(field: Field, grid: Grid) -> F32 | None:
+    """The field's envelope on a grid over its own box, (z, y, x); None if it has none.
+
+    Under symmetry it is taken at every other voxel: folding positions is slow, and the envelope is coarse.
+    """
+    if field.envelope is None or not np.allclose(grid.edges, field.box.edges):
+        return None
+    if field.symmetry is None:
+        return field.envelope.on_lattice(grid.shape)
+    coarse = np.empty([-(-n // 2) for n in grid.shape], np.float32)
+    centre = np.asarray(grid.origin) + np.asarray(field.symmetry.center)
+    y, x = np.meshgrid(*(np.arange(0, n, 2) / n for n in grid.shape[1:]), indexing="ij")
+    for row in range(len(coarse)):
+        z = np.full(y.shape, 2 * row / grid.shape[0])
+        points = grid.positions(np.stack([z, y, x], -1).reshape(-1, 3)) - centre
+        folded, _ = field.symmetry.fold(points)
+        coarse[row] = field.envelope.at(grid.fractions(folded + centre)).reshape(y.shape)
+    for axis, n in enumerate(grid.shape):
+        coarse = np.repeat(coarse, 2, axis).take(range(n), axis)
+    return coarse
+
+
+def read_mask(
+    mask: PathLike | None, source: DensityMap, band_limit: float | None, voxel_size: Triple | None = None
+) -> DensityMap | None:
+    """A mask on the source's grid, from a file, or "auto" made from the source; None if none can be."""
+    if mask is None:
+        return None
+    if mask == "auto":
+        from nmap.envelope.automatic import automatic_mask
+
+        found = automatic_mask(source.values, source.grid, band_limit or 2 * max(source.grid.voxel_size))
+        if found.mask is None:
+            return None
+        soft = Envelope.covering(found.mask, found.grid, SOFT_EDGE)
+        return DensityMap(soft.on_lattice(source.grid.shape), source.grid)
+    given = read_map(mask, voxel_size=voxel_size)
+    return given if given.grid.matches(source.grid) else part_of_source(source.grid, given)

@@ -1,0 +1,132 @@
+"""Damaged and hostile files end in an NmapError, and take no more memory than the limits allow."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from container_samples import sample_map
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from spec_modules import load
+
+from nmap.container import decode_bytes, encode_bytes, read_record
+from nmap.errors import NmapError
+
+DUAL = encode_bytes(sample_map())
+PLAIN = encode_bytes(sample_map(), hdf5=False)
+FORGE = load("conformance_invalid")
+HEADER, METADATA, BUFFER = FORGE.split(PLAIN)
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unicode_tables() -> None:
+    """Hypothesis makes its tables of characters, 200 MB, at the first text in a fresh checkout: not in a test."""
+
+    @given(st.text(min_size=1))
+    @settings(max_examples=1, database=None)
+    def draw(_: str) -> None:
+        pass
+
+    draw()
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory() -> Iterator[None]:
+    """These files are small: decoding what they declare, within the limits, takes little."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def attempt(data: bytes) -> bool:
+    """Whether a file opens; any error but an NmapError fails the test."""
+    try:
+        decode_bytes(data)
+    except NmapError as error:
+        assert "\n" not in str(error) and len(str(error)) < 500
+        return False
+    return True
+
+
+@given(st.lists(st.tuples(st.integers(0, len(DUAL) - 1), st.integers(1, 255)), min_size=1, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_flipped_bytes_are_refused_or_lie_in_the_hdf5_part(flips: list[tuple[int, int]]) -> None:
+    data = bytearray(DUAL)
+    for at, mask in flips:
+        data[at] ^= mask
+    start = 8 + int.from_bytes(DUAL[:8], "little")
+    hdf5 = json.loads(DUAL[8:start])["hdf5.0"]["shape"][0]
+    if attempt(bytes(data)):
+        outside = [at for at, _ in flips if not start <= at < start + hdf5]
+        assert all(data[at] == DUAL[at] or at < start for at in outside)
+
+
+@given(st.integers(0, len(DUAL) - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_file_cut_anywhere_is_refused(length: int) -> None:
+    assert not attempt(DUAL[:length])
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=100, deadline=None)
+def test_noise_is_refused(noise: bytes) -> None:
+    assert not attempt(noise)
+    assert not attempt(len(noise).to_bytes(8, "little") + noise)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths of everything in a JSON value."""
+    yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*path, key))
+
+
+@given(st.sampled_from([p for p in leaves(METADATA) if p and p != ("sha256",)]), anything)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_value_anywhere_in_the_metadata_is_read_or_refused(path: tuple[Any, ...], value: Any) -> None:
+    metadata = copy.deepcopy(METADATA)
+    place = metadata
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    attempt(FORGE.signed(HEADER, metadata, BUFFER))
+
+
+@given(st.sampled_from([p for p in leaves(HEADER) if p]), anything)
+@settings(max_examples=200, deadline=None)
+def test_any_value_anywhere_in_the_json_header_is_read_or_refused(path: tuple[Any, ...], value: Any) -> None:
+    header = copy.deepcopy(HEADER)
+    place = header
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    attempt(FORGE.wrap(FORGE.dump({"__metadata__": {"nmap": FORGE.dump(METADATA)}, **header}), BUFFER))
+
+
+@given(st.lists(st.tuples(st.integers(0, len(DUAL) - 1), st.integers(1, 255)), min_size=1, max_size=3))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flipped_bytes_never_crash_the_record_reader(tmp_path: Path, flips: list[tuple[int, int]]) -> None:
+    data = bytearray(DUAL)
+    for at, mask in flips:
+        data[at] ^= mask
+    (tmp_path / "a.nmap").write_bytes(data)
+    with contextlib.suppress(NmapError):
+        read_record(tmp_path / "a.nmap")
