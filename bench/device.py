@@ -78,7 +78,7 @@ def fit_once(
 
     from nmap.fit import EncodeOptions, Progress, encode
     from nmap.fit.device import choose_device, device_name
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
 
     where = choose_device(device)
     torch.zeros(1, device=where)

@@ -30,7 +30,7 @@ from nmap.errors import GridError, NmapError
 from nmap.fit import EncodeOptions, encode
 from nmap.fit.target.envelope import choose_envelope
 from nmap.fit.target.half_maps import about_solvent
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 from nmap.spectrum import Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from nmap.grid import Grid
     from nmap.import_siren.import_siren import import_weights
     from nmap.inspection import inspect
-    from nmap.maps.reading import DensityMap, read_map, write_map
+    from nmap.maps import DensityMap, read_map, write_map
     from nmap.neural_map import NeuralMap
     from nmap.verbs import decode, encode
 
 _HOMES = {
-    "DensityMap": "nmap.maps.reading",
+    "DensityMap": "nmap.maps",
     "EncodeOptions": "nmap.fit.options",
     "Grid": "nmap.grid",
     "NeuralMap": "nmap.neural_map",
@@ -44,12 +44,12 @@ _HOMES = {
     "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",
     "open": "nmap.container",
-    "read_map": "nmap.maps.reading",
+    "read_map": "nmap.maps",
     "repair": "nmap.container",
     "save": "nmap.container",
     "strip": "nmap.container",
     "validate": "nmap.compare.two_maps",
-    "write_map": "nmap.maps.reading",
+    "write_map": "nmap.maps",
 }
 
 __all__ = [  # noqa: RUF022

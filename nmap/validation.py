@@ -19,7 +19,7 @@ from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.grid import Grid, Shape, Triple
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Convention

@@ -22,7 +22,7 @@ from nmap.fit.dense.recipe import choose_recipe
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.fit.target.prepare import prepare
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.verbs import encode
 
 SECONDS = 8.0

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.errors import MissingPackageError
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import resample
 
 F32 = NDArray[np.float32]

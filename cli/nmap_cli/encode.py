@@ -19,7 +19,7 @@ import numpy as np
 from nmap.errors import LimitError, MapError, MissingPackageError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -200,7 +200,7 @@ def command(
         _check_report(report, output, overwrite, [source, *maps.values()])
     from nmap.container import save, sizes
     from nmap.inspection import Inspection
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
     from nmap.report.file import report_file
     from nmap.spectrum import worded
     from nmap.verbs import encode

@@ -67,7 +67,7 @@ def command(
         refuse_existing(fsc_xml, overwrite, [a, b])
     from nmap.compare.findings import Fidelity
     from nmap.compare.two_maps import require_same_grid
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
     from nmap.spectrum import fsc, worded
     from nmap.validation import read_mask
 

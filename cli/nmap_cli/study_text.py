@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
     from nmap.study.contenders import Contender, Network
     from nmap.study.interpolation import Interpolation, Standing
     from nmap.study.sweep import Cell, Sweep

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nmap.compare.findings import OffGrid, RealSpace, Symmetry
 from nmap.errors import GridError
 from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, ShellCurve, Shells, correlate_shells, crop_spectrum, transform
 

@@ -17,7 +17,7 @@ from nmap.spectrum import F32, ShellCurve, band_limited, fsc
 if TYPE_CHECKING:
     import gemmi
 
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
 
 METHOD = (
     "model density from gemmi's electron scattering factors (International Tables C 4.3.2.2) with the atoms' "

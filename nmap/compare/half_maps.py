@@ -17,7 +17,7 @@ from nmap.errors import GridError
 from nmap.spectrum import Margin, ShellCurve, band_limited, fsc, fsc_margin, randomise_phases
 
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
 
 RANDOMISE_BELOW = 0.8
 """Phases are randomised from the first shell whose unmasked FSC lies below this (RELION's default)."""

@@ -8,8 +8,8 @@ import zlib
 
 from nmap.compare.findings import Sizes
 from nmap.errors import MapError
+from nmap.maps import DensityMap
 from nmap.maps.mrc_header import HEADER_BYTES
-from nmap.maps.reading import DensityMap
 
 _MODE_BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}
 _CHUNK = 1 << 22

@@ -22,7 +22,7 @@ from nmap.compare.findings import ENVELOPE, BandLimit, Check, Fidelity, Findings
 from nmap.compare.half_maps import compare_half_maps
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, Convention, Shells, correlate_shells, fsc, shell_power, transform, worded
 

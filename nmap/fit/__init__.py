@@ -12,7 +12,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
     from nmap.neural_map import NeuralMap
 
 __all__ = ["EncodeOptions", "Progress", "encode"]

@@ -20,7 +20,7 @@ from nmap.fit.record import History, record
 from nmap.fit.target.copies import with_copies
 from nmap.fit.target.prepare import Target, prepare
 from nmap.fit.target.symmetry import find_symmetry
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import floored
 

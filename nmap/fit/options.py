@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nmap.errors import OptionError
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
 
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)

@@ -15,7 +15,7 @@ from nmap.coding.occupancy import with_shape
 from nmap.fit.dense.quantise import Result
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.prepare import Target
-from nmap.maps.reading import DensityMap, MapHeader
+from nmap.maps import DensityMap, MapHeader
 from nmap.neural_map import NeuralMap
 
 MAX_CURVE = 64

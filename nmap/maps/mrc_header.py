@@ -35,37 +35,6 @@ _IMOD_STAMP = 1146047817
 _NOTHING = 1e-6  # Angstrom; integers that a program left in words for lengths look like 1e-44
 
 
-@dataclass(frozen=True, eq=False)
-class MapHeader:
-    """What is kept of a map file beside its values and its grid.
-
-    Attributes:
-        name: file name, without folders.
-        sha256: of the file as it lies on disk, compressed or not.
-        file_bytes: size of the file as it lies on disk.
-        raw: the 1024 header bytes as they are in the file, in its own byte order.
-        extended: extended header or symmetry records, as they are in the file.
-        labels: text labels, in order, without the blank ones.
-        mode: MRC data mode.
-        nstart: first voxel along the cell axes (x, y, z): NXSTART.. brought from column order to axis order.
-        origin: ORIGIN field as written (x, y, z), in Angstrom; the resolved origin is in the grid.
-        space_group: ISPG.
-        compression: "", "gzip" or "bzip2".
-    """
-
-    name: str
-    sha256: str
-    file_bytes: int
-    raw: bytes
-    extended: bytes
-    labels: tuple[str, ...]
-    mode: int
-    nstart: tuple[int, int, int]
-    origin: Triple
-    space_group: int
-    compression: str
-
-
 @dataclass(frozen=True)
 class Layout:
     """How the data block of a map file is laid out, and where its box lies.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmap.compare.findings import THRESHOLDS, Findings
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.report.page import (
     Card,
     Picture,

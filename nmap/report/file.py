@@ -11,7 +11,7 @@ import numpy as np
 from nmap import __version__
 from nmap.grid import Triple
 from nmap.inspection import inspect
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.report import Report, build_report
 from nmap.report.page import Rows
 from nmap.validation import PathLike, Validation, validate_file

@@ -15,7 +15,7 @@ from nmap.errors import OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.machine.atomic import atomic_output
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, resample, transform
 from nmap.verbs import encode
 

@@ -16,7 +16,7 @@ from nmap.container import save
 from nmap.container.layout import read_layout
 from nmap.errors import GridError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map, write_map
+from nmap.maps import DensityMap, read_map, write_map
 from nmap.point_group import PointGroup
 from nmap.spectrum import fsc
 from nmap.validation import envelope_on, part_of_source, read_mask, validate_file

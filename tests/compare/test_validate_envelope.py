@@ -15,7 +15,7 @@ from nmap.container import read_record
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, NonFiniteError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.validation import validate_file
 
 RESOLUTION = 6.0

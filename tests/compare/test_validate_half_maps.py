@@ -13,7 +13,7 @@ from nmap.compare.half_maps import compare_half_maps, correct, first_below
 from nmap.compare.two_maps import Extras, validate
 from nmap.errors import GridError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import ShellCurve, band_limited
 
 N = 48

@@ -17,7 +17,7 @@ from nmap.compare.sizes import gzip_bytes, measure_sizes
 from nmap.compare.two_maps import Extras, Limits, validate
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 from nmap.point_group import PointGroup
 from nmap.spectrum import band_limited, resample, transform
 

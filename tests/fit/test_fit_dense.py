@@ -9,7 +9,7 @@ import pytest
 
 from nmap.fit import EncodeOptions, Progress, encode
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import fsc
 
 GRID = Grid((32, 32, 32), (2.0,) * 3)

@@ -12,7 +12,7 @@ from nmap.fit.dense.shell_error import ShellError
 from nmap.fit.device import Recorded
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.model.radial_basis import centres_spectrum, mean_over_copies
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, fsc, invert

@@ -16,7 +16,7 @@ from nmap.fit.dense.soap import Soap
 from nmap.fit.device import forward
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 from nmap.spectrum import Shells, fsc, shell_power, transform
 
 GRID = Grid((32, 32, 32), (2.0, 2.0, 2.0), (4.0, -6.0, 8.0))

@@ -15,7 +15,7 @@ from mrc_files import mrc_bytes
 from mrcfile.dtypes import HEADER_DTYPE
 
 from nmap.errors import MapError, NmapError, NonFiniteError, VoxelSizeError
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 
 NAN, INF = float("nan"), float("inf")
 MOST = 2**31 - 1

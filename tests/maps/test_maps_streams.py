@@ -18,7 +18,7 @@ import pytest
 from mrc_files import mrc_bytes
 
 from nmap.errors import LimitError, MapError
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 
 DATA = np.arange(8 * 9 * 10, dtype=np.float32).reshape(8, 9, 10)
 MB = 1 << 20
@@ -27,7 +27,7 @@ BOMB_SCRIPT = """
 import re, sys
 from pathlib import Path
 from nmap.errors import MapError
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 
 def peak():  # of this process alone: ru_maxrss is handed down from the parent
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -22,7 +22,7 @@ from nmap.compare.two_maps import Extras, Limits, validate
 from nmap.container import save
 from nmap.errors import MissingPackageError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
+from nmap.maps import DensityMap, write_map
 from nmap.report import Report, build_report
 from nmap.report.curves import fsc_figure
 from nmap.report.slices import slice_figure

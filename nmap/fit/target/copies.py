@@ -11,7 +11,7 @@ from nmap.envelope.envelope import Envelope
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.prepare import Target, prepare
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
 
 F32 = NDArray[np.float32]

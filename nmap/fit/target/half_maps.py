@@ -29,7 +29,7 @@ from nmap.errors import GridError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import Margin, ShellCurve, Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]

@@ -25,7 +25,7 @@ from nmap.fit.target.envelope import choose_envelope, degrees_of_freedom
 from nmap.fit.target.fittable import check_density
 from nmap.fit.target.half_maps import Halves, check_grids, halves_of, resolution_of
 from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import (
     Complex,
     ShellCurve,
