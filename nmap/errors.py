@@ -71,3 +71,11 @@ class MissingPackageError(NmapError, ImportError):
     """An optional package that this job needs is not installed."""
 
     exit_code = 4
+
+
+class NmapWarning(UserWarning):
+    """Base of every warning that nmap gives: a result that stands, and what to know of it."""
+
+
+class MapWarning(NmapWarning):
+    """A map file that contradicts itself, and how it was read."""

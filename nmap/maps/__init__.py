@@ -1,7 +1,17 @@
 """Density maps, and the files that hold them."""
 
 from nmap.maps.density_map import DensityMap, MapHeader
-from nmap.maps.mrc_reader import read_map
+from nmap.maps.formats import read_grid, read_map, read_map_with
 from nmap.maps.mrc_writer import MapWriter, write_map
+from nmap.maps.read_options import ReadOptions
 
-__all__ = ["DensityMap", "MapHeader", "MapWriter", "read_map", "write_map"]
+__all__ = [
+    "DensityMap",
+    "MapHeader",
+    "MapWriter",
+    "ReadOptions",
+    "read_grid",
+    "read_map",
+    "read_map_with",
+    "write_map",
+]

@@ -1,179 +1,186 @@
-"""MRC and CCP4 map files to `DensityMap`: checked first, then read in pieces."""
+"""MRC and CCP4 map files to `DensityMap`: checked first, then read once, in pieces."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
-import io
-import math
-import os
-import stat
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from nmap.errors import LimitError, MapError, NonFiniteError, OptionError
-from nmap.grid import Triple
+from nmap.errors import LimitError, MapError, NonFiniteError
+from nmap.grid import Grid
 from nmap.maps.density_map import F32, DensityMap, MapHeader
 from nmap.maps.mrc_header import HEADER_BYTES, Layout, parse_header
+from nmap.maps.packing import PackedFile, Stream
+from nmap.maps.read_options import ReadOptions
 
 _CHUNK_BYTES = 1 << 23
+Warn = Callable[[str], None]
 
 
-def read_map(
-    path: str | os.PathLike[str],
-    *,
-    voxel_size: Triple | None = None,
-    replace_nonfinite: str | None = None,
-    max_memory: int | None = None,
-) -> DensityMap:
-    """Read a map from an MRC or CCP4 file, plain or compressed with gzip or bzip2.
+class _Ended(Exception):
+    """The file ended before its data did.
 
-    Data modes 0, 1, 2, 6 and 12, either byte order, any axis order, any cell. The header is checked first,
-    then the length of the (decompressed) file, and only then is memory taken: 4 bytes a voxel, the extended
-    header and less than 100 MB of work space. Compression is told from the first bytes, not from the name.
-    Bytes after the data block are accepted and dropped if they are fewer than the smallest face of the box,
-    as padding is; more of them mean that the header's counts are wrong.
+    Attributes:
+        held: bytes that it holds, unpacked.
+    """
 
-    Args:
-        path: a regular file.
-        voxel_size: taken instead of the header's (x, y, z), in Angstrom.
-        replace_nonfinite: "mean" puts the mean of all finite values where a value is NaN or infinite.
-        max_memory: most bytes that the values, as float32, and the extended header may take.
+    def __init__(self, held: int) -> None:
+        super().__init__(held)
+        self.held = held
+
+
+class MrcFormat:
+    """MRC2014, and the CCP4 maps that it came from."""
+
+    name = "MRC"
+
+    def recognises(self, start: bytes) -> bool:
+        """Whether it has the word MAP where the format has it."""
+        return start[208:211] == b"MAP"
+
+    def read_grid(self, file: PackedFile, options: ReadOptions, warn: Warn) -> Grid:
+        """Where its voxels lie."""
+        layout = _layout(file, options)
+        grid = layout.grid(options.voxel_size)
+        _check_lengths(file, layout, options)
+        _say(layout, warn)
+        return grid
+
+    def read(self, file: PackedFile, options: ReadOptions, warn: Warn) -> DensityMap:
+        """The whole map."""
+        layout = _layout(file, options)
+        grid = layout.grid(options.voxel_size)
+        layout = _check_lengths(file, layout, options)
+        needed, allowed = 4 * grid.size + layout.extended_bytes, options.memory
+        if allowed is not None and needed > allowed:
+            raise LimitError(f"needs {needed} bytes of memory, {allowed} are allowed: allow more")
+        try:
+            extended, values = _read_once(file, layout, options, warn)
+        except _Ended as end:
+            layout = _mended(end.held, layout, options)
+            extended, values = _read_once(file, layout, options, warn)
+        _say(layout, warn)
+        return DensityMap(values, grid, _kept(file, layout, extended))
+
+
+def _layout(file: PackedFile, options: ReadOptions) -> Layout:
+    raw = file.start(HEADER_BYTES)
+    if len(raw) < HEADER_BYTES:
+        raise MapError(f"{len(raw)} bytes, an MRC header alone has {HEADER_BYTES}: not an MRC or CCP4 map")
+    return parse_header(raw, permissive=options.permissive)
+
+
+def _check_lengths(file: PackedFile, layout: Layout, options: ReadOptions) -> Layout:
+    """Refuse, before anything is read, a file that cannot hold what its header declares.
 
     Returns:
-        The map, its values in (z, y, x) whatever the file's order.
-
-    Raises:
-        MapError: not a map file, damaged or truncated, or not one volume of real numbers.
-        VoxelSizeError: the header gives no voxel size, and `voxel_size` is not given.
-        NonFiniteError: NaN or infinite values, without `replace_nonfinite` or with nothing else there.
-        LimitError: the map needs more than `max_memory`, or more than the machine has.
-        OptionError: an option that cannot be used.
-        OSError: the file is missing or cannot be read.
+        The layout, without an extended header that is declared and not there, where that is allowed.
     """
-    path = Path(path)
-    if voxel_size is not None and (len(voxel_size) != 3 or not all(0 < v < math.inf for v in voxel_size)):
-        raise OptionError(f"voxel size {voxel_size} A: wanted three positive numbers (x, y, z)")
-    if replace_nonfinite not in (None, "mean"):
-        raise OptionError(f"replace_nonfinite {replace_nonfinite!r}: wanted 'mean'")
-    name = str(path) if str(path).isprintable() else ascii(str(path))
-    try:
-        with _regular_file(path) as file:
-            return _read(file, path.name, voxel_size, replace_nonfinite, max_memory)
-    except (MapError, LimitError) as error:
-        raise type(error)(f"{name}: {error}") from None
-    except MemoryError as error:
-        raise LimitError(f"{name}: {error}: this machine has not the memory for it") from None
+    held, wanted = file.size, layout.file_bytes
+    if file.compression:
+        if wanted > file.most:
+            raise MapError(_truncated(f"at most {file.most}", wanted))
+        if wanted > file.plausible:
+            raise LimitError(
+                f"{held} bytes of {file.compression} would unpack to {wanted}, as no map does that is not constant: "
+                "wanted a map; if it is one, unpack it yourself and give that"
+            )
+        return layout
+    if held < wanted:
+        return _mended(held, layout, options)
+    _check_surplus(held - wanted, layout, f"{held}")
+    return layout
 
 
-def _read(
-    file: io.BufferedReader,
-    name: str,
-    voxel_size: Triple | None,
-    replace_nonfinite: str | None,
-    max_memory: int | None,
-) -> DensityMap:
-    compression = _compression(file)
-    with _decompressed(file, compression) as stream:
-        raw = stream.read(HEADER_BYTES)
-    if len(raw) < HEADER_BYTES:
-        what = f"{len(raw)} bytes, an MRC header alone has {HEADER_BYTES}" if raw else "an empty file"
-        raise MapError(f"{what}: not an MRC or CCP4 map")
-    layout = parse_header(raw)
-    grid = layout.grid(voxel_size)
-    needed = 4 * grid.size + layout.extended_bytes
-    if max_memory is not None and needed > max_memory:
-        raise LimitError(f"needs {needed} bytes of memory, {max_memory} are allowed: allow more")
-    _check_length(file, compression, layout)
-    with _decompressed(file, compression) as stream:
+def _mended(held: int, layout: Layout, options: ReadOptions) -> Layout:
+    """The layout without its extended header, where exactly that is what the file lacks."""
+    wanted = layout.file_bytes
+    if not layout.extended_bytes or held != wanted - layout.extended_bytes:
+        raise MapError(_truncated(f"{held}", wanted))
+    lacks = (
+        f"its header declares an extended header of {layout.extended_bytes} bytes (NSYMBT) that is not there"
+    )
+    if not options.permissive:
+        raise MapError(
+            f"holds {held} bytes, its header declares {wanted}: {lacks}: set NSYMBT to 0, or read it as permissive"
+        )
+    return replace(layout, extended_bytes=0, oddities=(*layout.oddities, f"{lacks}: read without it"))
+
+
+def _truncated(held: str, wanted: int) -> str:
+    return f"holds {held} bytes, its header declares {wanted}: truncated, or a wrong header: get it again"
+
+
+def _check_surplus(surplus: int, layout: Layout, held: str) -> None:
+    """Refuse more bytes after the data than padding is, or any where the header is not sure to be one."""
+    if surplus > max(layout.face_bytes - 1, 0) or (surplus and layout.is_exact):
+        raise MapError(
+            f"holds {held} bytes, its header declares {layout.file_bytes}: its counts or mode are wrong: "
+            "mend the header"
+        )
+
+
+def _read_once(file: PackedFile, layout: Layout, options: ReadOptions, warn: Warn) -> tuple[bytes, F32]:
+    """Extended header and values, in one pass over the file; what follows them is looked at too."""
+    with file.unpacked() as stream:
         stream.read(HEADER_BYTES)
         extended = stream.read(layout.extended_bytes)
-        values = _read_values(stream, layout, replace_nonfinite)
-    file.seek(0)
-    header = MapHeader(
-        name=name,
-        sha256=hashlib.file_digest(file, "sha256").hexdigest(),
-        file_bytes=os.fstat(file.fileno()).st_size,
-        raw=raw,
+        if len(extended) < layout.extended_bytes:
+            raise _Ended(HEADER_BYTES + len(extended))
+        values, bad = _read_values(stream, layout)
+        rest = stream.read(max(layout.face_bytes - 1, 0) + 1)
+    held = "more" if file.compression else f"{layout.file_bytes + len(rest)}"
+    _check_surplus(len(rest), layout, held)
+    if rest:
+        _judge_surplus(rest, options, warn)
+    if bad:
+        _replace_nonfinite(values, bad, options.replace_nonfinite)
+    return extended, values
+
+
+def _judge_surplus(rest: bytes, options: ReadOptions, warn: Warn) -> None:
+    """Zeros are padding; anything else may be the end of densities that an extended header has moved."""
+    said = f"{len(rest)} bytes more than its header declares"
+    if not any(rest):
+        warn(
+            f"{said}, all zero: taken as padding at the end; if they are an extended header that NSYMBT hides, the densities are shifted: set it"
+        )
+        return
+    if not options.permissive:
+        raise MapError(
+            f"{said}, as where an extended header of {len(rest)} bytes lies before the data and NSYMBT does not say "
+            f"so: set NSYMBT to {len(rest)}, or read it as permissive if they follow the data"
+        )
+    warn(f"{said}: taken as something after the data and dropped")
+
+
+def _say(layout: Layout, warn: Warn) -> None:
+    for oddity in layout.oddities:
+        warn(oddity)
+
+
+def _kept(file: PackedFile, layout: Layout, extended: bytes) -> MapHeader:
+    """What is kept of the file beside its values."""
+    file.file.seek(0)
+    return MapHeader(
+        name=file.name,
+        sha256=hashlib.file_digest(file.file, "sha256").hexdigest(),
+        file_bytes=file.size,
+        raw=layout.raw,
         extended=extended,
         labels=layout.labels,
         mode=layout.mode,
         nstart=layout.nstart,
         origin=layout.origin,
         space_group=layout.space_group,
-        compression=compression,
+        compression=file.compression,
     )
-    return DensityMap(values, grid, header)
 
 
-@contextmanager
-def _regular_file(path: Path) -> Iterator[io.BufferedReader]:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise MapError(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}: wanted a map file")
-    with open(path, "rb") as file:
-        yield file
-
-
-def _compression(file: io.BufferedReader) -> str:
-    file.seek(0)
-    start = file.read(4)
-    if start[:2] == b"\x1f\x8b":
-        return "gzip"
-    return "bzip2" if start[:3] == b"BZh" and start[3:] in b"123456789" else ""
-
-
-@contextmanager
-def _decompressed(file: io.BufferedReader, compression: str) -> Iterator[io.BufferedIOBase]:
-    """The file from its start, decompressed as it is read; damage to the compression is a `MapError`."""
-    file.seek(0)
-    opened: io.BufferedIOBase = file
-    if compression == "gzip":
-        opened = gzip.GzipFile(fileobj=file, mode="rb")
-    elif compression == "bzip2":
-        opened = bz2.BZ2File(file, "rb")
-    try:
-        yield opened
-    except (EOFError, zlib.error, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the data's
-            raise
-        raise MapError(f"damaged {compression} data ({error}): get the file again") from None
-    finally:
-        if opened is not file:
-            opened.close()
-
-
-def _check_length(file: io.BufferedReader, compression: str, layout: Layout) -> None:
-    """Refuse a file that holds less than its header says, or more than that and some padding."""
-    wanted, spare = layout.file_bytes, max(layout.face_bytes - 1, 0)
-    if compression:
-        with _decompressed(file, compression) as stream:
-            held = _count_bytes(stream, wanted + spare)
-    else:
-        held = os.fstat(file.fileno()).st_size
-    declared = f"its header declares {wanted}"
-    if held < wanted:
-        raise MapError(f"holds {held} bytes, {declared}: truncated, or a wrong header: get it again")
-    if held > wanted + spare:
-        more = "more" if compression else f"{held}"
-        raise MapError(f"holds {more} bytes, {declared}: its counts or mode are wrong: mend the header")
-
-
-def _count_bytes(stream: io.BufferedIOBase, limit: int) -> int:
-    """Length of a stream, or `limit` + 1 for any that is longer."""
-    count = 0
-    while count <= limit and (piece := len(stream.read(min(1 << 20, limit + 1 - count)))):
-        count += piece
-    return count
-
-
-def _read_values(stream: io.BufferedIOBase, layout: Layout, replace_nonfinite: str | None) -> F32:
-    """The data block as float32 (z, y, x), read in pieces of about 8 MB."""
+def _read_values(stream: Stream, layout: Layout) -> tuple[F32, int]:
+    """The data block as float32 (z, y, x), read in pieces of about 8 MB, and how many values are not finite."""
     values = np.empty(layout.shape, np.float32)
     target = layout.file_order(values)
     columns, rows, sections = layout.counts
@@ -181,34 +188,37 @@ def _read_values(stream: io.BufferedIOBase, layout: Layout, replace_nonfinite: s
     tall = min(rows, max(1, _CHUNK_BYTES // row_bytes))
     deep = max(1, _CHUNK_BYTES // (row_bytes * rows)) if tall == rows else 1
     buffer = bytearray(deep * tall * row_bytes)
-    bad = 0
+    bad, held = 0, HEADER_BYTES + layout.extended_bytes
     for section in range(0, sections, deep):
         for row in range(0, rows, tall):
             part = target[section : section + deep, row : row + tall]
-            read = _fill(stream, memoryview(buffer)[: part.size * layout.dtype.itemsize])
+            wanted = part.size * layout.dtype.itemsize
+            read = _fill(stream, memoryview(buffer)[:wanted])
+            held += len(read)
+            if len(read) < wanted:
+                raise _Ended(held)
             found = np.frombuffer(read, layout.dtype).reshape(part.shape)
             if layout.dtype.kind == "f":
                 bad += found.size - int(np.count_nonzero(np.isfinite(found)))
             with np.errstate(invalid="ignore"):  # a signalling NaN in float16
                 part[...] = found
-    if bad:
-        _mend(values, bad, replace_nonfinite)
-    return values
+    return values, bad
 
 
-def _fill(stream: io.BufferedIOBase, view: memoryview) -> memoryview:
+def _fill(stream: Stream, view: memoryview) -> memoryview:
+    """As much of the view as the stream still fills."""
     filled = 0
     while filled < len(view):
         count = stream.readinto(view[filled:])
         if not count:
-            raise MapError("ended while it was read: is another program writing it?")
+            break
         filled += count
-    return view
+    return view[:filled]
 
 
-def _mend(values: F32, bad: int, replace_nonfinite: str | None) -> None:
+def _replace_nonfinite(values: F32, bad: int, by: str | None) -> None:
     """Put the mean of the finite values in place of the `bad` others, plane by plane."""
-    if replace_nonfinite is None:
+    if by is None:
         raise NonFiniteError(
             f"{bad} of {values.size} values are NaN or infinite: wanted finite densities: "
             "mend the map, or have them replaced by the mean"
