@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from nmap.errors import LimitError, MapError, MissingPackageError, NonFiniteError, OptionError
+from nmap.errors import LimitError, MapError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap
+from nmap.machine.packages import require_package
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -189,6 +189,7 @@ def command(
     best so far.
     """
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
+    require_package("torch", "fit", "encode")
     # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
     EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
     if no_hdf5 and thumbnail:
@@ -275,10 +276,7 @@ def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path
     refuse_existing(report, overwrite, inputs)
     if report.resolve() == output.resolve():
         raise OptionError(f"--report {report}: is the output as well: give another path")
-    if find_spec("matplotlib") is None:
-        raise MissingPackageError(
-            "reports need matplotlib, which is not installed: pip install 'nmap-em[report]'"
-        )
+    require_package("matplotlib", "report", "--report")
 
 
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
+from nmap.machine.packages import require_package
 
 if TYPE_CHECKING:
     from nmap.maps import DensityMap
@@ -40,7 +41,9 @@ def encode(
         MapError: there is nothing in the map to fit.
         OptionError: an option that does not suit this map.
         GridError: a mask that does not lie on the map.
+        MissingPackageError: torch is not installed.
     """
+    require_package("torch", "fit", "encode")
     from nmap.fit.target.fittable import check_density
 
     check_density(density)  # before torch is loaded, which takes seconds
