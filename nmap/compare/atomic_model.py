@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.compare.findings_json import curve_json, finite
+from nmap.compare.structure import read_model
 from nmap.errors import MapError, OptionError
 from nmap.grid import Grid
 from nmap.spectrum import F32, ShellCurve, band_limited, fsc
@@ -122,24 +123,6 @@ def compare_model(
         correlation_decoded=cc[1],
         resolution=resolution,
     )
-
-
-def read_model(path: str | os.PathLike[str]) -> gemmi.Structure:
-    """An atomic model with at least one atom.
-
-    Raises:
-        MapError: the file is none.
-    """
-    import gemmi
-
-    try:
-        structure = gemmi.read_structure(os.fspath(path))
-    except (RuntimeError, ValueError, IndexError, OSError) as failure:
-        reason = " ".join(str(failure).split())
-        raise MapError(f"{path}: not an atomic model in mmCIF or PDB format: {reason}") from failure
-    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise MapError(f"{path}: an atomic model without atoms: give one with coordinates")
-    return structure
 
 
 def place_in_box(model: gemmi.Model, grid: Grid) -> tuple[int, int]:

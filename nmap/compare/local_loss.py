@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.automatic_mask import constant_solvent
+from nmap.envelope.automatic import constant_solvent
 from nmap.grid import Grid, Triple
 
 F32 = NDArray[np.float32]

@@ -6,7 +6,8 @@ import gemmi
 import numpy as np
 import pytest
 
-from nmap.compare.atomic_model import compare_model, model_density, place_in_box, read_model
+from nmap.compare.atomic_model import compare_model, model_density, place_in_box
+from nmap.compare.structure import read_model
 from nmap.errors import MapError
 from nmap.grid import Grid
 from nmap.maps import DensityMap

@@ -11,10 +11,10 @@ import pytest
 from nmap.compare.q_score import q_scores, spiral
 from nmap.compare.structure import read_atoms
 from nmap.grid import Grid
-from nmap.maps import read_map
+from nmap.maps.reading import read_map
 
-DATA = Path(__file__).parent / "data"
-EXAMPLE = Path(__file__).parents[1] / "examples" / "emd_3488.map.gz"
+DATA = Path(__file__).parents[1] / "data"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 GRID = Grid((60, 64, 68), (0.25, 0.25, 0.25), (50.0, -20.0, 7.0))
 
 

@@ -15,10 +15,10 @@ from nmap.compare.model_correlation import (
     model_map,
 )
 from nmap.compare.structure import read_atoms
-from nmap.maps import read_map
+from nmap.maps.reading import read_map
 
-DATA = Path(__file__).parent / "data"
-EXAMPLE = Path(__file__).parents[1] / "examples" / "emd_3488.map.gz"
+DATA = Path(__file__).parents[1] / "data"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 
 
 @pytest.fixture(scope="module", name="pair")

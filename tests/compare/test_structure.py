@@ -10,7 +10,7 @@ import pytest
 from nmap.compare.structure import read_atoms
 from nmap.errors import MapError
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 LINE = "ATOM  {0:5d} {1:^4s}{2:1s}{3:3s} {4:1s}{5:4d}    {6:8.3f}{7:8.3f}{8:8.3f}{9:6.2f} 30.00          {10:>2s}\n"
 
 
