@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import MissingPackageError
-from nmap.maps import DensityMap
 from nmap.machine.packages import require_package
+from nmap.maps import DensityMap
 from nmap.spectrum import resample
 
 F32 = NDArray[np.float32]

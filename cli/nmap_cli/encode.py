@@ -18,8 +18,8 @@ import numpy as np
 from nmap.errors import LimitError, MapError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid, Triple
-from nmap.maps import DensityMap
 from nmap.machine.packages import require_package
+from nmap.maps import DensityMap
 from nmap_cli.common import (
     json_option,
     overwrite_option,
