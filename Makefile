@@ -10,7 +10,7 @@ help:
 	@echo "make demo     encode, inspect, decode and validate a real map; results in demo/"
 	@echo "make test     run the tests"
 	@echo "make check    ruff (lint and format) and mypy --strict"
-	@echo "make docs     rewrite docs/cli.md from the commands' own --help"
+	@echo "make docs     rewrite docs/cli.md and docs/validate-schema.json from what the code says"
 	@echo "make package  build sdist and wheel, check them, and use the wheel in an empty environment"
 	@echo "make clean    remove what these made, the environment in $(VENV) included"
 
@@ -33,6 +33,7 @@ check: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python docs/make_cli_reference.py
+	@$(BIN)/python docs/make_validate_schema.py
 
 package: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'

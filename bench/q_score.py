@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from nmap.compare.model_correlation import correlation_by_residue, correlation_in_mask, model_map
 from nmap.compare.q_score import q_scores
 from nmap.compare.structure import Atoms, read_atoms
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 
 F64 = NDArray[np.float64]
 SCRIPT = Path(__file__).with_name("cctbx_scores.py")

@@ -20,7 +20,6 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from nmap import errors as errors
-    from nmap.compare.two_maps import validate
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from nmap.inspection import inspect
     from nmap.maps import DensityMap, read_map, write_map
     from nmap.neural_map import NeuralMap
-    from nmap.verbs import decode, encode
+    from nmap.verbs import decode, encode, fsc, validate
 
 _HOMES = {
     "DensityMap": "nmap.maps",
@@ -41,6 +40,7 @@ _HOMES = {
     "decode": "nmap.verbs",
     "encode": "nmap.verbs",
     "errors": "nmap.errors",
+    "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",
     "open": "nmap.container",
@@ -48,7 +48,7 @@ _HOMES = {
     "repair": "nmap.container",
     "save": "nmap.container",
     "strip": "nmap.container",
-    "validate": "nmap.compare.two_maps",
+    "validate": "nmap.verbs",
     "write_map": "nmap.maps",
 }
 
@@ -59,6 +59,7 @@ __all__ = [  # noqa: RUF022
     "decode",
     "inspect",
     "validate",
+    "fsc",
     "import_weights",
     "strip",
     "repair",

@@ -241,7 +241,9 @@ def command(
         sys.exit(INTERRUPTED)
     if report is not None:
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
-        page = partial(report_file, output, source, source=density, half_maps=halves, voxel_size=voxel_size)
+        page = partial(
+            report_file, output, density, source_path=source, half_maps=halves, voxel_size=voxel_size
+        )
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
 
 

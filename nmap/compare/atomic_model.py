@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.compare.findings_json import curve_json, finite
 from nmap.compare.structure import read_model
 from nmap.errors import MapError, OptionError
 from nmap.grid import Grid
@@ -58,21 +57,8 @@ class MapModel:
     correlation_decoded: float
     resolution: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """The findings as JSON values."""
-        return {
-            "what": "map-model FSC",
-            "method": METHOD,
-            "name": self.name,
-            "atoms": self.atoms,
-            "inside": finite(self.inside),
-            "mask": self.mask,
-            "resolution": finite(self.resolution),
-            "correlation_source": finite(self.correlation_source),
-            "correlation_decoded": finite(self.correlation_decoded),
-            "source": curve_json(self.source),
-            "decoded": curve_json(self.decoded),
-        }
+    WHAT: ClassVar = "map-model FSC"
+    METHOD: ClassVar = METHOD
 
 
 def compare_model(

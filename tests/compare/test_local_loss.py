@@ -9,7 +9,7 @@ import pytest
 
 from nmap.compare.local_loss import local_loss
 from nmap.grid import Grid
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 

@@ -15,7 +15,7 @@ from nmap.compare.model_correlation import (
     model_map,
 )
 from nmap.compare.structure import read_atoms
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 
 DATA = Path(__file__).parents[1] / "data"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"

@@ -11,7 +11,7 @@ import pytest
 from nmap.compare.q_score import q_scores, spiral
 from nmap.compare.structure import read_atoms
 from nmap.grid import Grid
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 
 DATA = Path(__file__).parents[1] / "data"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
