@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-import nmap
 from nmap.coding.occupancy import with_shape
 from nmap.fit.dense.quantise import Result
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.prepare import Target
 from nmap.maps import DensityMap, MapHeader
 from nmap.neural_map import NeuralMap
+from nmap.version import __version__
 
 MAX_CURVE = 64
 # mmCIF's em_map.data_type, by MRC mode; float16 has no word of its own there.
@@ -69,7 +69,7 @@ def record(
     fit: dict[str, Any] = {
         "settings": {**_settings(options), **history.settings},
         "versions": {
-            "nmap": nmap.__version__,
+            "nmap": __version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
             "torch": torch.__version__,

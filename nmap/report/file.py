@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from nmap import __version__
 from nmap.grid import Triple
 from nmap.inspection import inspect
 from nmap.maps import DensityMap
 from nmap.report.build import Report, build_report
 from nmap.report.page import Rows
 from nmap.validation import PathLike, Validation, validate_file
+from nmap.version import __version__
 
 
 def report_file(
