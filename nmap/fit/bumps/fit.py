@@ -41,7 +41,7 @@ _GRACE = 1.0
 _OF_ASKED = "of what cross-validation asks"
 # Sites lie where the envelope exceeds this under cross-validation and for goals beyond `_HIGH`, where faithful counts
 # most, and up to so many fine steps beyond: what the envelope's edge spreads there takes many weights if none may lie
-# there (bench/notes.md). For high goals that is some two band limits, and if an explicit one is missed all the same,
+# there (docs/decisions.md). For high goals that is some two band limits, and if an explicit one is missed all the same,
 # everywhere; under cross-validation, next to lossless, some seven.
 _ANYWHERE, _HIGH, _REACH, _FAR, _EVERYWHERE = 0.001, 0.95, 6, 20, -1.0
 
