@@ -13,6 +13,10 @@ class NmapError(Exception):
     exit_code = 3
 
 
+class MissingFileError(NmapError, FileNotFoundError):
+    """A file to be read that is not there."""
+
+
 class MapError(NmapError, ValueError):
     """A file that is not a density map that nmap can read."""
 

@@ -17,6 +17,7 @@ from typing import cast
 
 from nmap.errors import MapError
 from nmap.file_kind import START_BYTES, kind_of
+from nmap.machine.inputs import existing
 
 Stream = io.BufferedIOBase
 
@@ -98,9 +99,10 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
 
     Raises:
         MapError: a folder, a pipe or a device.
-        OSError: the file is missing or cannot be read.
+        MissingFileError: there is no such file.
+        OSError: the file cannot be read.
     """
-    mode = path.stat().st_mode
+    mode = existing(path).stat().st_mode
     if not stat.S_ISREG(mode):
         raise MapError(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}: wanted a map file")
     with open(path, "rb") as file:
