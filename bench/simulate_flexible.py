@@ -74,8 +74,7 @@ def halves(clean: F32, grid: Grid, resolution: float, seed: int) -> list[F32]:
     index = np.minimum(shells.index, shells.count - 1)
     random = np.random.default_rng(seed)
     return [
-        clean
-        + invert(transform(random.standard_normal(grid.shape, np.float32)) * gains[index], grid.shape)
+        clean + invert(transform(random.standard_normal(grid.shape, np.float32)) * gains[index], grid.shape)
         for _ in range(2)
     ]
 
