@@ -19,7 +19,7 @@ import scipy.ndimage as ndi
 from numpy.typing import NDArray
 
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
+from nmap.maps import DensityMap, write_map
 from nmap.spectrum import Shells, invert, transform
 
 F32 = NDArray[np.float32]

@@ -28,8 +28,9 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import GridError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
-from nmap.grid import Grid
+from nmap.grid import Grid, told_apart
 from nmap.maps import DensityMap
+from nmap.maps.checked import require_half_maps
 from nmap.spectrum import Margin, ShellCurve, Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]
@@ -165,16 +166,18 @@ def verdict(whole: Margin, inside: Margin | None, last: int) -> tuple[bool, str]
 
 
 def check_grids(density: DensityMap, options: EncodeOptions) -> None:
-    """Refuse half maps that do not lie on the source's grid.
+    """Refuse half maps that do not lie on the source's grid, or that are one map.
 
     Raises:
         GridError: naming both grids.
+        OptionError: they are one map.
     """
     for name, half in (("half 1", options.half1), ("half 2", options.half2)):
         if half is not None and not half.grid.matches(density.grid):
-            raise GridError(
-                f"{name} lies on {half.grid}, the map on {density.grid}: give the halves of this very map"
-            )
+            own, wanted = told_apart(half.grid, density.grid)
+            raise GridError(f"{name} lies on {own}, the map on {wanted}: give the halves of this very map")
+    if options.half1 is not None and options.half2 is not None:
+        require_half_maps(options.half1, options.half2)
 
 
 def resolution_of(

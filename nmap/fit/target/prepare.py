@@ -9,8 +9,9 @@ free between the samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from nmap.coding.codings import CodedTensor, decode_tensor, encode_log
 from nmap.envelope.automatic import constant_solvent, solvent_value
 from nmap.envelope.envelope import Envelope
-from nmap.errors import OptionError
+from nmap.errors import MapError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.band_limit import estimate_band_limit
 from nmap.fit.target.envelope import choose_envelope, degrees_of_freedom
@@ -26,6 +27,7 @@ from nmap.fit.target.fittable import check_density
 from nmap.fit.target.half_maps import Halves, check_grids, halves_of, resolution_of
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap
+from nmap.maps.checked import judge_mask, mask_on, samples_agree, sound_mask
 from nmap.spectrum import (
     Complex,
     ShellCurve,
@@ -43,6 +45,8 @@ F64 = NDArray[np.float64]
 
 # Shells with less power than this share of the mean are not whitened further: they hold rounding.
 _FLOOR = 1e-8
+# Share of a map's variance that rounding leaves within the band limit where nothing else lies.
+_NOTHING = 1e-10
 # Width of the smoothing of the gains, in units of the shells over which an object's spectrum is coherent,
 # box edge / envelope width: sharper gains would spread the whitened map beyond the envelope.
 _SMOOTH = 4.0
@@ -172,6 +176,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
     density = pair[0] if options.cross_validate else source
     grid = density.grid
     check_density(source)
+    options = replace(options, mask=_checked(options.mask, source))
     for number, half in enumerate(pair, 1):
         check_density(half, f"half map {number}: ")
     band_limit, how = _band_limit(source, options.resolution)
@@ -187,6 +192,7 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
         solvent = solvent_value(density.values)
     lattice = grid.resampled(lattice_shape(grid, band_limit))
     truth, reference, outside = _truth(density, mask, solvent, lattice, band_limit)
+    _require_detail(truth, density, lattice, band_limit)
     center, half_width = _domain(chosen.envelope, lattice)
     shells = Shells(lattice)
     coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, chosen.envelope)
@@ -211,6 +217,18 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
         half_width=half_width,
         halves=halves_of(pair[0], pair[1], chosen.envelope, options) if pair else None,
     )
+
+
+def _checked(
+    mask: Literal["auto", "none"] | DensityMap, density: DensityMap
+) -> Literal["auto", "none"] | DensityMap:
+    """The mask that is asked for; one that is given, with values from 0 to 1, and warned of where it is odd."""
+    if not isinstance(mask, DensityMap):
+        return mask
+    sound = sound_mask(mask)
+    placed = mask_on(sound, density.grid)
+    judge_mask(placed, density)
+    return placed if samples_agree(sound.grid, density.grid) else sound
 
 
 def _reduced(density: DensityMap, options: EncodeOptions) -> DensityMap:
@@ -275,6 +293,16 @@ def _truth(
     truth = np.asarray(whole - part, np.complex64)
     masked = constant_solvent(density.values) is not None
     return truth, whole if masked else truth, left / everything
+
+
+def _require_detail(truth: Complex, density: DensityMap, lattice: Grid, band_limit: float) -> None:
+    """Refuse a map with nothing but its mean within the band limit; `truth` is a half transform on the lattice."""
+    held = float(np.var(invert(truth, lattice.shape), dtype=np.float64))
+    if held <= _NOTHING * float(np.var(density.values, dtype=np.float64)):
+        raise MapError(
+            f"nothing coarser than the band limit of {band_limit:g} A is in this map, all its density is finer: "
+            "there is nothing to fit: give a finer resolution"
+        )
 
 
 def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:
