@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ import numpy as np
 
 from nmap.coding.codings import CodedTensor
 from nmap.container import MapFile, labels, open_file
-from nmap.errors import FormatError, MapError
+from nmap.errors import MapError
 from nmap.grid import Grid, Triple
 from nmap.maps.mrc_header import parse_header
 from nmap.model.radial_basis import RadialBasis
@@ -31,9 +30,9 @@ class Inspection:
     Attributes:
         file: name of the file.
         neural_map: the map, as decoding sees it.
-        sizes: bytes by use: weights, gains, envelope, header, hdf5, total.
-        record: what decoding does not need, by group; only the source's name where the file has no HDF5 side.
-        record_error: why the record could not be read; "" where it could.
+        sizes: bytes by use: weights, gains, envelope, header, record, hdf5, total.
+        record: what decoding does not need, by group, as far as it could be read.
+        record_error: what of the record could not be read, and why; "" where all could.
     """
 
     file: str
@@ -57,8 +56,7 @@ class Inspection:
     @property
     def is_part(self) -> bool:
         """Whether the file was made from a part of its source: one section, or the central voxels."""
-        settings: object = self.record.get("fit", {}).get("settings", {})
-        chosen = json.loads(settings) if isinstance(settings, str) else settings
+        chosen: object = self.record.get("fit", {}).get("settings", {})
         return isinstance(chosen, Mapping) and any(chosen.get(name) is not None for name in ("slice", "crop"))
 
     @property
@@ -187,12 +185,10 @@ def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:
         FormatError: it breaks the format; a damaged record alone is named in `record_error` instead.
     """
     opened = source if isinstance(source, MapFile) else open_file(source)
-    record, error = opened.neural_map.record, ""
-    try:
-        record = opened.record()
-    except FormatError as failure:
-        error = str(failure)
-    return Inspection(Path(opened.path).name, opened.neural_map, opened.sizes, record, error)
+    faults = "; ".join(opened.record_faults)
+    return Inspection(
+        Path(opened.path).name, opened.neural_map, opened.sizes, opened.neural_map.record, faults
+    )
 
 
 def _ratio(other: int | None, total: int) -> float | None:
@@ -211,4 +207,8 @@ def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
 def _json_value(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [_json_value(item) for item in value.tolist()]
+    if isinstance(value, Mapping):
+        return _plain(value)
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value if not isinstance(item, bytes)]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -96,7 +96,7 @@ def validate_file(
         reading: how the maps given as paths are read.
 
     Raises:
-        FormatError: the file breaks the format. Damage to its HDF5 side alone, which no decoder needs, is a remark.
+        FormatError: the file breaks the format. Damage to its record alone, which no decoder needs, is a remark.
         MapError: a map or the model cannot be read.
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
@@ -105,7 +105,7 @@ def validate_file(
 
     opened = open_file(file)
     neural_map = opened.neural_map
-    record, damage = _record(opened)
+    record, damage = neural_map.record, "; ".join(opened.record_faults)
     whole = as_map(source, reading)
     path = source_path if isinstance(source, DensityMap) else source
     part = part_of_source(neural_map.grid, whole)
@@ -198,14 +198,6 @@ def is_nmap(path: PathLike) -> bool:
     return len(head) == 9 and head[4:] == b"\0\0\0\0{"
 
 
-def _record(opened: MapFile) -> tuple[Record, str]:
-    """What the file says of its source and fit, and what keeps that from being read, if anything does."""
-    try:
-        return opened.record(), ""
-    except FormatError as error:
-        return opened.neural_map.record, str(error)
-
-
 def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
     """What the file itself gives to compare."""
     return Extras(
@@ -243,7 +235,7 @@ def _container(opened: MapFile, record: Record, source: DensityMap, readable: bo
     parts = opened.sizes
     known = record.get("source", {}).get("sha256")
     given = None if source.header is None else source.header.sha256
-    return Container(parts, parts["hdf5"] > 0 and readable, None if known is None else known == given)
+    return Container(parts, bool(record) and readable, None if known is None else known == given)
 
 
 def _decode(neural_map: NeuralMap, grid: Grid) -> F32:

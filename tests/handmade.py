@@ -8,7 +8,7 @@ import numpy as np
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_occupancy
 from nmap.grid import Grid
-from nmap.model import FourierFeatures, Network, Siren
+from nmap.model import FourierFeatures, Frame, Network, Siren
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import lattice_shape
 
@@ -105,5 +105,5 @@ def neural_map(
     if resolution is not None:
         field.setdefault("lattice", lattice_shape(box, resolution))
     return NeuralMap.from_tensors(
-        network.kind, network.settings(), tensors, box=box, band_limit=resolution, **field
+        network.kind, network.settings(), tensors, Frame(box, band_limit=resolution, **field)
     )

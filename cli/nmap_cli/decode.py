@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from nmap import __version__
-from nmap.errors import FormatError, GridError, LimitError, NonFiniteError, OptionError
+from nmap.errors import GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import (
     overwrite_option,
@@ -176,10 +176,7 @@ def _labels(opened: MapFile) -> tuple[str, ...]:
     """Labels of the source, where the file's record keeps them and can be read."""
     from nmap.container import labels
 
-    try:
-        header = opened.record().get("source", {}).get("mrc_header")
-    except FormatError:
-        return ()
+    header = opened.neural_map.record.get("source", {}).get("mrc_header")
     return labels(header) if isinstance(header, bytes) else ()
 
 

@@ -155,7 +155,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @reading_options
 @click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
-@click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the HDF5 side.")
+@click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the file.")
 @click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' as well.")
 @click.option("--keep-on-interrupt", is_flag=True, help="On Ctrl-C write the best so far instead of nothing.")
 @overwrite_option
@@ -185,10 +185,6 @@ def command(
     require_package("torch", "fit", "encode")
     # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
     EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
-    if no_hdf5 and thumbnail:
-        raise OptionError(
-            "--thumbnail with --no-hdf5: the picture is kept in the HDF5 side: give one of them"
-        )
     refuse_existing(output, overwrite, [source, *maps.values()])
     if report is not None:
         _check_report(report, output, overwrite, [source, *maps.values()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
         say_json(found.to_json())
     else:
         rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
+        if found.record_error:
+            rows.append(("damage", f"of the record this could not be read: {found.record_error}"))
         text = worded(table(rows + list(_details(found)) if verbose else rows), found.grid)
         say_lines(text.split("\n"), quiet)
 
@@ -116,8 +119,6 @@ def _fidelity(found: Inspection) -> Rows:
         if "correlation" in fidelity:
             yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
         yield from _half_maps(fidelity)
-    elif found.record_error:
-        yield "fidelity FSC", f"the record cannot be read: {found.record_error}"
     else:
         yield "fidelity FSC", "not recorded; measure it with nmap validate FILE SOURCE"
 
@@ -201,7 +202,9 @@ def _details(found: Inspection) -> Rows:
     yield "bytes", ", ".join(bytes_by_use)
     for group in ("source", "fit", "fidelity"):
         for name, value in _group(found, group).items():
-            if isinstance(value, str | int | float):
+            if isinstance(value, Mapping | list):
+                yield f"{group}/{name}", json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+            elif isinstance(value, str | int | float):
                 yield f"{group}/{name}", f"{value}"
 
 

@@ -19,7 +19,8 @@ def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: boo
     """Mend a .nmap FILE that an HDF5 program has written to.
 
     HDF5 programs append when they write, which leaves the weights whole but the file longer than its header
-    says, so readers refuse it. The weights are checked against their SHA-256 and the file is written anew.
+    says, so readers refuse it. The weights are checked against their SHA-256 and the file is written anew. What
+    the other program added is lost.
     """
     refuse_existing(output, overwrite, [file])
     from nmap.container import repair

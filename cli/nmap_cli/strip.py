@@ -18,9 +18,8 @@ from nmap_cli.parameters import INPUT, OUTPUT
 def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
     """Drop the HDF5 side of a .nmap FILE: the same map in fewer bytes.
 
-    What is left is a plain safetensors file. It decodes to the same densities. What only the HDF5 side
-    holds is gone: the source's MRC header and labels, how it was fitted, the loss and FSC curves, the
-    thumbnail.
+    What is left is a plain safetensors file. It decodes to the same densities, and inspect and validate say
+    the same of it. HDF5 programs cannot open it.
     """
     refuse_existing(output, overwrite, [file])
     from nmap.container import strip

@@ -42,8 +42,8 @@ class Container:
     """What the file itself turned out to be; a file that breaks the format never gets this far.
 
     Attributes:
-        parts: bytes by use: weights, gains, envelope, header, hdf5, total.
-        record: whether it carries a record of its source and fit, checked against the weights.
+        parts: bytes by use: weights, gains, envelope, header, record, hdf5, total.
+        record: whether it carries a record of its source and fit, and all of that could be read.
         same_source: whether the source given is the file that the record names by its SHA-256; None: no
             record.
     """

@@ -19,6 +19,7 @@ from nmap.coding.codings import encode_float
 from nmap.errors import FormatError, LimitError, OptionError
 from nmap.grid import Grid
 from nmap.machine.inputs import existing
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 
 Weights = Mapping[str, NDArray[Any]]
@@ -81,12 +82,7 @@ def import_weights(
         "siren",
         {"omegas": [first] + [hidden] * (sines - 1), "output": output},
         {name: encode_float(values, "F32") for name, values in tensors.items()},
-        box=grid,
-        center=half,
-        half_width=half,
-        offset=offset,
-        scale=scale,
-        alignment=alignment,
+        Frame(grid, center=half, half_width=half, offset=offset, scale=scale, alignment=alignment),
         record={"fit": {"imported_from": path.name, "imported_sha256": digest}},
     )
 

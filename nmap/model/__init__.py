@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from nmap.errors import FormatError, UnsupportedError
 from nmap.model.field import Field
 from nmap.model.fourier_features import FourierFeatures
+from nmap.model.frame import Frame
 from nmap.model.layers import Network
 from nmap.model.radial_basis import RadialBasis
 from nmap.model.siren import Siren
 
-__all__ = ["KINDS", "Field", "FourierFeatures", "Network", "RadialBasis", "Siren", "build_network"]
+__all__ = ["KINDS", "Field", "FourierFeatures", "Frame", "Network", "RadialBasis", "Siren", "build_network"]
 
 KINDS: dict[str, type[Siren] | type[FourierFeatures] | type[RadialBasis]] = {
     "siren": Siren,

@@ -317,7 +317,6 @@ def test_what_cannot_be_written_is_found_before_the_source_is_read(
     bad, out = tmp_path / "bad.mrc", tmp_path / "a.nmap"
     bad.write_bytes(b"no map")
     for options, reason in (
-        ((out, "--no-hdf5", "--thumbnail"), "give one of them"),
         ((out, "--report", out), "is the output as well"),
         ((out, "--report", bad, "--overwrite"), "is the input as well"),
         ((out, "--report", tmp_path / "none" / "a.html"), "there is no folder"),

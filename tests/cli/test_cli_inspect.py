@@ -10,9 +10,11 @@ import h5py
 import numpy as np
 import pytest
 from cli_files import run, write_siren
+from container_samples import sample_map
 from safetensors import safe_open
 
 import nmap
+from nmap.container import encode_bytes
 from nmap_cli.inspect import envelope_words
 
 
@@ -78,13 +80,30 @@ def test_verbose_says_where_the_bytes_went(neural: Path) -> None:
     assert "weights 452" in run("inspect", neural, "--verbose").out
 
 
+def test_what_a_damaged_record_lost_is_said(tmp_path: Path) -> None:
+    made = encode_bytes(sample_map(), hdf5=False)
+    (tmp_path / "a.nmap").write_bytes(made[:-9] + bytes(9))  # the record lies last
+    text = run("inspect", tmp_path / "a.nmap").out
+    assert "record" in text and "zlib" in text and "siren" in text
+    found = json.loads(run("inspect", tmp_path / "a.nmap", "--json").out)
+    assert "zlib" in found["record_error"] and found["fit"] == {}
+
+
+def span_of(path: Path, tensor: str) -> tuple[int, int]:
+    """Where a tensor lies in a file."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    begin, end = json.loads(data[8:start])[tensor]["data_offsets"]
+    return start + begin, start + end
+
+
 def test_quiet_prints_nothing(neural: Path) -> None:
     assert run("inspect", neural, "--quiet").out == ""
 
 
 def weights_of(path: Path) -> dict[str, np.ndarray]:
     with safe_open(path, "np") as file:
-        return {name: file.get_tensor(name) for name in file.keys() if not name.startswith("hdf5")}  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in file.keys() if name[:4] not in ("hdf5", "reco")}  # noqa: SIM118
 
 
 def test_strip_leaves_the_weights_and_no_hdf5(neural: Path, tmp_path: Path) -> None:
@@ -111,8 +130,9 @@ def test_a_file_that_hdf5_appended_to_is_refused_with_the_cure_and_repair_mends_
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(neural: Path) -> None:
+    begin, _ = span_of(neural, "first.weight")
     data = bytearray(neural.read_bytes())
-    data[-5] ^= 1
+    data[begin] ^= 1
     neural.write_bytes(data)
     ran = run("inspect", neural)
     assert ran.code == 3

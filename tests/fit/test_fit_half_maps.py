@@ -14,7 +14,7 @@ from cli_files import run
 from container_samples import full_record, sample_map
 from half_map_phantom import Phantom, phantom
 
-from nmap.container import read_record, save
+from nmap.container import open_map, save
 from nmap.errors import GridError, OptionError
 from nmap.fit import EncodeOptions, encode
 from nmap.fit.target.envelope import choose_envelope
@@ -251,7 +251,7 @@ def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
     neural_map = sample_map(width=96, record=record)
     total = save(neural_map, tmp_path / "a.nmap")
     assert total - sum(coded.nbytes for coded in neural_map.tensors.values()) <= 6144
-    found: Any = read_record(tmp_path / "a.nmap")["fidelity"]
+    found: Any = open_map(tmp_path / "a.nmap").record["fidelity"]
     assert found["half_map_fsc"].size == found["decode_half2_fsc"].size == found["fsc"].size >= 16
     assert found["half_map_resolution"] == 3.012
 
@@ -259,7 +259,7 @@ def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
 def test_the_record_of_a_cross_validation_keeps_to_six_kib(validated: NeuralMap, tmp_path: Path) -> None:
     total = save(validated, tmp_path / "a.nmap")
     assert total - sum(coded.nbytes for coded in validated.tensors.values()) <= 6144
-    record = read_record(tmp_path / "a.nmap")
+    record = open_map(tmp_path / "a.nmap").record
     assert record["fidelity"]["cross_validation"] == validated.record["fidelity"]["cross_validation"]
     assert record["fit"]["mask"] == validated.record["fit"]["mask"]
 

@@ -23,6 +23,7 @@ from nmap.fit.record import History
 from nmap.fit.target.prepare import Target
 from nmap.fit.target.self_correlation import symmetric_share
 from nmap.fit.target.symmetry import UNSOUGHT
+from nmap.model.frame import Frame
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
@@ -315,7 +316,6 @@ def _missed(
 def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGroup | None) -> NeuralMap:
     """The network with the gains of least squared error in every shell, built from what a file stores."""
     weights = weights_of(lattice, found.q)
-    box = target.density.grid
     spectrum = RadialBasis(weights.astype(np.float32)).spectrum(lattice.grid, symmetry)
     shells = Shells(lattice.grid)
     truth = crop_spectrum(target.reference, target.lattice.shape, lattice.shape)
@@ -335,10 +335,12 @@ def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGr
         RadialBasis.kind,
         {},
         tensors,
-        box=box,
-        offset=float(np.float32(target.solvent + rest)),
-        scale=float(np.float32(scale)),
-        band_limit=target.band_limit,
-        lattice=lattice.shape,
-        symmetry=symmetry,
+        Frame(
+            target.density.grid,
+            offset=float(np.float32(target.solvent + rest)),
+            scale=float(np.float32(scale)),
+            band_limit=target.band_limit,
+            lattice=lattice.shape,
+            symmetry=symmetry,
+        ),
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_uniform
 from nmap.fit.dense.recipe import Recipe
 from nmap.fit.target.prepare import F32, F64, Target
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import Complex, ShellCurve, invert, transform
 
@@ -115,13 +116,15 @@ def _assembled(
         recipe.kind,
         settings,
         tensors,
-        box=target.density.grid,
-        center=target.center,
-        half_width=target.half_width,
-        offset=offset,
-        scale=scale,
-        band_limit=target.band_limit,
-        lattice=target.lattice.shape,
+        Frame(
+            target.density.grid,
+            center=target.center,
+            half_width=target.half_width,
+            offset=offset,
+            scale=scale,
+            band_limit=target.band_limit,
+            lattice=target.lattice.shape,
+        ),
     )
 
 
