@@ -104,6 +104,6 @@ def neural_map(
         tensors["envelope"] = encode_occupancy(occupancy)
     if resolution is not None:
         field.setdefault("lattice", lattice_shape(box, resolution))
-    return NeuralMap.from_tensors(
-        network.kind, network.settings(), tensors, Frame(box, band_limit=resolution, **field)
-    )
+    record = field.pop("record", None)
+    frame = Frame(box, band_limit=resolution, **field)
+    return NeuralMap.from_tensors(network.kind, network.settings(), tensors, frame, record)
