@@ -118,12 +118,13 @@ class Inspection:
 
     @property
     def last_shell(self) -> tuple[int, float] | None:
-        """The last Fourier shell that is kept and the resolution of its centre, Angstrom; None without a limit.
+        """The last Fourier shell that is kept and the resolution of its centre, Angstrom; None without a limit,
+        or where only the mean is kept.
 
         Shells lie one over the longest edge apart, so in a small box the last one may be coarser than the limit.
         """
         field = self.neural_map.field
-        if field.band_limit is None:
+        if field.band_limit is None or field.last_shell == 0:
             return None
         return field.last_shell, 1 / (field.last_shell * Shells(field.box).width)
 

@@ -37,8 +37,8 @@ class EncodeOptions:
             omega_hidden or weight_bits.
         preset: "small", "balanced" or "faithful": a worst-shell FSC of 0.5, 0.9 or 0.98, without insisting.
         target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
-        max_bytes: weights, gains and envelope must fit in this, else QualityError; the container (0.8 kB without
-            its HDF5 side, some 4 kB with it) comes on top; radial-basis only.
+        max_bytes: weights, gains and envelope must fit in this, else QualityError; the container (2 kB without
+            its HDF5 side, 5 kB with it) comes on top; radial-basis only.
         ratio: the same as how many times smaller than 4 bytes a voxel, at least 1; radial-basis only.
         effort: "low", "default" or "high": how long a radial-basis network is searched for.
         symmetry: "auto" takes the highest point group that holds, else "C1", "C4", "D7", "T", "O", "I", ...;

@@ -26,7 +26,7 @@ from nmap.container import (
 )
 from nmap.errors import FormatError, OptionError, OutputExistsError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
+from nmap.maps import DensityMap, write_map
 from nmap.neural_map import NeuralMap
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from container_samples import sample_map
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spec_modules import load
 
