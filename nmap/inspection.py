@@ -17,7 +17,6 @@ from nmap.container import MapFile, labels, open_file
 from nmap.errors import FormatError, MapError
 from nmap.grid import Grid, Triple
 from nmap.maps.mrc_header import parse_header
-from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
 
@@ -80,18 +79,12 @@ class Inspection:
     @property
     def parameters(self) -> int:
         """Parameters of the network; of a radial-basis one the weights that are not zero."""
-        network = self.neural_map.field.network
-        if isinstance(network, RadialBasis):
-            return int(np.count_nonzero(network.weights))
-        return sum(tensor.size for tensor in self._network.values())
+        return self.neural_map.field.network.parameters
 
     @property
     def widths(self) -> tuple[int, ...] | None:
         """Neurons of each hidden layer, the first included; None for a network without layers."""
-        tensors = self.neural_map.field.network.tensors()
-        if "first.bias" not in tensors:
-            return None
-        return (len(tensors["first.bias"]),) * (1 + len(tensors["hidden.weight"]))
+        return self.neural_map.field.network.widths
 
     @property
     def network(self) -> str:

@@ -21,8 +21,8 @@ from nmap.envelope.envelope import Envelope, RadialSupport
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape, Triple
 from nmap.machine.memory import require_memory
-from nmap.model.layers import F32, Array, Network
-from nmap.model.radial_basis import RadialBasis
+from nmap.model.layers import F32, Array
+from nmap.model.network import Network
 from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, Shells, transform
 
@@ -32,8 +32,8 @@ F64 = NDArray[np.float64]
 _BLOCK = 1 << 19
 # Points of a band-limit lattice, check 14 of the format: some are free, so many more for each voxel of the grid.
 _FREE_POINTS, _POINTS_PER_VOXEL = 1 << 20, 256
-# Bytes for each lattice point while a spectrum is made and cut to the band, and for each copy of a site.
-_LATTICE_BYTES, _COPY_BYTES = 12, 24
+# Bytes for each lattice point while a spectrum is made and cut to the band.
+_LATTICE_BYTES = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,22 +86,11 @@ class Field:
             raise FormatError(f"offset {self.offset} and scale {self.scale}: wanted finite numbers")
         if self.alignment not in ("box", "corners"):
             raise FormatError(f"alignment {self.alignment!r}: wanted 'box' or 'corners'")
-        if isinstance(self.network, RadialBasis):
-            self._check_radial(self.network)
+        self.network.check_frame(self.band_limit, self.lattice, self.envelope is not None)
         if self.band_limit is not None and self.lattice is not None:
             self._check_band(self.band_limit, self.lattice)
         elif any(part is not None for part in (self.band_limit, self.lattice, self.gains)):
             raise FormatError("band limit, lattice and gains: wanted the first two together, or none of them")
-
-    def _check_radial(self, network: RadialBasis) -> None:
-        if self.band_limit is None:
-            raise FormatError("a radial-basis network without a band limit: wanted band_limit and lattice")
-        if network.shape != self.lattice:
-            raise FormatError(
-                f"radial-basis weights of shape {network.shape}: wanted the lattice, {self.lattice}"
-            )
-        if self.envelope is not None:
-            raise FormatError("a radial-basis network with an envelope: wanted none, the file is damaged")
 
     def _check_band(self, band_limit: float, lattice: Shape) -> None:
         if not 1e-3 <= band_limit < math.inf:
@@ -116,13 +105,7 @@ class Field:
                 f"lattice {lattice} (z, y, x): wanted at most {most}, and {points} points, for a band limit of "
                 f"{band_limit} A and a grid of {self.box.shape}"
             )
-        if isinstance(self.network, RadialBasis) and any(
-            5 * n < 14 * k for n, k in zip(lattice, self.degree, strict=True)
-        ):
-            raise FormatError(
-                f"lattice {lattice} (z, y, x): too coarse for radial-basis weights and {band_limit} A, "
-                f"wanted 2.8 times {self.degree} at least"
-            )
+        self.network.check_lattice(lattice, self.degree, band_limit)
         count = self.last_shell + 1
         if self.gains is not None and self.gains.shape != (count,):
             raise FormatError(
@@ -229,18 +212,18 @@ class Field:
     def _spectrum(self) -> Complex:
         gains = np.ones(self.last_shell + 1, np.float32) if self.gains is None else self.gains
         self._require_memory()
-        if isinstance(self.network, RadialBasis):
-            out: Complex = self.network.spectrum(self.lattice_grid, self.symmetry)
+        if self.network.has_point_values:
+            out: Complex = transform(self.lattice_values())
         else:
-            out = transform(self.lattice_values())
+            out = self.network.spectrum(self.lattice_grid, self.symmetry)
         out *= Shells(self.lattice_grid).spread(gains)
         return out
 
     def _require_memory(self) -> None:
-        """Check that the spectrum, and all copies of a radial-basis network's sites, fit into memory."""
+        """Check that the spectrum fits into memory."""
         wanted = _LATTICE_BYTES * self.lattice_grid.size
-        if isinstance(self.network, RadialBasis) and self.symmetry is not None:
-            wanted += _COPY_BYTES * self.symmetry.order * int(np.count_nonzero(self.network.weights))
+        if not self.network.has_point_values:
+            wanted += self.network.spectrum_bytes(self.symmetry)
         what = f"a band-limit lattice of {self.lattice_grid.shape} points (z, y, x)"
         require_memory(wanted, what, "free some, or decode on a machine with more")
 

@@ -185,11 +185,11 @@ def cropped(density: DensityMap) -> DensityMap:
 
 def test_halves_come_both_or_not_at_all_and_on_the_maps_grid(known: Phantom) -> None:
     half = known.half1
-    with pytest.raises(OptionError, match="half1 without half2"):
+    with pytest.raises(OptionError, match="half1 needs half2"):
         EncodeOptions(half1=half)
-    with pytest.raises(OptionError, match="half2 without half1"):
+    with pytest.raises(OptionError, match="half2 needs half1"):
         EncodeOptions(half2=half)
-    with pytest.raises(OptionError, match="cross_validate without half maps"):
+    with pytest.raises(OptionError, match="cross_validate needs half maps"):
         EncodeOptions(cross_validate=True)
     with pytest.raises(OptionError, match="siren"):
         EncodeOptions(half1=half, half2=half, arch="siren")
