@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from nmap.compare.two_maps import validate
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
+    from nmap.decoding import decode
     from nmap.errors import NmapError
+    from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
     from nmap.import_siren.import_siren import import_weights
     from nmap.inspection import inspect
     from nmap.maps.reading import DensityMap, read_map, write_map
     from nmap.neural_map import NeuralMap
-    from nmap.verbs import decode, encode
 
 _HOMES = {
     "DensityMap": "nmap.maps.reading",
@@ -38,8 +39,8 @@ _HOMES = {
     "Grid": "nmap.grid",
     "NeuralMap": "nmap.neural_map",
     "NmapError": "nmap.errors",
-    "decode": "nmap.verbs",
-    "encode": "nmap.verbs",
+    "decode": "nmap.decoding",
+    "encode": "nmap.fit.encode",
     "errors": "nmap.errors",
     "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",

@@ -307,3 +307,8 @@ def _mend(values: F32, bad: int, replace_nonfinite: str | None) -> None:
     mean = np.float32(total / (values.size - bad))
     for plane in values:
         plane[~np.isfinite(plane)] = mean
+
+
+def map_of(source: DensityMap | str | os.PathLike[str]) -> DensityMap:
+    """A map, read where its path is given; raises as `read_map`."""
+    return source if isinstance(source, DensityMap) else read_map(source)

@@ -23,7 +23,7 @@ from nmap.spectrum.curve import (
 from nmap.spectrum.phases import randomise_phases
 from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
-from nmap.spectrum.uncertainty import Margin, fsc_margin, modes_for_one
+from nmap.spectrum.uncertainty import LowestMargin, Margin, fsc_margin, modes_for_one
 from nmap.spectrum.wording import floored, worded
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Complex",
     "Convention",
     "Crossing",
+    "LowestMargin",
     "Margin",
     "ShellCurve",
     "Shells",

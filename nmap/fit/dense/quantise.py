@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,27 +12,13 @@ from torch import Tensor
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_uniform
 from nmap.fit.dense.recipe import Recipe
+from nmap.fit.result import Result
 from nmap.fit.target.prepare import F32, F64, Target
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import Complex, ShellCurve, invert, transform
+from nmap.spectrum import Complex, invert, transform
 
 # A fitted gain is at most so many times the one trained with; below so small a part of it, it is nothing.
 _MOST_GAIN, _LEAST_GAIN = 3.0, 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A coded network and what it is worth.
-
-    Attributes:
-        neural_map: as a decoder sees it, without a record.
-        curve: fidelity FSC by shell against the source times the envelope.
-        worst: the lowest of its shells within the band limit.
-    """
-
-    neural_map: NeuralMap
-    curve: ShellCurve
-    worst: float
 
 
 def row_steps(weight: Tensor, bits: int) -> Tensor:
@@ -86,12 +71,15 @@ def finish(
         settings: of the network.
         tensors: coded network parameters.
     """
-    trial = _assembled(target, recipe, settings, {**tensors, **target.coded}, target.scale, target.solvent)
+    tensors = {**tensors, **target.coded_envelope}
+    trial = _assembled(
+        target, recipe, settings, {**tensors, "gains": target.coded_gains}, target.scale, target.solvent
+    )
     spectrum = transform(trial.field.lattice_values())
     gains = _fitted_gains(target, spectrum)
     scale = float(gains.max())
     coded = encode_log((gains / scale).astype(np.float32))
-    stored = {**tensors, **target.coded, "gains": coded}
+    stored = {**tensors, "gains": coded}
     decoded = _assembled(target, recipe, settings, stored, 1.0, 0.0).field.gains
     if decoded is None:
         raise AssertionError("gains were stored")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.coding.codings import MAX_OCCUPANCY_NODES, CodedTensor, encode_occupancy
+from nmap.coding.codings import MAX_OCCUPANCY_NODES, encode_occupancy
 from nmap.coding.occupancy import packed_size
 from nmap.envelope.automatic import automatic_mask
 from nmap.envelope.envelope import Envelope
@@ -16,6 +15,7 @@ from nmap.errors import GridError, OptionError
 from nmap.fit.target.outside import correlate_outside
 from nmap.grid import Grid
 from nmap.maps.reading import DensityMap
+from nmap.outcomes import MaskOutcome
 from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
 
 F32 = NDArray[np.float32]
@@ -46,23 +46,18 @@ class Chosen:
 
     Attributes:
         envelope: soft mask; None if everything is inside.
-        rule: how it was decided, in words.
-        growth: how far a found mask was grown, in band limits.
+        outcome: how it was decided.
+        growth: how far a found mask was widened, in band limits.
     """
 
     envelope: Envelope | None
-    rule: str
+    outcome: MaskOutcome
     growth: float = 0.0
-
-    @property
-    def coded(self) -> CodedTensor | None:
-        """Its bits as a file stores them; None without an envelope."""
-        return None if self.envelope is None else encode_occupancy(self.envelope.occupancy)
 
 
 def choose_envelope(
     density: DensityMap,
-    mask: Literal["auto", "none"] | DensityMap,
+    mask: str | DensityMap,
     band_limit: float,
     solvent: float,
     halves: tuple[DensityMap, DensityMap] | None = None,
@@ -84,36 +79,63 @@ def choose_envelope(
         OptionError: the given mask is empty.
     """
     if mask == "none":
-        return Chosen(None, "none, as asked")
+        return Chosen(None, MaskOutcome("none"))
     if isinstance(mask, DensityMap):
-        return _told(_given(density, mask, band_limit), band_limit, halves)
+        return _with_outside(_from_map(density, mask, band_limit), band_limit, halves)
     found = automatic_mask(density.values, density.grid, band_limit, solvent)
     if found.mask is None:
-        return Chosen(None, found.rule)
+        return Chosen(None, found.outcome)
     if found.quiet:
-        chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.rule, goal)
+        chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.outcome, goal)
     else:
-        chosen = _made(_covering(found.mask, found.grid, band_limit), found.rule)
+        chosen = _chosen(_covering(found.mask, found.grid, band_limit), found.outcome)
     if halves is None or chosen.envelope is None:
         return chosen
     return _parted(chosen, found.mask, found.grid, band_limit, halves)
 
 
-def _given(density: DensityMap, mask: DensityMap, band_limit: float) -> Chosen:
+def _from_map(density: DensityMap, mask: DensityMap, band_limit: float) -> Chosen:
     """The envelope around a mask given as a map."""
     lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
     given = mask_by_position(mask, density.grid, lattice)
-    name = mask.header.name if mask.header else "given"
-    moved = "" if _samples_agree(mask.grid, density.grid) else f", resampled from {mask.grid}"
-    return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5{moved}")
+    outcome = MaskOutcome(
+        "given",
+        name=mask.header.name if mask.header else None,
+        resampled_from=None if _samples_agree(mask.grid, density.grid) else str(mask.grid),
+    )
+    return _chosen(_covering(given, lattice, band_limit), outcome)
 
 
-def _told(chosen: Chosen, band_limit: float, halves: tuple[DensityMap, DensityMap] | None) -> Chosen:
-    """The same envelope, with how far the half maps correlate outside it in its rule."""
+def with_union(
+    chosen: Chosen,
+    union: DensityMap,
+    group: str,
+    density: DensityMap,
+    band_limit: float,
+    halves: tuple[DensityMap, DensityMap] | None,
+) -> Chosen:
+    """The envelope around a given mask and its copies.
+
+    Args:
+        chosen: the envelope around the mask alone.
+        union: the mask and its copies.
+        group: the point group.
+        density: what is fitted.
+        band_limit: Angstrom.
+        halves: half maps on the grid of `density`.
+    """
+    lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
+    covering = _covering(mask_by_position(union, density.grid, lattice), lattice, band_limit)
+    wide = _chosen(covering, replace(chosen.outcome, copies=group, outside=None))
+    return _with_outside(wide, band_limit, halves)
+
+
+def _with_outside(chosen: Chosen, band_limit: float, halves: tuple[DensityMap, DensityMap] | None) -> Chosen:
+    """The same envelope, with how far the half maps correlate outside it."""
     if halves is None or chosen.envelope is None:
         return chosen
-    said = correlate_outside(*halves, chosen.envelope, band_limit).words
-    return replace(chosen, rule=f"{chosen.rule}; {said}")
+    outside = correlate_outside(*halves, chosen.envelope, band_limit).outcome
+    return replace(chosen, outcome=replace(chosen.outcome, outside=outside))
 
 
 def _parted(
@@ -126,16 +148,18 @@ def _parted(
     best, least = chosen, np.inf
     distance = _distance(mask > 0.5, lattice, _FURTHER[-1] * band_limit)
     for growth in (chosen.growth, *(g for g in _FURTHER if g > chosen.growth)):
-        made = chosen
+        wider = chosen
         if growth > chosen.growth:
             grown = (distance <= growth * band_limit).astype(np.float32)
-            rule = f"{chosen.rule}, grown by {growth * band_limit:.3g} A for what the half maps share there"
-            made = _made(_covering(grown, lattice, band_limit), rule)
-        if made.envelope is None:
+            more = (growth - chosen.growth) * band_limit
+            outcome = replace(chosen.outcome, grown=growth * band_limit, grown_for_halves=more)
+            wider = _chosen(_covering(grown, lattice, band_limit), outcome)
+        if wider.envelope is None:
             break
-        outside = correlate_outside(*halves, made.envelope, band_limit)
+        outside = correlate_outside(*halves, wider.envelope, band_limit)
         if outside.excess < least:
-            best, least = replace(made, rule=f"{made.rule}; {outside.words}", growth=growth), outside.excess
+            outcome = replace(wider.outcome, outside=outside.outcome)
+            best, least = Chosen(wider.envelope, outcome, growth), outside.excess
         if outside.passed:
             break
     return best
@@ -219,14 +243,21 @@ def degrees_of_freedom(share: float, grid: Grid, band_limit: float) -> float:
     return float(share * volume * ball / band_limit**dimensions)
 
 
-def _made(envelope: Envelope, rule: str) -> Chosen:
+def _chosen(envelope: Envelope, outcome: MaskOutcome) -> Chosen:
+    """The envelope, or none where it fills the box."""
     if envelope.occupancy.all():
-        return Chosen(None, f"everything: {rule} fills the box")
-    return Chosen(envelope, rule)
+        return Chosen(None, replace(outcome, rule="everything", why="mask-fills"))
+    return Chosen(envelope, outcome)
 
 
 def _grown(
-    density: DensityMap, mask: F32, lattice: Grid, band_limit: float, solvent: float, rule: str, goal: float
+    density: DensityMap,
+    mask: F32,
+    lattice: Grid,
+    band_limit: float,
+    solvent: float,
+    outcome: MaskOutcome,
+    goal: float,
 ) -> Chosen:
     """The first envelope around the mask, growing, that leaves almost no power outside in any shell."""
     allowed = min(_LOSS, (1 - goal) / 2)
@@ -249,10 +280,9 @@ def _grown(
             break
     else:
         if allowed < _LOSS:
-            share = f"{float((lost / power).max()):.2g} of a shell's power"
-            return Chosen(None, f"everything: the envelope would leave out {share}, too much for {goal:g}")
-    made = _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is quiet")
-    return replace(made, growth=growth)
+            most = float((lost / power).max())
+            return Chosen(None, MaskOutcome("everything", why="too-much-outside", value=most))
+    return replace(_chosen(envelope, replace(outcome, grown=growth * band_limit)), growth=growth)
 
 
 def _distance(inside: NDArray[np.bool_], grid: Grid, reach: float) -> F64:
