@@ -76,8 +76,10 @@ def fit_once(
     started = time.perf_counter()
     import torch
 
-    from nmap.fit import EncodeOptions, Progress, encode
     from nmap.fit.device import choose_device, device_name
+    from nmap.fit.encode import encode
+    from nmap.fit.options import EncodeOptions
+    from nmap.fit.progress import Progress
     from nmap.maps.reading import read_map
 
     where = choose_device(device)
@@ -90,14 +92,13 @@ def fit_once(
         last = [time.perf_counter(), "preparing"]
 
         def said(progress: Progress, stages: dict[str, float] = stages, last: list[Any] = last) -> None:
-            now, stage = time.perf_counter(), progress.stage.partition(",")[0]
+            now, stage = time.perf_counter(), progress.stage
             stages[last[1]] = stages.get(last[1], 0.0) + now - last[0]
-            if not stage.startswith("warning"):
-                last[:] = now, stage
+            last[:] = now, stage
 
         options = EncodeOptions(
             resolution=resolution,
-            arch=arch,  # type: ignore[arg-type]
+            arch=arch,
             symmetry=symmetry,
             device=device,  # type: ignore[arg-type]
             preset=preset,  # type: ignore[arg-type]

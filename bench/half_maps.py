@@ -27,10 +27,13 @@ from bench.table import markdown_table
 from nmap.container import open_map, save
 from nmap.envelope.automatic import solvent_value
 from nmap.errors import GridError, NmapError
-from nmap.fit import EncodeOptions, encode
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
 from nmap.fit.target.half_maps import about_solvent
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps.reading import DensityMap, map_of, read_map
+from nmap.outcomes import to_json
+from nmap.report.words import margin_words
 from nmap.spectrum import Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]
@@ -92,7 +95,8 @@ def _run(given: argparse.Namespace, command: str) -> int:
         cross_validate=True,
     )
     solvent = solvent_value(average.values)
-    envelope = choose_envelope(average, options.mask, given.resolution, solvent, (half1, half2))
+    mask = options.mask if options.mask in ("auto", "none") else map_of(options.mask)
+    envelope = choose_envelope(average, mask, given.resolution, solvent, (half1, half2))
     inside = None if envelope.envelope is None else envelope.envelope.on_lattice(half1.grid.shape)
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         started = time.process_time()
@@ -105,7 +109,7 @@ def _run(given: argparse.Namespace, command: str) -> int:
     result: dict[str, Any] = {
         "benchmark": "half_maps",
         **circumstances(command, source),
-        "envelope": envelope.rule,
+        "envelope": to_json(envelope.outcome),
         "bytes": needed,
         "file_bytes": total,
         "cpu_seconds": round(seconds, 1),
@@ -170,7 +174,7 @@ def shares(
             "lowest": round(margin.lowest(last), 5),
             "shells_below": int((margin.value[counted] < 0).sum()),
             "lowest_in_standard_errors": round(float(margin.errors[counted].min()), 3),
-            "in_words": margin.said(last),
+            "in_words": margin_words(to_json(margin.summary(last))),
         }
     return out
 

@@ -53,12 +53,27 @@ class Inspection:
         stored = self.record.get("source", {}).get("bytes")
         return stored if isinstance(stored, int) else None
 
+    def outcome(self, name: str, group: str = "fit") -> Mapping[str, Any]:
+        """How something was decided (`nmap.outcomes`), as JSON values; empty if that is not recorded."""
+        found = _structured(self.record.get(group, {}).get(name))
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def symmetry_outcome(self) -> Mapping[str, Any]:
+        """How the point group was decided; empty if that is not recorded."""
+        found = self.outcome("settings").get("symmetry")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def notices(self) -> list[Any]:
+        """What the fit noticed (`nmap.outcomes.Notice`), as JSON values."""
+        found = _structured(self.record.get("fit", {}).get("notes"))
+        return found if isinstance(found, list) else []
+
     @property
     def is_part(self) -> bool:
         """Whether the file was made from a part of its source: one section, or the central voxels."""
-        settings: object = self.record.get("fit", {}).get("settings", {})
-        chosen = json.loads(settings) if isinstance(settings, str) else settings
-        return isinstance(chosen, Mapping) and any(chosen.get(name) is not None for name in ("slice", "crop"))
+        return any(self.outcome("settings").get(name) is not None for name in ("slice", "crop"))
 
     @property
     def raw_bytes(self) -> int:
@@ -201,7 +216,18 @@ def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _structured(value: Any) -> Any:
+    """An item that is an object or a list, also where the record keeps it as JSON text; others as they are."""
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
 def _json_value(value: Any) -> Any:
+    value = _structured(value)
     if isinstance(value, np.ndarray):
         return [_json_value(item) for item in value.tolist()]
     return None if isinstance(value, float) and not math.isfinite(value) else value

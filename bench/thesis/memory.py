@@ -62,8 +62,8 @@ def experiment_3(setup: Setup) -> dict[str, Any]:
 def _decoding(setup: Setup) -> dict[str, Any]:
     """Memory that a `.nmap` of the map takes."""
     from nmap.container import save
+    from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
-    from nmap.verbs import encode
 
     density = setup.lowered(setup.choose(None, 100, 16))
     effort = setup.choose("default", "low", "low")

@@ -11,13 +11,13 @@ from scipy import ndimage
 from bench.thesis.networks import evaluate, parameters, positions, sine_network, train
 from bench.thesis.printed import NETWORK
 from bench.thesis.setup import F32, Setup
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.maps.reading import DensityMap
 from nmap.spectrum import ShellCurve, fsc
 from nmap.study.interpolation import study_interpolation
 from nmap.study.plots import plot_interpolation
 from nmap.validation import read_mask
-from nmap.verbs import encode
 
 GOALS = (0.98, 0.99, 0.995)
 """Worst-shell FSC asked of nmap; the first is that of its preset "faithful"."""

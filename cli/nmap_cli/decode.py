@@ -97,7 +97,7 @@ def command(
     ):
         for start, slab in neural_map.slabs(grid):
             writer.write(slab)
-            line.show("decode", start + len(slab), grid.shape[0])
+            line.show("decoding", (start + len(slab)) / grid.shape[0])
     say(f"{output}: {grid}, {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
 
 

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from nmap.errors import LimitError, MapError, MissingPackageError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
-from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.grid import Triple
+from nmap.model.kinds import KINDS
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -39,12 +37,9 @@ from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, SLICE
-from nmap_cli.progress import ProgressLine, seconds_since_start
+from nmap_cli.progress import ProgressLine
 from nmap_cli.validate import both_half_maps
 
-# The end of the program takes this share of what its start took.
-_ENDING = 0.3
-_ANY_MAP = DensityMap(np.zeros((1, 1, 1), np.float32), Grid((1, 1, 1), (1.0, 1.0, 1.0)))
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
 Command = Callable[..., Any]
@@ -94,8 +89,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
 @_fit_option(
     "--time-budget",
-    "Answer in this time, such as 30s or 5m, with the best found; starting, reading and writing count. It is kept by "
-    "the speed so far: where the machine slows down, or the map alone takes longer, a warning says so.",
+    "Stop in this time, such as 30s or 5m, with the best network found; reading the map counts. A warning says how "
+    "much longer it took, if it did.",
     type=DURATION,
     metavar="TIME",
 )
@@ -122,8 +117,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "--arch",
     "Kind of network. The options from --steps to --weight-bits are for siren and fourier-features; where only "
     "they are given, siren is taken.",
-    type=click.Choice(["radial-basis", "siren", "fourier-features"]),
-    show_default="radial-basis",
+    type=click.Choice(list(KINDS)),
+    show_default=next(iter(KINDS)),
 )
 @_fit_option("--steps", "Training steps.", type=int, show_default="by the map")
 @_fit_option("--hidden-features", "Neurons in a layer.", type=int, show_default="by the map")
@@ -189,8 +184,8 @@ def command(
     best so far.
     """
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
-    # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
-    EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
+    # Refuse what cannot be used before anything is read.
+    EncodeOptions(**fitting)
     if no_hdf5 and thumbnail:
         raise OptionError(
             "--thumbnail with --no-hdf5: the picture is kept in the HDF5 side: give one of them"
@@ -199,11 +194,11 @@ def command(
     if report is not None:
         _check_report(report, output, overwrite, [source, *maps.values()])
     from nmap.container import save, sizes
+    from nmap.fit.encode import encode
     from nmap.inspection import Inspection
     from nmap.maps.reading import read_map
     from nmap.report.file import report_file
     from nmap.spectrum import worded
-    from nmap.verbs import encode
 
     read = partial(
         read_map, voxel_size=voxel_size, replace_nonfinite=replace_nonfinite, max_memory=max_memory
@@ -216,9 +211,8 @@ def command(
         _describe(density.grid, fitting)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
-    budget, reading = fitting["time_budget"], time.monotonic() - began
-    fitting["time_budget"] = _time_left(budget, reading)
-    before = seconds_since_start()
+    if fitting["time_budget"] is not None:
+        fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.001)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         with voxel_size_advice(), _naming(source):
             neural_map = encode(
@@ -233,8 +227,6 @@ def command(
     else:
         say(str(output), quiet)
         say_lines(words(table(summary(found))).split("\n"), quiet)
-    if budget is not None:
-        _warn_late(budget, before)
     if interrupt.stopped():
         click.echo("nmap: warning: interrupted; the best so far was written", err=True)
         sys.exit(INTERRUPTED)
@@ -242,32 +234,6 @@ def command(
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
         page = partial(report_file, output, source, source=density, half_maps=halves, voxel_size=voxel_size)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
-
-
-def _time_left(budget: float | None, reading: float) -> float | None:
-    """Seconds of the budget that are left for the fit.
-
-    The start of the program, loading torch and reading the map count too; the end takes a share of the first two.
-
-    Args:
-        budget: seconds for everything; None for no limit.
-        reading: seconds that reading the maps took.
-    """
-    if budget is None:
-        return None
-    import_module("nmap.fit.engine")
-    gone = seconds_since_start()
-    return max(budget - gone - _ENDING * (gone - reading), 0.1)
-
-
-def _warn_late(budget: float, before: float) -> None:
-    """Say how late the answer is, where the budget was too short; `before` seconds were gone before the fit."""
-    if (taken := seconds_since_start()) > budget:
-        click.echo(
-            f"nmap: warning: the time budget of {budget:g} s was too short: took {taken:.1f} s, {before:.1f} s of "
-            "them to start and to read the map",
-            err=True,
-        )
 
 
 def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path]) -> None:

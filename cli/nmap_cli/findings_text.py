@@ -6,6 +6,8 @@ from nmap.compare.atomic_model import MapModel
 from nmap.compare.findings import Fidelity, Findings, OffGrid
 from nmap.compare.half_maps import HalfMaps
 from nmap.grid import Grid, Triple
+from nmap.outcomes import to_json
+from nmap.report.words import margin_words
 from nmap.spectrum import CONVENTIONS, Crossing, ShellCurve, worded
 from nmap_cli.common import size, table
 
@@ -196,7 +198,7 @@ def _half_maps(half_maps: HalfMaps, resolution: float | None) -> Rows:
         rows.append(
             ("", "FSC(decode, half 2) - FSC(half 1, half 2), of a fit of half 1 alone a cross-validation:")
         )
-        rows += [("", f"{where}: {margin.said(last)}") for where, margin in told]
+        rows += [("", f"{where}: {margin_words(to_json(margin.summary(last)))}") for where, margin in told]
     return rows
 
 

@@ -7,7 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from nmap.fit import EncodeOptions, Progress, encode
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Progress
 from nmap.grid import Grid
 from nmap.maps.reading import DensityMap
 from nmap.spectrum import fsc

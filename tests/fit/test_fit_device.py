@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from nmap.fit import EncodeOptions, encode
 from nmap.fit.bumps.spreading import Spreading
 from nmap.fit.dense.shell_error import ShellError
 from nmap.fit.device import Recorded
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
 from nmap.maps.reading import DensityMap

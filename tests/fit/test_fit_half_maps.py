@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,12 @@ from half_map_phantom import Phantom, phantom
 
 from nmap.container import read_record, save
 from nmap.errors import GridError, OptionError
-from nmap.fit import EncodeOptions, encode
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
-from nmap.fit.target.half_maps import verdict
+from nmap.fit.target.half_maps import cross_validation
 from nmap.grid import Grid
+from nmap.inspection import inspect
 from nmap.maps.reading import DensityMap
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import Margin, Shells, fsc, power
@@ -71,14 +72,15 @@ def test_the_band_limit_is_where_signal_and_noise_say_that_the_halves_part(
     record = balanced.record
     found: Any = record["fidelity"]["half_map_resolution"]
     assert abs(1 / found - 1 / limit) <= Shells(grid).width
-    assert "half maps" in str(record["fit"]["band_limit_from"])
-    assert "the half maps do not correlate outside it, FSC at most" in str(record["fit"]["mask"])
+    fit: Any = record["fit"]
+    assert fit["band_limit_from"] == {"rule": "half-maps", "threshold": 0.143, "within": "envelope"}
+    assert fit["mask"]["rule"] == "given" and fit["mask"]["outside"]["passed"]
 
 
 def test_a_given_resolution_stays_and_its_origin_is_said(known: Phantom) -> None:
     made = fitted(known, resolution=9.0, preset="small", effort="low")
     assert made.field.band_limit == 9.0
-    assert made.record["fit"]["band_limit_from"] == "given"
+    assert made.record["fit"]["band_limit_from"] == {"rule": "given"}
 
 
 def test_every_shell_reaches_its_share_of_what_the_halves_allow_in_fewer_bytes(
@@ -115,7 +117,7 @@ def test_half_one_alone_decodes_no_further_from_half_two_than_half_one_is(
     known: Phantom, validated: NeuralMap
 ) -> None:
     fidelity: Any = validated.record["fidelity"]
-    assert fidelity["cross_validation"].startswith("passed")
+    assert fidelity["cross_validation"]["passed"]
     count = fidelity["fsc"].size
     decoded, grid, mask = validated.as_array(), known.clean.grid, envelope(known, validated.field.band_limit)
     half1, half2 = known.half1.values, known.half2.values
@@ -131,16 +133,10 @@ def test_half_one_alone_decodes_no_further_from_half_two_than_half_one_is(
     cut = np.fft.irfftn(np.fft.rfftn(half1) * keep, half1.shape, (0, 1, 2)).astype(np.float32)
     within = fsc(cut, half2, grid, mask).fsc[1:count]
     told = fidelity["cross_validation"]
-    lowest = re.findall(r"at least ([+-][\d.]+) at [\d.]+ A \([+-][\d.]+ standard errors of the diff", told)
-    assert [float(one) for one in lowest] == [
-        pytest.approx(over_the_box.min(), abs=1e-4),
-        # Here each map is about its own solvent, there about zero.
-        pytest.approx((against - within).min(), abs=1e-3),
-    ]
-    assert (
-        "; whole box: never below, " in told
-        and "; inside the envelope, half 1 cut as well, allowed -0.01: at least -" in told
-    )
+    assert told["whole_box"]["value"] == pytest.approx(over_the_box.min(), abs=1e-4)
+    # Here each map is about its own solvent, there about zero.
+    assert told["inside"]["value"] == pytest.approx((against - within).min(), abs=1e-3)
+    assert told["allowed"] == -0.01
 
 
 def curves(margins: list[float]) -> Margin:
@@ -153,21 +149,18 @@ def curves(margins: list[float]) -> Margin:
 
 def test_a_cross_validation_passes_or_fails_by_its_rule() -> None:
     """At most 0.01 below anywhere, and over the whole box at most two standard errors below."""
-    assert verdict(curves([0.2, 0.1]), curves([0.02, -0.009]), 2)[0]
-    assert not verdict(curves([0.2, 0.1]), curves([0.02, -0.011]), 2)[0]
-    assert verdict(curves([0.2, -0.0019]), curves([0.02, 0.01]), 2)[0]
-    assert not verdict(curves([0.2, -0.0021]), curves([0.02, 0.01]), 2)[0]
-    assert not verdict(curves([0.2, -0.0021]), None, 2)[0]
+    assert cross_validation(curves([0.2, 0.1]), curves([0.02, -0.009]), 2).passed
+    assert not cross_validation(curves([0.2, 0.1]), curves([0.02, -0.011]), 2).passed
+    assert cross_validation(curves([0.2, -0.0019]), curves([0.02, 0.01]), 2).passed
+    assert not cross_validation(curves([0.2, -0.0021]), curves([0.02, 0.01]), 2).passed
+    assert not cross_validation(curves([0.2, -0.0021]), None, 2).passed
     few_modes = curves([0.2, -0.011])
-    assert not verdict(replace(few_modes, error=few_modes.error * 100), None, 2)[0]
+    assert not cross_validation(replace(few_modes, error=few_modes.error * 100), None, 2).passed
     # Shells beyond the band limit do not count.
-    passed, words = verdict(curves([0.2, 0.1, -0.3]), curves([0.02, -0.004, -0.2]), 2)
-    assert passed
-    assert words == (
-        "passed; whole box: never below, at least +0.1000 at 30 A (+100.0 standard errors of the difference); "
-        "inside the envelope, half 1 cut as well, allowed -0.01: at least -0.0040 at 30 A (-4.0 standard errors of "
-        "the difference)"
-    )
+    found = cross_validation(curves([0.2, 0.1, -0.3]), curves([0.02, -0.004, -0.2]), 2)
+    assert found.passed and found.inside is not None
+    assert found.whole_box.value == pytest.approx(0.1) and found.whole_box.resolution == pytest.approx(30)
+    assert found.inside.value == pytest.approx(-0.004) and found.inside.errors == pytest.approx(-4)
 
 
 def test_crop_and_downsampling_take_the_halves_along(known: Phantom) -> None:
@@ -239,6 +232,15 @@ def test_noise_stays_noise_and_nothing_appears_beyond_the_band_limit(
     assert spectrum[shells.index > last].sum() < 1e-4 * spectrum.sum()
 
 
+LOWEST = {
+    "value": -0.00453211,
+    "resolution": 11.2345,
+    "errors": -1.23456,
+    "lowest_errors": -2.34567,
+    "lowest_errors_resolution": 9.87654,
+}
+
+
 def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
     record = full_record()
     curve = np.linspace(0.9999, 0.143, 64).round(4)
@@ -246,7 +248,7 @@ def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
         "half_map_fsc": curve,
         "half_map_resolution": 3.012,
         "decode_half2_fsc": curve - 0.001,
-        "cross_validation": "passed: at least -0.0045, at 11.2 A; allowed -0.01",
+        "cross_validation": {"passed": True, "allowed": -0.01, "whole_box": LOWEST, "inside": LOWEST},
     }
     neural_map = sample_map(width=96, record=record)
     total = save(neural_map, tmp_path / "a.nmap")
@@ -259,9 +261,9 @@ def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
 def test_the_record_of_a_cross_validation_keeps_to_six_kib(validated: NeuralMap, tmp_path: Path) -> None:
     total = save(validated, tmp_path / "a.nmap")
     assert total - sum(coded.nbytes for coded in validated.tensors.values()) <= 6144
-    record = read_record(tmp_path / "a.nmap")
-    assert record["fidelity"]["cross_validation"] == validated.record["fidelity"]["cross_validation"]
-    assert record["fit"]["mask"] == validated.record["fit"]["mask"]
+    again: Any = inspect(tmp_path / "a.nmap")
+    assert again.outcome("cross_validation", "fidelity") == validated.record["fidelity"]["cross_validation"]
+    assert again.outcome("mask") == validated.record["fit"]["mask"]
 
 
 def test_the_command_fits_half_one_and_says_how_it_stands_to_half_two(known: Phantom, tmp_path: Path) -> None:
@@ -284,8 +286,8 @@ def test_the_command_fits_half_one_and_says_how_it_stands_to_half_two(known: Pha
     assert ran.code == 0, ran.err
     assert "cross-validation" in ran.out
     assert "\n                  whole box: " in ran.out
-    assert "\n                  inside the envelope, half 1 cut as well, allowed -0.01: at least " in ran.out
-    assert "half maps: their FSC inside the envelope falls below 0.143" in ran.out
+    assert "\n                  inside the mask, half 1 cut as well, allowed -0.01: " in ran.out
+    assert "the half maps' FSC inside the mask falls below 0.143" in ran.out
     ran = run("encode", tmp_path / "map.mrc", tmp_path / "b.nmap", *halves[:2])
     assert ran.code == 2 and "both half maps" in ran.err
     assert not (tmp_path / "b.nmap").exists()

@@ -9,12 +9,13 @@ import pytest
 import scipy.ndimage as ndi
 
 from nmap.errors import GridError, MapError, OptionError
-from nmap.fit import EncodeOptions
+from nmap.fit.options import EncodeOptions
 from nmap.fit.target.band_limit import estimate_band_limit
 from nmap.fit.target.envelope import mask_by_position
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
 from nmap.maps.reading import DensityMap, read_map
+from nmap.outcomes import BandLimitOutcome
 from nmap.spectrum import Shells, band_limited, crop_spectrum, invert, power, transform
 
 GRID = Grid((40, 44, 48), (1.5, 1.5, 1.5), (5.0, -3.0, 2.0))
@@ -36,7 +37,7 @@ def test_the_band_limit_of_a_low_passed_map_is_found():
     cut = band_limited(density.values, GRID, 5.0)
     found, how = estimate_band_limit(cut, GRID)
     assert found == pytest.approx(5.0, rel=0.06)
-    assert how == "estimated: where the power spectrum ends"
+    assert how.rule == "spectrum-end"
 
 
 def test_the_band_limit_is_where_the_signal_meets_the_solvents_noise():
@@ -50,7 +51,7 @@ def test_the_band_limit_is_where_the_signal_meets_the_solvents_noise():
     inside = signal**2 > 1e-3 * (signal**2).max()
     ratio = power(signal, GRID) / (power(noise, GRID) * inside.mean())
     meets = 1 / shells.frequency[np.flatnonzero(ratio > 1 / 3)[-1]]
-    assert "noise" in how
+    assert how.rule == "solvent-noise"
     assert found == pytest.approx(meets, rel=0.2)
 
 
@@ -61,7 +62,7 @@ def test_a_map_that_is_sharp_to_nyquist_keeps_all():
 def test_a_resolution_finer_than_nyquist_becomes_nyquists_and_says_so():
     target = prepare(molecule(), EncodeOptions(resolution=2.0))
     assert target.band_limit == pytest.approx(3.0)
-    assert target.band_limit_from.startswith("Nyquist")
+    assert target.outcomes.band_limit == BandLimitOutcome("sampling", asked=2.0)
 
 
 def test_a_resolution_coarser_than_the_box_is_refused():
@@ -116,7 +117,7 @@ def test_a_molecule_in_noise_leaves_only_noise_outside():
     outside = 1 - target.envelope.on_lattice(GRID.shape)
     assert ((clean.values * outside) ** 2).sum() < 1e-3 * (clean.values**2).sum()
     assert outside.mean() > 0.6
-    assert 0 < target.outside < 0.5
+    assert 0 < target.left_out < 0.5
 
 
 def test_the_whitened_map_has_unit_variance_inside_and_even_shells():

@@ -14,6 +14,7 @@ from cli_files import run
 from scipy import ndimage, signal
 
 from nmap.errors import OptionError, QualityError
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
 from nmap.maps.reading import DensityMap, read_map, write_map
@@ -22,7 +23,6 @@ from nmap.spectrum import Shells, transform
 from nmap.study.contenders import CUBIC, FOURIER, LINEAR, MEASURES, OURS, Referee, halved, interpolated
 from nmap.study.interpolation import study_interpolation
 from nmap.study.sweep import Cell, Sweep, run_sweep
-from nmap.verbs import encode
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 
