@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nmap.compare.two_maps import validate
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
-    from nmap.decoding import decode
+    from nmap.verbs import decode
     from nmap.errors import NmapError
     from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
@@ -39,7 +39,7 @@ _HOMES = {
     "Grid": "nmap.grid",
     "NeuralMap": "nmap.neural_map",
     "NmapError": "nmap.errors",
-    "decode": "nmap.decoding",
+    "decode": "nmap.verbs",
     "encode": "nmap.fit.encode",
     "errors": "nmap.errors",
     "import_weights": "nmap.import_siren.import_siren",

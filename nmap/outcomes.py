@@ -1,4 +1,4 @@
-"""How a fit was decided and what happened on the way, as values. `nmap.report.words` makes sentences of them."""
+"""How a fit was decided and what happened on the way, as values. `nmap.report.fit_words` makes sentences of them."""
 
 from __future__ import annotations
 

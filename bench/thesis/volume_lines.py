@@ -10,7 +10,7 @@ from bench.table import markdown_table
 from bench.thesis.printed import FSC_FIGURES, true_resolution
 from bench.thesis.setup import Runs
 from bench.thesis.slices import angstrom
-from nmap.report.words import notices_words
+from nmap.report.fit_words import notices_words
 from nmap.study.contenders import CUBIC, FOURIER, LINEAR
 
 COLUMNS = {

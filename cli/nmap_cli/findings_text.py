@@ -7,7 +7,7 @@ from nmap.compare.findings import Fidelity, Findings, OffGrid
 from nmap.compare.half_maps import HalfMaps
 from nmap.grid import Grid, Triple
 from nmap.outcomes import to_json
-from nmap.report.words import margin_words
+from nmap.report.fit_words import margin_words
 from nmap.spectrum import CONVENTIONS, Crossing, ShellCurve, worded
 from nmap_cli.common import size, table
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.report.words import (
+from nmap.report.fit_words import (
     band_limit_words,
     cross_validation_words,
     is_estimated,

@@ -63,7 +63,7 @@ class ProgressLine:
 
     def __call__(self, progress: Progress) -> None:
         """Take the news of a fit."""
-        from nmap.report.words import STAGES, notice_words
+        from nmap.report.fit_words import STAGES, notice_words
 
         if progress.notice is not None:
             self.warn(notice_words(progress.notice.code, progress.notice.facts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nmap.report.words import notices_words
+from nmap.report.fit_words import notices_words
 
 if TYPE_CHECKING:
     from nmap.maps.reading import DensityMap

@@ -16,7 +16,7 @@ from nmap.outcomes import (
     SymmetryOutcome,
     to_json,
 )
-from nmap.report.words import (
+from nmap.report.fit_words import (
     band_limit_words,
     cross_validation_words,
     margin_words,
