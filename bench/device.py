@@ -80,7 +80,7 @@ def fit_once(
     from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
     from nmap.fit.progress import Progress
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
 
     where = choose_device(device)
     torch.zeros(1, device=where)

@@ -31,7 +31,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
 from nmap.fit.target.half_maps import about_solvent
-from nmap.maps.reading import DensityMap, map_of, read_map
+from nmap.maps import DensityMap, map_of, read_map
 from nmap.outcomes import to_json
 from nmap.report.fit_words import margin_words
 from nmap.spectrum import Shells, band_limited, fsc, fsc_margin

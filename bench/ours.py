@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.source import Source
 from nmap.container import open_map, save, sizes
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 F32 = NDArray[np.float32]
 

@@ -13,6 +13,10 @@ class NmapError(Exception):
     exit_code = 3
 
 
+class MissingFileError(NmapError, FileNotFoundError):
+    """A file to be read that is not there."""
+
+
 class MapError(NmapError, ValueError):
     """A file that is not a density map that nmap can read."""
 
@@ -71,3 +75,11 @@ class MissingPackageError(NmapError, ImportError):
     """An optional package that this job needs is not installed."""
 
     exit_code = 4
+
+
+class NmapWarning(UserWarning):
+    """Base of every warning that nmap gives: a result that stands, and what to know of it."""
+
+
+class MapWarning(NmapWarning):
+    """A map file that contradicts itself, and how it was read."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.target.copies import union_of_copies
 from nmap.fit.target.self_correlation import Found, box_centre, choose, measure
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, fsc, invert, transform
 

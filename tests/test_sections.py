@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import nmap
 from nmap.errors import OptionError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map, write_map
+from nmap.maps import DensityMap, read_map, write_map
 from nmap.spectrum import Shells, lattice_shape, worded
 
 SOURCE = Path(__file__).parents[1] / "examples" / "emd_3488.map.gz"

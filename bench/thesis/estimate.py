@@ -23,7 +23,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.fit.target.prepare import prepare
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 SECONDS = 8.0
 """Processor time for which each network is timed, at least; never fewer than two steps."""

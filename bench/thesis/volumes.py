@@ -13,7 +13,7 @@ from bench.thesis.printed import NETWORK
 from bench.thesis.setup import F32, Setup
 from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import ShellCurve, fsc
 from nmap.study.interpolation import study_interpolation
 from nmap.study.plots import plot_interpolation

@@ -78,7 +78,7 @@ def command(
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
     refuse_existing(output, overwrite, [file] if like is None else [file, like])
     from nmap.container import open_file
-    from nmap.maps.reading import MapWriter
+    from nmap.maps import MapWriter
 
     started = time.monotonic()
     opened = open_file(file)
@@ -168,6 +168,6 @@ def _choices(shape: Shape | None, voxel_size: Triple | None, like: Path | None) 
 
 
 def _grid_of(path: Path) -> Grid:
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
 
     return read_map(path).grid

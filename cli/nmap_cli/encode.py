@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nmap.errors import LimitError, MapError, MissingPackageError, NonFiniteError, OptionError
+from nmap.errors import LimitError, MapError, NonFiniteError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Triple
+from nmap.machine.packages import require_package
 from nmap.model.kinds import KINDS
 from nmap_cli.common import (
     json_option,
@@ -184,6 +184,7 @@ def command(
     best so far.
     """
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
+    require_package("torch", "fit", "encode")
     # Refuse what cannot be used before anything is read.
     EncodeOptions(**fitting)
     if no_hdf5 and thumbnail:
@@ -196,7 +197,7 @@ def command(
     from nmap.container import save, sizes
     from nmap.fit.encode import encode
     from nmap.inspection import Inspection
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
     from nmap.report.file import report_file
     from nmap.spectrum import worded
 
@@ -232,7 +233,9 @@ def command(
         sys.exit(INTERRUPTED)
     if report is not None:
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
-        page = partial(report_file, output, source, source=density, half_maps=halves, voxel_size=voxel_size)
+        page = partial(
+            report_file, output, density, source_path=source, half_maps=halves, voxel_size=voxel_size
+        )
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
 
 
@@ -241,10 +244,7 @@ def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path
     refuse_existing(report, overwrite, inputs)
     if report.resolve() == output.resolve():
         raise OptionError(f"--report {report}: is the output as well: give another path")
-    if find_spec("matplotlib") is None:
-        raise MissingPackageError(
-            "reports need matplotlib, which is not installed: pip install 'nmap-em[report]'"
-        )
+    require_package("matplotlib", "report", "--report")
 
 
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:

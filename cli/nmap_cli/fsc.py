@@ -65,9 +65,9 @@ def command(
     require("--resolution", resolution, above=0)
     if fsc_xml is not None:
         refuse_existing(fsc_xml, overwrite, [a, b])
-    from nmap.compare.findings import Fidelity
-    from nmap.compare.two_maps import require_same_grid
-    from nmap.maps.reading import read_map
+    from nmap.compare.comparison import require_mask, require_same_grid
+    from nmap.compare.fidelity import Fidelity
+    from nmap.maps import read_map
     from nmap.spectrum import fsc, worded
     from nmap.validation import read_mask
 
@@ -76,6 +76,8 @@ def command(
     require_same_grid(first, second, "first map", "second map")
     chosen = None if mask == "none" else mask
     soft = read_mask(chosen, second, resolution, voxel_size)
+    if soft is not None:
+        require_mask(soft, second)
     values = None if soft is None else soft.values
     curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
     name = "none" if soft is None else Path(chosen or "none").name
@@ -84,25 +86,26 @@ def command(
 
         title = worded(f"FSC of {a.name} and {b.name}, mask {name}", second.grid)
         write_text(fsc_xml, as_xml(curve, title), overwrite)
-    measured = Fidelity(curve, name, resolution)
+    measured = Fidelity(curve, "box" if soft is None else "mask", name, resolution)
     if as_json:
         say_json({"maps": [a.name, b.name], "mask": name, **_json(measured, second.grid)})
         return
     from nmap_cli.findings_text import convention_rows, fidelity_rows
 
     rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
-    rows += [*fidelity_rows(measured, "FSC"), *convention_rows(curve)]
+    rows += fidelity_rows(measured, "FSC", verbose)
+    rows += convention_rows(curve) if verbose else []
     say_lines(worded(table(rows), second.grid).split("\n"), quiet)
 
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:
-    from nmap.compare.findings_json import curve_json, finite, grid_json
+    from nmap.compare.json_values import curve_json, finite, grid_json
     from nmap.spectrum import worded
 
     what = worded("FSC of two maps", grid)
     worst = {
         "what": what,
         "worst": finite(measured.worst),
-        "worst_shell": measured.curve.worst_shell(measured.resolution),
+        "worst_shell": measured.worst_shell,
     }
     return {"grid": grid_json(grid), "resolution": measured.resolution, **worst, **curve_json(measured.curve)}

@@ -72,7 +72,7 @@ def command(
     refuse_existing(output, overwrite, [weights] if grid_like is None else [weights, grid_like])
     from nmap.container import save
     from nmap.import_siren.import_siren import import_weights
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
 
     if shape is not None and voxel_size is not None:
         grid = Grid(shape, voxel_size)

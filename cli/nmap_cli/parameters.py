@@ -12,6 +12,7 @@ import click
 
 from nmap.errors import NmapError, OptionError
 from nmap.grid import Shape, Triple
+from nmap.machine.inputs import existing
 
 Region = tuple[Shape, Shape]
 """First voxel and shape, both (z, y, x)."""
@@ -30,9 +31,7 @@ class InputFile(click.ParamType[Path]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
-        path = Path(value)
-        if not path.exists():
-            raise NmapError(f"{path}: no such file: give the path of a file that exists")
+        path = existing(value)
         if path.is_dir():
             raise NmapError(f"{path}: is a folder: give the path of a file")
         if not os.access(path, os.R_OK):

@@ -25,7 +25,7 @@ from nmap_cli.parameters import INPUT, MASK, OUTPUT
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
     from nmap.study.sweep import Cell
 
 
@@ -105,7 +105,7 @@ def interpolation(
         if path is not None:
             refuse_existing(path, overwrite, [source])
     from nmap.fit.options import EncodeOptions
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
     from nmap.study.interpolation import study_interpolation
     from nmap.validation import read_mask
 
@@ -186,7 +186,7 @@ def sweep(
     if results.exists() and results.samefile(source):
         raise OptionError(f"{results}: is the input as well: give another path for the results")
     from nmap.fit.options import EncodeOptions
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map
     from nmap.study.sweep import Sweep, read_cells, run_sweep
     from nmap.study.sweep import quick as made_quick
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nmap.report.fit_words import notices_words
 
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
     from nmap.study.contenders import Contender, Network
     from nmap.study.interpolation import Interpolation, Standing
     from nmap.study.sweep import Cell, Sweep

@@ -22,6 +22,7 @@ from nmap_cli.common import (
     voxel_size_option,
     write_text,
 )
+from nmap_cli.limits import checked_limits, limit_options
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
 if TYPE_CHECKING:
@@ -40,13 +41,7 @@ Mask = str | Path | None
 @click.option(
     "--resolution", type=float, metavar="A", help="Shells count to here; by default to the file's band limit."
 )
-@click.option(
-    "--min-fsc", type=float, metavar="C", help="Fall short unless every counted shell reaches this."
-)
-@click.option("--min-correlation", type=float, metavar="C", help="Fall short below this correlation.")
-@click.option("--min-psnr", type=float, metavar="DB", help="Fall short below this PSNR.")
-@click.option("--max-rmse", type=float, metavar="R", help="Fall short above this RMSE, in the map's units.")
-@click.option("--max-bytes", type=int, metavar="N", help="Fall short above this file size.")
+@limit_options
 @click.option("--half1", type=INPUT, help="First half map of the source: half-map FSC next to fidelity.")
 @click.option("--half2", type=INPUT, help="Second half map.")
 @click.option("--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode.")
@@ -93,15 +88,10 @@ def command(
     """
     half_maps = both_half_maps(half1, half2)
     require("--resolution", resolution, above=0)
-    require("--max-bytes", limits["max_bytes"], above=0)
-    require("--min-fsc", limits["min_fsc"], above=-1, most=1)
-    require("--min-correlation", limits["min_correlation"], above=-1, most=1)
-    require("--min-psnr", limits["min_psnr"])
-    require("--max-rmse", limits["max_rmse"], above=0)
+    held = checked_limits(limits)
     for path in (fsc_xml, star):
         if path is not None:
             refuse_existing(path, overwrite, given(file, source, half1, half2, model))
-    from nmap.compare.two_maps import Limits
     from nmap.validation import validate_file
 
     with voxel_size_advice():
@@ -112,7 +102,7 @@ def command(
             mask=None if mask == "none" else mask,
             half_maps=half_maps,
             model=model,
-            limits=Limits(**limits),
+            limits=held,
             off_grid=off_grid,
             convention=convention,  # type: ignore[arg-type]
             voxel_size=voxel_size,
@@ -126,9 +116,10 @@ def both_half_maps(half1: Path | None, half2: Path | None) -> tuple[Path, Path] 
     """Both half maps, or none."""
     if half1 is not None and half2 is not None:
         return half1, half2
-    if half1 is not half2:
-        raise OptionError("--half1 and --half2: wanted both half maps, or neither")
-    return None
+    if half1 is None and half2 is None:
+        return None
+    given, wanted = ("--half1", "--half2") if half2 is None else ("--half2", "--half1")
+    raise OptionError(f"{given} needs {wanted}: give both half maps, or neither")
 
 
 def given(*paths: Path | None) -> list[Path]:
@@ -142,21 +133,24 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
     else:
         from nmap_cli.findings_text import findings_text
 
-        say_lines(findings_text(found, name, by_shell=verbose).split("\n"), quiet)
-    if found.doubt:
-        click.echo(f"nmap: warning: {printable(found.doubt)}", err=True)
+        say_lines(findings_text(found, name, verbose=verbose).split("\n"), quiet)
+    from nmap.report.words import check_words, remark_words
+
+    for remark in found.remarks:
+        if remark.code == "unlike":
+            click.echo(f"nmap: warning: {printable(remark_words(remark, found.grid))}", err=True)
     for check in found.failed:
-        click.echo(f"nmap: falls short: {check}", err=True)
+        click.echo(f"nmap: falls short: {printable(check_words(check, found))}", err=True)
 
 
 def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
-    from nmap.compare.curve_files import fidelity_star, fidelity_title, half_map_title
+    from nmap.compare.curve_files import fidelity_star
     from nmap.compare.curve_files import fsc_xml as as_xml
-    from nmap.spectrum import worded
+    from nmap.report.words import fidelity_title, half_map_title
 
     if fsc_xml is not None:
         if found.half_maps is not None:
-            title = worded(half_map_title(found.half_maps), found.grid)
+            title = half_map_title(found.half_maps, found.grid)
             write_text(fsc_xml, as_xml(found.half_maps.best, title), overwrite)
         else:
             write_text(fsc_xml, as_xml(found.judged.curve, fidelity_title(found)), overwrite)

@@ -2,8 +2,7 @@
 
 The normative description is `spec/coding-lattice.md`. Sites are visited in 16 interleaved stages, so that
 all contexts of a stage come from whole-array arithmetic on the stages before it and late stages see
-neighbours on every side. Every step is integer arithmetic, so that any two machines agree. The range coder
-is the one of `nmap.occupancy`.
+neighbours on every side. Every step is integer arithmetic, so that any two machines agree.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding import occupancy
+from nmap.coding.range_coder import CHANCES, MASK, Encoder, bounded
 from nmap.errors import FormatError
 
 # Sites per block edge, in steps of the fine lattice: whole blocks without a weight cost nothing but their
@@ -38,7 +38,6 @@ THRESHOLDS = tuple(round(8 * 2 ** (k / 2)) for k in range(19))
 _CLASSES = len(THRESHOLDS) + 1
 _GROUPS = (0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)
 _LIMIT = 1 << 10
-_MASK = 0xFFFFFFFF
 _PARITIES = ((0, 0, 0), (1, 1, 1), (0, 1, 1), (1, 0, 0), (1, 0, 1), (0, 1, 0), (1, 1, 0), (0, 0, 1))
 # First site (z, y, x) of each stage; its sites are 4 apart: the corner lattice, then the centring one.
 STAGES = tuple((2 * z + odd, 2 * y + odd, 2 * x + odd) for odd in (0, 1) for z, y, x in _PARITIES)
@@ -174,20 +173,12 @@ class _Contexts:
 class _Encoder(_Contexts):
     def __init__(self) -> None:
         super().__init__()
-        self.low, self.high, self.out = 0, _MASK, bytearray()
+        self._coder = Encoder()
 
     def bit(self, context: int, bit: int) -> None:
         one = self.one[context]
-        chance = min(max(65536 * one // (one + self.zero[context]), 32), 65504)
-        middle = self.low + ((self.high - self.low) * chance >> 16)
+        self._coder.encode(bit, bounded(CHANCES * one // (one + self.zero[context])))
         self.learn(context, bit)
-        if bit:
-            self.high = middle
-        else:
-            self.low = middle + 1
-        while not (self.low ^ self.high) >> 24:
-            self.out.append(self.high >> 24)
-            self.low, self.high = self.low << 8 & _MASK, self.high << 8 & _MASK | 255
 
     def stage(self, stage: _Stage, values: list[int]) -> None:
         base = stage.group * _CLASSES
@@ -201,22 +192,23 @@ class _Encoder(_Contexts):
 
     def finish(self) -> bytes:
         """The stream, cut where what is left reads as zeros."""
-        if self.low:
-            short = next(n for n in (self.high & ~((1 << k) - 1) for k in (24, 16, 8, 0)) if n >= self.low)
-            self.out += short.to_bytes(4, "big")
-        return bytes(self.out[:-_MAX_DROPPED] + self.out[-_MAX_DROPPED:].rstrip(b"\0"))
+        out = self._coder.finish()
+        return out[:-_MAX_DROPPED] + out[-_MAX_DROPPED:].rstrip(b"\0")
 
 
 class _Decoder(_Contexts):
     def __init__(self, stream: bytes) -> None:
         super().__init__()
-        self.low, self.high, self.read, self.stream = 0, _MASK, 4, stream
+        self.low, self.high, self.read, self.stream = 0, MASK, 4, stream
         self.most = min(MAX_SUM, _FREE_SUM + _SUM_PER_BYTE * len(stream))
         self.sum_left, self.last = self.most, len(stream) + MAX_BEYOND
         self.code = int.from_bytes(stream[:4].ljust(4, b"\0"), "big")
 
     def stage(self, stage: _Stage) -> list[int]:
-        """Values of a stage's sites. One loop and local names: this is where opening a file spends its time."""
+        """Values of a stage's sites.
+
+        The same steps as `range_coder.Decoder`, in one loop with local names: opening a file spends its time here.
+        """
         zero, one, base, signs = self.zero, self.one, stage.group * _CLASSES, self.signs
         low, high, code, read = self.low, self.high, self.code, self.read
         out, sum_left = [], self.sum_left
@@ -226,7 +218,7 @@ class _Decoder(_Contexts):
             while True:
                 ones, zeros = one[context], zero[context]
                 # Counts lie within 1 and 1024, so the page's bounds on the chance are never reached.
-                middle = low + ((high - low) * (65536 * ones // (ones + zeros)) >> 16)
+                middle = low + ((high - low) * (CHANCES * ones // (ones + zeros)) >> 16)
                 bit = code <= middle
                 if bit:
                     high, ones = middle, ones + 2
@@ -237,8 +229,8 @@ class _Decoder(_Contexts):
                 if ones > _LIMIT or zeros > _LIMIT:
                     one[context], zero[context] = (ones + 1) >> 1, (zeros + 1) >> 1
                 while (low ^ high) < 0x1000000:
-                    low, high = low << 8 & _MASK, high << 8 & _MASK | 255
-                    code, read = code << 8 & _MASK | self._byte(read), read + 1
+                    low, high = low << 8 & MASK, high << 8 & MASK | 255
+                    code, read = code << 8 & MASK | self._byte(read), read + 1
                 if size > 0:
                     size += bit
                     if not bit or size == MAX_WEIGHT:

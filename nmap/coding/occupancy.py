@@ -1,7 +1,7 @@
-"""Occupancy bits to and from a few hundred bytes: an adaptive binary range coder with a neighbour context.
+"""Occupancy bits to and from a few hundred bytes: the range coder, with chances learned by neighbourhood.
 
 The normative description is `spec/coding-occupancy.md`; every step is integer arithmetic, so that any two
-machines agree. Carry-less range coding after Martin (1979), in the two-ended form of Mahoney's lpaq.
+machines agree.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.coding.range_coder import CHANCES, LARGEST_CHANCE, Decoder, Encoder, bounded
 from nmap.errors import FormatError
 
 # Offsets (z, y, x) of the neighbours that are coded before a bit; the first is the context's lowest bit.
 # Of six sets tried on the envelopes of three EMDB maps these were within 3 % of the best, and the fewest.
 NEIGHBOURS = ((0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0))
-_MASK = 0xFFFFFFFF
 # What the bound on chances adds to a bit that is next to certain.
-_LEAST_BITS = -math.log2(65504 / 65536)
+_LEAST_BITS = -math.log2(LARGEST_CHANCE / CHANCES)
 
 
 class _Model:
@@ -51,11 +51,10 @@ class _Model:
             | flat[at + f] << 5
         )
 
-    def split(self, low: int, high: int, context: int) -> int:
-        """Last number of the part of low..high that stands for a 1."""
+    def chance(self, context: int) -> int:
+        """Chance of a 1, in units of 1/65536."""
         zeros, ones = self.zeros[context], self.ones[context]
-        chance = 65536 * (4 * ones + 1) // (4 * (zeros + ones) + 2)
-        return low + ((high - low) * min(max(chance, 32), 65504) >> 16)
+        return bounded(CHANCES * (4 * ones + 1) // (4 * (zeros + ones) + 2))
 
     def count(self, context: int, bit: int) -> None:
         """Learn from a bit."""
@@ -67,24 +66,14 @@ class _Model:
 
 def pack(bits: NDArray[np.bool_]) -> bytes:
     """Code a (kz, ky, kx) grid of bits."""
-    model, out, low, high = _Model(bits.shape), bytearray(), 0, _MASK
+    model, coder = _Model(bits.shape), Encoder()
     model.cells[1:-1, 1:-1, 1:-1] = bits
     flat = bytearray(model.cells.tobytes())
     for at in model.places():
-        context = model.context(flat, at)
-        middle, bit = model.split(low, high, context), flat[at]
+        context, bit = model.context(flat, at), flat[at]
+        coder.encode(bit, model.chance(context))
         model.count(context, bit)
-        if bit:
-            high = middle
-        else:
-            low = middle + 1
-        while not (low ^ high) >> 24:
-            out.append(high >> 24)
-            low, high = low << 8 & _MASK, high << 8 & _MASK | 255
-    if low:  # the shortest number within low..high when zeros follow it
-        short = next(n for n in (high & ~((1 << k) - 1) for k in (24, 16, 8, 0)) if n >= low)
-        out += short.to_bytes(4, "big")
-    return bytes(out).rstrip(b"\0")
+    return coder.finish().rstrip(b"\0")
 
 
 def packed_size(bits: NDArray[np.bool_]) -> float:
@@ -108,22 +97,12 @@ def packed_size(bits: NDArray[np.bool_]) -> float:
 
 def unpack(data: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """The (kz, ky, kx) grid of bits that `pack` coded; bytes past the end read as zero."""
-    model, low, high = _Model(shape), 0, _MASK
+    model, coder = _Model(shape), Decoder(data)
     flat = bytearray(model.cells.size)
-    code, read = int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 4
     for at in model.places():
         context = model.context(flat, at)
-        middle = model.split(low, high, context)
-        bit = flat[at] = int(code <= middle)
+        bit = flat[at] = coder.decode(model.chance(context))
         model.count(context, bit)
-        if bit:
-            high = middle
-        else:
-            low = middle + 1
-        while not (low ^ high) >> 24:
-            low, high = low << 8 & _MASK, high << 8 & _MASK | 255
-            code = code << 8 & _MASK | (data[read] if read < len(data) else 0)
-            read += 1
     cells = np.frombuffer(bytes(flat), bool).reshape(model.cells.shape)
     return cells[1:-1, 1:-1, 1:-1].copy()
 

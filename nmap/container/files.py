@@ -15,6 +15,7 @@ from nmap.container.layout import Entry, Layout, read_layout
 from nmap.container.record import VOCABULARY, from_groups
 from nmap.errors import FormatError
 from nmap.machine.atomic import atomic_output
+from nmap.machine.inputs import existing
 from nmap.neural_map import NeuralMap, Record
 
 Path = str | os.PathLike[str]
@@ -185,7 +186,7 @@ def _is_twin(found: object, entry: Entry) -> bool:
 
 
 def _read(path: Path, appended: bool = False) -> tuple[Layout, bytes]:
-    with open(path, "rb") as file:
+    with open(existing(path), "rb") as file:
         return read_layout(file, appended)
 
 

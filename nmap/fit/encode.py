@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 
-from nmap.errors import MissingPackageError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
 from nmap.fit.target.fittable import check_density
-from nmap.maps.reading import DensityMap, map_of
+from nmap.machine.packages import require_package
+from nmap.maps import DensityMap, map_of
 from nmap.model.kinds import KINDS
 from nmap.neural_map import NeuralMap
 from nmap.outcomes import SymmetryOutcome
@@ -47,8 +46,7 @@ def encode(
     options = options or EncodeOptions()
     density = map_of(source)
     check_density(density)  # before torch is loaded, which takes seconds
-    if find_spec("torch") is None:
-        raise MissingPackageError("encode needs torch, which is not installed: pip install 'nmap-em[fit]'")
+    require_package("torch", "fit", "encode")
     from nmap.fit.device import choose_device, device_name
     from nmap.fit.record import record
     from nmap.fit.target.prepare import target_of

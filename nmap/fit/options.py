@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nmap.errors import OptionError
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.model.kinds import KINDS
 from nmap.point_group import PointGroup
 

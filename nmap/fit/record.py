@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-import nmap
 from nmap.coding.occupancy import with_shape
 from nmap.fit.options import EncodeOptions
 from nmap.fit.result import History, Result
 from nmap.fit.target.prepare import Target
-from nmap.maps.reading import DensityMap, MapHeader
+from nmap.maps import DensityMap, MapHeader
 from nmap.neural_map import NeuralMap
 from nmap.outcomes import Notice, to_json
+from nmap.version import __version__
 
 MAX_CURVE = 64
 # mmCIF's em_map.data_type, by MRC mode; float16 has no word of its own there.
@@ -57,7 +57,7 @@ def record(
             "symmetry": to_json(target.outcomes.symmetry),
         },
         "versions": {
-            "nmap": nmap.__version__,
+            "nmap": __version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
             "torch": torch.__version__,

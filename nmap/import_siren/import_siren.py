@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nmap.coding.codings import encode_float
 from nmap.errors import FormatError, LimitError, OptionError
 from nmap.grid import Grid
+from nmap.machine.inputs import existing
 from nmap.neural_map import NeuralMap
 
 Weights = Mapping[str, NDArray[Any]]
@@ -63,11 +64,12 @@ def import_weights(
         The map, its parameters as float32; no band limit and no envelope.
 
     Raises:
+        MissingFileError: there is no such file.
         FormatError: the file cannot be read safely, or is not such a network.
         OptionError: an omega, alignment or column order that cannot be used.
     """
     first, hidden = _checked(omega, omega_hidden, alignment, columns)
-    path = Path(path)
+    path = existing(path)
     tensors, output = _arrange(_read(path), str(path))
     if columns == "xyz":
         tensors["first.weight"] = tensors["first.weight"][:, ::-1]

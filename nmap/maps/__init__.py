@@ -1,1 +1,18 @@
-"""Density maps and the files that hold them."""
+"""Density maps, and the files that hold them."""
+
+from nmap.maps.density_map import DensityMap, MapHeader
+from nmap.maps.formats import map_of, read_grid, read_map, read_map_with
+from nmap.maps.mrc_writer import MapWriter, write_map
+from nmap.maps.read_options import ReadOptions
+
+__all__ = [
+    "DensityMap",
+    "MapHeader",
+    "MapWriter",
+    "ReadOptions",
+    "map_of",
+    "read_grid",
+    "read_map",
+    "read_map_with",
+    "write_map",
+]

@@ -40,7 +40,7 @@ def fsc_figure(found: Findings) -> str:
     curve = found.fidelity.curve
     lines = [("whole box", curve, SOURCE, "-")]
     if found.enveloped is not None:
-        lines.append((f"source times {found.enveloped.mask}", found.enveloped.curve, FOURTH, "-"))
+        lines.append(("inside the file's mask", found.enveloped.curve, FOURTH, "-"))
     if found.masked is not None:
         lines.append(("within the mask", found.masked.curve, DECODED, "-"))
     if found.off_grid is not None:
@@ -94,7 +94,7 @@ def model_figure(model: MapModel) -> str:
 def power_figure(found: Findings) -> str:
     """Root mean square amplitude by shell of source, decode and their difference."""
     figure, ax = new_figure(*_WIDE)
-    curve, a, b = found.fidelity.curve, found.power_source, found.power_decoded
+    curve, a, b = found.fidelity.curve, found.power.source, found.power.decoded
     difference = np.maximum(a + b - 2 * curve.fsc * np.sqrt(a * b), 0)
     floor = NEGLIGIBLE * float((a * curve.modes)[1:].sum() / max(curve.modes[1:].sum(), 1))
     unit = np.sqrt(max(float(a[1:].max()), 1e-300))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import MissingPackageError
+from nmap.machine.packages import require_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,12 +49,9 @@ def styled(draw: Callable[Arguments, str]) -> Callable[Arguments, str]:
 
     @wraps(draw)
     def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> str:
-        try:
-            import matplotlib
-        except ImportError as failure:
-            raise MissingPackageError(
-                "reports need matplotlib, which is not installed: pip install 'nmap-em[report]'"
-            ) from failure
+        require_package("matplotlib", "report", "a report")
+        import matplotlib
+
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(_STYLE)

@@ -21,7 +21,14 @@ from nmap.spectrum.curve import (
     transform,
 )
 from nmap.spectrum.phases import randomise_phases
-from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
+from nmap.spectrum.resampling import (
+    band_limited,
+    crop_spectrum,
+    invert,
+    lattice_shape,
+    resample,
+    sharpened,
+)
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
 from nmap.spectrum.uncertainty import LowestMargin, Margin, fsc_margin, modes_for_one
 from nmap.spectrum.wording import floored, worded
@@ -53,6 +60,7 @@ __all__ = [
     "power",
     "randomise_phases",
     "resample",
+    "sharpened",
     "shell_power",
     "transform",
     "worded",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.grid import Shape
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import Shells, resample, transform
 
 F32 = NDArray[np.float32]

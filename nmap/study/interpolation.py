@@ -24,7 +24,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, transform
 from nmap.study.contenders import F32, F64, MEASURES, OURS, Contender, Network, Referee, halved, interpolated
 

@@ -16,7 +16,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.machine.atomic import atomic_output
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, resample, transform
 
 DEPTHS, WIDTHS, OMEGAS = (3, 5, 7), (256, 512, 768), (30.0, 50.0, 70.0)

@@ -7,7 +7,7 @@ import pytest
 from half_map_phantom import phantom
 
 from bench.half_maps import main, shares
-from nmap.maps.reading import write_map
+from nmap.maps import write_map
 from nmap.spectrum import Shells, fsc
 
 

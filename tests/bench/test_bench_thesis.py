@@ -18,7 +18,7 @@ from bench.thesis.setup import Setup
 from bench.thesis.volume_lines import first_truer
 from bench.thesis.volumes import agreement_between
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
+from nmap.maps import DensityMap, write_map
 from nmap.study.contenders import CUBIC
 
 

@@ -20,7 +20,7 @@ def sparse(shape: tuple[int, int, int], share: float, seed: int = 0, size: float
     return np.clip(values, -127, 127).astype(np.int8)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(
     st.tuples(*[st.sampled_from([4, 8, 12, 20])] * 3), st.floats(0, 1), st.integers(0, 99), st.floats(0.1, 60)
 )

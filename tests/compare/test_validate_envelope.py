@@ -10,12 +10,12 @@ import pytest
 import nmap
 from nmap.coding.codings import encode_float
 from nmap.coding.occupancy import of_shape, with_shape
-from nmap.compare.two_maps import Limits
+from nmap.compare.measures import Limits
 from nmap.container import read_record
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, NonFiniteError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.validation import validate_file
 
 RESOLUTION = 6.0
@@ -47,7 +47,7 @@ def test_validate_measures_the_figure_that_encode_states(files):
     assert found.enveloped.worst == pytest.approx(fidelity["worst"], abs=1e-4)
     assert found.judged is found.enveloped and found.holds
     assert found.fidelity.worst < 0.8  # the whole box, noise of the solvent included
-    assert found.to_json()["fidelity_enveloped"]["mask"] == "the file's envelope"
+    assert found.to_json()["fidelity_enveloped"]["within"] == "envelope"
 
 
 def test_the_kept_envelope_gives_that_figure_by_another_sum_over_modes(files):

@@ -66,7 +66,7 @@ def attempt(data: bytes) -> bool:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(DUAL) - 1), st.integers(1, 255)), min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_flipped_bytes_are_refused_or_lie_in_the_hdf5_part(flips: list[tuple[int, int]]) -> None:
     data = bytearray(DUAL)
     for at, mask in flips:
@@ -79,13 +79,13 @@ def test_flipped_bytes_are_refused_or_lie_in_the_hdf5_part(flips: list[tuple[int
 
 
 @given(st.integers(0, len(DUAL) - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_file_cut_anywhere_is_refused(length: int) -> None:
     assert not attempt(DUAL[:length])
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_noise_is_refused(noise: bytes) -> None:
     assert not attempt(noise)
     assert not attempt(len(noise).to_bytes(8, "little") + noise)
@@ -100,7 +100,7 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @given(st.sampled_from([p for p in leaves(METADATA) if p and p != ("sha256",)]), anything)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 def test_any_value_anywhere_in_the_metadata_is_read_or_refused(path: tuple[Any, ...], value: Any) -> None:
     metadata = copy.deepcopy(METADATA)
     place = metadata
@@ -111,7 +111,7 @@ def test_any_value_anywhere_in_the_metadata_is_read_or_refused(path: tuple[Any, 
 
 
 @given(st.sampled_from([p for p in leaves(HEADER) if p]), anything)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_value_anywhere_in_the_json_header_is_read_or_refused(path: tuple[Any, ...], value: Any) -> None:
     header = copy.deepcopy(HEADER)
     place = header
@@ -122,7 +122,7 @@ def test_any_value_anywhere_in_the_json_header_is_read_or_refused(path: tuple[An
 
 
 @given(st.lists(st.tuples(st.integers(0, len(DUAL) - 1), st.integers(1, 255)), min_size=1, max_size=3))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_flipped_bytes_never_crash_the_record_reader(tmp_path: Path, flips: list[tuple[int, int]]) -> None:
     data = bytearray(DUAL)
     for at, mask in flips:

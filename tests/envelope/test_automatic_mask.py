@@ -11,7 +11,7 @@ from nmap.envelope.automatic import automatic_mask, constant_solvent, solvent_va
 from nmap.envelope.envelope import Envelope
 from nmap.fit.target.envelope import choose_envelope
 from nmap.grid import Grid
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 from nmap.spectrum import Shells, fsc
 
 GRID = Grid((48, 48, 48), (1.5, 1.5, 1.5))

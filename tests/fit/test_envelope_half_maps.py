@@ -13,7 +13,7 @@ from nmap.envelope.envelope import Envelope
 from nmap.fit.target.envelope import Chosen, choose_envelope
 from nmap.fit.target.outside import correlate_outside
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import Shells, fsc
 
 Pair = tuple[DensityMap, DensityMap]

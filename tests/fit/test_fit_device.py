@@ -13,7 +13,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.model.radial_basis import centres_spectrum
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, fsc, invert

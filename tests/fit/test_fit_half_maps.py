@@ -21,7 +21,7 @@ from nmap.fit.target.envelope import choose_envelope
 from nmap.fit.target.half_maps import cross_validation
 from nmap.grid import Grid
 from nmap.inspection import inspect
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import Margin, Shells, fsc, power
 

@@ -14,7 +14,7 @@ from nmap.fit.target.band_limit import estimate_band_limit
 from nmap.fit.target.envelope import mask_by_position
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 from nmap.outcomes import BandLimitOutcome
 from nmap.spectrum import Shells, band_limited, crop_spectrum, invert, power, transform
 

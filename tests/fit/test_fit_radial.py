@@ -21,7 +21,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.target.prepare import prepare
 from nmap.fit.target.self_correlation import box_centre
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.model.radial_basis import centres_spectrum
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, floored, fsc

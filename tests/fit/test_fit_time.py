@@ -13,7 +13,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 from nmap.spectrum import Shells, fsc, shell_power, transform
 
 GRID = Grid((32, 32, 32), (2.0, 2.0, 2.0), (4.0, -6.0, 8.0))

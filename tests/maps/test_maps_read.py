@@ -11,7 +11,7 @@ from mrc_files import mrc_bytes, seen_by_gemmi, seen_by_mrcfile
 
 from nmap.errors import GridError, MapError, NonFiniteError, OptionError, VoxelSizeError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 
 REAL = [
     "EMD-3001.map.bz2",

@@ -16,7 +16,7 @@ from mrc_files import mrc_bytes, seen_by_gemmi, seen_by_mrcfile
 
 from nmap.errors import GridError, NonFiniteError, OptionError, OutputExistsError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, MapWriter, read_map, write_map
+from nmap.maps import DensityMap, MapWriter, read_map, write_map
 
 GRID = Grid((6, 7, 8), (1.05, 1.1, 0.9))
 

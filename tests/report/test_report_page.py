@@ -17,13 +17,15 @@ from cli_files import run
 from handmade import neural_map, siren
 from PIL import Image
 
-from nmap.compare.findings import Sizes
-from nmap.compare.two_maps import Extras, Limits, validate
+from nmap.compare.comparison import Extras
+from nmap.compare.measures import Limits
+from nmap.compare.sizes import Sizes
+from nmap.compare.two_maps import compare_maps
 from nmap.container import save
 from nmap.errors import MissingPackageError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
-from nmap.report import Report, build_report
+from nmap.maps import DensityMap, write_map
+from nmap.report.build import Report, build_report
 from nmap.report.curves import fsc_figure
 from nmap.report.slices import slice_figure
 from nmap.spectrum import band_limited
@@ -100,7 +102,7 @@ def make_report():
     noise = np.random.default_rng(0).standard_normal(GRID.shape, dtype=np.float32)
     decoded = DensityMap(band_limited(ball + 0.03 * noise, GRID, 4.0), GRID)
     soft = DensityMap(np.clip(2 * ball, 0, 1), GRID)
-    found = validate(
+    found = compare_maps(
         decoded,
         source,
         mask=soft,

@@ -17,7 +17,7 @@ from nmap.errors import OptionError, QualityError
 from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map, write_map
+from nmap.maps import DensityMap, read_map, write_map
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import Shells, transform
 from nmap.study.contenders import CUBIC, FOURIER, LINEAR, MEASURES, OURS, Referee, halved, interpolated

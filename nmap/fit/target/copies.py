@@ -6,7 +6,7 @@ import numpy as np
 
 from nmap.envelope.envelope import Envelope
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
 
 # A mask is that of the whole complex if every rotation leaves at least this share of it inside.

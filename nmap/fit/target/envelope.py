@@ -14,7 +14,7 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import GridError, OptionError
 from nmap.fit.target.outside import correlate_outside
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.outcomes import MaskOutcome
 from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
 

@@ -28,7 +28,7 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import GridError, OptionError
 from nmap.fit.target.envelope import choose_envelope
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.outcomes import BandLimitOutcome, CrossValidationOutcome, to_json
 from nmap.spectrum import Margin, ShellCurve, Shells, band_limited, fsc, fsc_margin
 
@@ -128,7 +128,7 @@ class Halves:
 
         A mask mixes shells, so that what lies beyond the band limit counts in the last ones: inside the envelope
         half 1 is cut there (Angstrom), as the decode is. Without that the last shell of a decode that was half 1 itself
-        within its band would read up to 0.02 too low (bench/notes.md).
+        within its band would read up to 0.02 too low (docs/decisions.md).
 
         Returns:
             Over the whole box, the maps as they are; and inside the envelope, each about its own solvent, None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.outcomes import OutsideOutcome, ShellValue
 from nmap.spectrum import Shells, fsc, modes_for_one
 

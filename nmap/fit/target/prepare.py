@@ -23,7 +23,7 @@ from nmap.fit.target.envelope import degrees_of_freedom
 from nmap.fit.target.half_maps import Halves
 from nmap.fit.target.specimen import Specimen, specimen_of
 from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.outcomes import BandLimitOutcome, MaskOutcome, SymmetryOutcome
 from nmap.point_group import PointGroup
 from nmap.spectrum import (

@@ -12,7 +12,7 @@ from nmap.fit.target.copies import union_of_copies
 from nmap.fit.target.envelope import Chosen, choose_envelope, with_union
 from nmap.fit.target.fittable import check_density
 from nmap.fit.target.half_maps import Halves, check_grids, halves_of, resolution_of
-from nmap.maps.reading import DensityMap, map_of
+from nmap.maps import DensityMap, map_of
 from nmap.outcomes import BandLimitOutcome
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, resample

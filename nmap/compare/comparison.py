@@ -1,0 +1,141 @@
+"""What is compared: two maps on one grid, what else is known of them, and their transforms, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.errors import GridError, OptionError
+from nmap.grid import Grid
+from nmap.spectrum import Complex, Convention, ShellCurve, Shells, correlate_shells, transform
+
+if TYPE_CHECKING:
+    from nmap.compare.sizes import Sizes
+    from nmap.maps import DensityMap
+    from nmap.point_group import PointGroup
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Extras:
+    """What more can be compared than two maps; each None is left out.
+
+    Attributes:
+        sizes: bytes of the file and of its source.
+        band_limit: of the file, Angstrom.
+        envelope: (z, y, x), 0 to 1, tells inside from outside for the correlations.
+        fitted: the source times the envelope that it was fitted within, (z, y, x), as the file keeps it.
+        doubled: the decode at twice the sampling of the source's box.
+        symmetry: the file's point group.
+        half_maps: the source's two half maps, on its grid.
+        model: path of an atomic model of the source (mmCIF or PDB).
+    """
+
+    sizes: Sizes | None = None
+    band_limit: float | None = None
+    envelope: F32 | None = None
+    fitted: F32 | None = None
+    doubled: DensityMap | None = None
+    symmetry: PointGroup | None = None
+    half_maps: tuple[DensityMap, DensityMap] | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A decoded map and its source, and what is known of them.
+
+    Attributes:
+        decoded: the decoded map, on the source's grid.
+        source: what it was made from.
+        resolution: shells count to here, Angstrom; None: to Nyquist.
+        mask: soft mask, 0 to 1, on the same grid.
+        mask_name: what to call it.
+        extras: what else to compare.
+        convention: of the shells.
+    """
+
+    decoded: DensityMap
+    source: DensityMap
+    resolution: float | None = None
+    mask: DensityMap | None = None
+    mask_name: str = "given"
+    extras: Extras = field(default_factory=Extras)
+    convention: Convention = "nmap"
+
+    @property
+    def grid(self) -> Grid:
+        """Where both maps lie."""
+        return self.source.grid
+
+    @cached_property
+    def shells(self) -> Shells:
+        """Fourier shells of their grid."""
+        return Shells(self.grid, self.convention)
+
+    @cached_property
+    def decoded_spectrum(self) -> Complex:
+        """Half transform of the decoded map."""
+        return transform(self.decoded.values)
+
+    @cached_property
+    def source_spectrum(self) -> Complex:
+        """Half transform of the source."""
+        return transform(self.source.values)
+
+    @cached_property
+    def curve(self) -> ShellCurve:
+        """FSC over the whole box; shells in which the source is negligible are marked."""
+        return correlate_shells(self.decoded_spectrum, self.source_spectrum, self.shells, "second")
+
+
+def found_by(compare: Callable[[Comparison], Any]) -> Any:
+    """A field of findings that is made by comparing; it stays None where `compare` returns that."""
+    return field(default=None, metadata={"compare": compare})
+
+
+def check_comparison(compared: Comparison) -> None:
+    """Refuse what cannot be compared.
+
+    Raises:
+        GridError: maps that do not lie on one grid.
+        OptionError: a resolution that is not positive, or a mask that is none.
+    """
+    require_same_grid(compared.decoded, compared.source, "decoded map", "source")
+    resolution = compared.resolution
+    if resolution is not None and compared.shells.last(resolution) < 1:
+        coarsest = 1 / compared.shells.width
+        raise OptionError(f"resolution {resolution:g} A: coarser than the box's first shell, {coarsest:g} A")
+    if compared.mask is not None:
+        require_mask(compared.mask, compared.source)
+
+
+def require_same_grid(a: DensityMap, b: DensityMap, name_a: str, name_b: str) -> None:
+    """Refuse two maps that do not lie on one grid.
+
+    Raises:
+        GridError: naming both grids.
+    """
+    if not a.grid.matches(b.grid):
+        raise GridError(f"the {name_a} lies on {a.grid}, the {name_b} on {b.grid}: resample one of them")
+
+
+def require_mask(mask: DensityMap, source: DensityMap) -> None:
+    """Refuse a mask that is off the source's grid or is no mask.
+
+    Raises:
+        GridError: naming both grids.
+        OptionError: values outside 0 to 1, or none above 0.
+    """
+    require_same_grid(mask, source, "mask", "source")
+    low, high = float(mask.values.min()), float(mask.values.max())
+    if low < -1e-3 or high > 1 + 1e-3 or high <= 0:
+        raise OptionError(
+            f"mask values from {low:.4g} to {high:.4g}: wanted 0 (solvent) to 1; rescale the mask"
+        )
