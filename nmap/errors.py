@@ -8,9 +8,20 @@ from __future__ import annotations
 
 
 class NmapError(Exception):
-    """Base of every error that nmap raises on purpose."""
+    """Base of every error that nmap raises on purpose.
+
+    Args:
+        message: one line.
+        option: name of the option of `read_map` that lets the file be read all the same.
+    """
 
     exit_code = 3
+    option: str | None = None
+
+    def __init__(self, *message: object, option: str | None = None) -> None:
+        super().__init__(*message)
+        if option is not None:
+            self.option = option
 
 
 class MissingFileError(NmapError, FileNotFoundError):
@@ -23,6 +34,8 @@ class MapError(NmapError, ValueError):
 
 class VoxelSizeError(MapError):
     """A map whose header gives no usable voxel size."""
+
+    option = "voxel_size"
 
 
 class NonFiniteError(MapError):

@@ -20,8 +20,9 @@ from nmap.compare.two_maps import compare_maps
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, NonFiniteError
-from nmap.grid import Grid, Shape, Triple
-from nmap.maps import DensityMap, read_map
+from nmap.grid import Grid, Shape, told_apart
+from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
+from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Convention
@@ -77,7 +78,7 @@ def validate_file(
     off_grid: bool | None = None,
     convention: Convention = "nmap",
     source_path: PathLike | None = None,
-    voxel_size: Triple | None = None,
+    reading: ReadOptions = DEFAULT_READING,
 ) -> Validation:
     """Measure how true a `.nmap` file is to the map it was made from.
 
@@ -92,7 +93,7 @@ def validate_file(
         off_grid: whether to decode at twice the sampling too; None: if it takes no more than about 4 GB.
         convention: of the shells.
         source_path: where the map was read from, if it is not given as a path; to know what gzip makes of it.
-        voxel_size: of all maps given as paths (x, y, z), Angstrom, instead of their headers'.
+        reading: how the maps given as paths are read.
 
     Raises:
         FormatError: the file breaks the format. Damage to its HDF5 side alone, which no decoder needs, is a remark.
@@ -105,10 +106,11 @@ def validate_file(
     opened = open_file(file)
     neural_map = opened.neural_map
     record, damage = _record(opened)
-    whole = as_map(source, voxel_size)
+    whole = as_map(source, reading)
     path = source_path if isinstance(source, DensityMap) else source
     part = part_of_source(neural_map.grid, whole)
-    soft = read_mask(mask, part, neural_map.field.band_limit or resolution, voxel_size)
+    require_contrast(part, "source" if path is None else os.fspath(path))
+    soft = read_mask(mask, part, neural_map.field.band_limit or resolution, reading)
     large = off_grid is None and 8 * part.grid.size > DOUBLED_VOXELS
     container = _container(opened, record, whole, readable=not damage)
     decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
@@ -119,7 +121,7 @@ def validate_file(
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
         sizes=measure_sizes(os.path.getsize(file), part, path if part is whole else None),
-        half_maps=None if half_maps is None else _halves(half_maps, part.grid, voxel_size),
+        half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
         model=None if model is None else os.fspath(model),
     )
     findings = compare_maps(
@@ -163,7 +165,7 @@ def validate_map(
     soft = read_mask(mask, part, extras.band_limit or resolution)
     extras = replace(
         extras,
-        half_maps=None if half_maps is None else _halves(half_maps, part.grid, None),
+        half_maps=None if half_maps is None else _halves(half_maps, part.grid, DEFAULT_READING),
         model=None if model is None else os.fspath(model),
     )
     return compare_maps(
@@ -177,9 +179,9 @@ def validate_map(
     )
 
 
-def as_map(given: DensityMap | PathLike, voxel_size: Triple | None = None) -> DensityMap:
+def as_map(given: DensityMap | PathLike, reading: ReadOptions = DEFAULT_READING) -> DensityMap:
     """A map that is given as it is, or by its path."""
-    return given if isinstance(given, DensityMap) else read_map(given, voxel_size=voxel_size)
+    return given if isinstance(given, DensityMap) else read_map_with(given, reading)
 
 
 def mask_name(mask: DensityMap | PathLike | None) -> str:
@@ -229,10 +231,11 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
 
 
 def _halves(
-    halves: tuple[DensityMap | PathLike, DensityMap | PathLike], grid: Grid, voxel_size: Triple | None
+    halves: tuple[DensityMap | PathLike, DensityMap | PathLike], grid: Grid, reading: ReadOptions
 ) -> tuple[DensityMap, DensityMap]:
     """Both half maps, where the file lies."""
-    first, second = (part_of_source(grid, as_map(half, voxel_size)) for half in halves)
+    first, second = (part_of_source(grid, as_map(half, reading)) for half in halves)
+    require_half_maps(first, second)
     return first, second
 
 
@@ -268,7 +271,8 @@ def part_of_source(box: Grid, source: DensityMap) -> DensityMap:
     same_axes = np.allclose(box.angles, grid.angles, atol=1e-2)
     no_finer = np.all(np.asarray(box.shape) <= shape)
     if not (whole and within and same_axes and no_finer):
-        raise GridError(f"the file holds {box}, the source {grid}: give the map that it was made from")
+        held, given = told_apart(box, grid)
+        raise GridError(f"the file holds {held}, the source {given}: give the map that it was made from")
     region = grid.region(_triple(start), _triple(shape))
     chosen = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
     return DensityMap(source.values[chosen], region, source.header)
@@ -312,7 +316,7 @@ def read_mask(
     mask: DensityMap | PathLike | None,
     source: DensityMap,
     band_limit: float | None,
-    voxel_size: Triple | None = None,
+    reading: ReadOptions = DEFAULT_READING,
 ) -> DensityMap | None:
     """A mask on the source's grid, from a file, or "auto" made from the source; None if none can be."""
     if mask is None:
@@ -325,5 +329,6 @@ def read_mask(
             return None
         soft = Envelope.covering(found.mask, found.grid, SOFT_EDGE)
         return DensityMap(soft.on_lattice(source.grid.shape), source.grid)
-    given = as_map(mask, voxel_size)
-    return given if given.grid.matches(source.grid) else part_of_source(source.grid, given)
+    placed = mask_on(sound_mask(as_map(mask, reading)), source.grid)
+    judge_mask(placed, source)
+    return placed

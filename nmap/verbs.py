@@ -114,13 +114,13 @@ def fsc(
         GridError: the maps do not lie on one grid.
         OptionError: mask values outside 0 to 1.
     """
-    from nmap.compare.comparison import require_mask, require_same_grid
+    from nmap.maps.checked import require_contrast, require_same_grid
     from nmap.spectrum import fsc as correlate
     from nmap.validation import as_map, read_mask
 
     first, second = as_map(a), as_map(b)
     require_same_grid(first, second, "first map", "second map")
+    require_contrast(first, "first map")
+    require_contrast(second, "second map")
     soft = read_mask(mask, second, None)
-    if soft is not None:
-        require_mask(soft, second)
     return correlate(first.values, second.values, second.grid, None if soft is None else soft.values)

@@ -6,13 +6,15 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from nmap.errors import OptionError, OutputExistsError, VoxelSizeError
-from nmap_cli.parameters import VOXEL_SIZE
+from nmap.errors import NmapError, OptionError, OutputExistsError
+from nmap.grid import Triple
+from nmap_cli.parameters import BYTES, VOXEL_SIZE
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -26,12 +28,67 @@ overwrite_option = click.option(
     is_flag=True,
     help="Replace the output file if it exists; where it is a symbolic link, the file that the link leads to.",
 )
-voxel_size_option = click.option(
-    "--voxel-size",
-    type=VOXEL_SIZE,
-    metavar="A|X,Y,Z",
-    help="Voxel size of the maps in Angstrom, instead of their headers'.",
+permissive_option = click.option(
+    "--permissive",
+    is_flag=True,
+    help="Read maps whose headers contradict themselves or their files, with a warning.",
 )
+_reading_options = (
+    click.option(
+        "--voxel-size",
+        type=VOXEL_SIZE,
+        metavar="A|X,Y,Z",
+        help="Voxel size of the maps in Angstrom, instead of their headers'.",
+    ),
+    click.option(
+        "--replace-nonfinite",
+        type=click.Choice(["mean"]),
+        help="Put the mean where a map is NaN or infinite.",
+    ),
+    permissive_option,
+    click.option(
+        "--max-memory",
+        type=BYTES,
+        metavar="SIZE",
+        show_default="half of what is free",
+        help="Refuse maps larger than this, such as 4G.",
+    ),
+)
+
+
+def reading_options(command: Decorated) -> Decorated:
+    """Add the options of every command that reads maps; they arrive as one `reading`."""
+
+    @wraps(command)
+    def with_reading(
+        *given: Any,
+        voxel_size: Triple | None,
+        replace_nonfinite: str | None,
+        permissive: bool,
+        max_memory: int | None,
+        **options: Any,
+    ) -> Any:
+        from nmap.maps import ReadOptions
+
+        reading = ReadOptions(voxel_size, replace_nonfinite, max_memory, permissive)
+        with _advice():
+            return command(*given, reading=reading, **options)
+
+    for option in reversed(_reading_options):
+        with_reading = option(with_reading)
+    return with_reading  # type: ignore[return-value]
+
+
+@contextmanager
+def _advice() -> Iterator[None]:
+    """Name the option that helps where a map is refused for what an option can give."""
+    try:
+        yield
+    except NmapError as error:
+        if error.option is None:
+            raise
+        option = error.option.replace("_", "-") + (" mean" if error.option == "replace_nonfinite" else "")
+        raise type(error)(f"{error} (--{option})") from error
 
 
 def voice_options(command: Decorated) -> Decorated:
@@ -77,15 +134,6 @@ def require(name: str, value: float | None, above: float = -math.inf, most: floa
     low = f" above {above:g}" if math.isfinite(above) else ""
     high = f", at most {most:g}" if math.isfinite(most) else ""
     raise OptionError(f"{name} {value:g}: wanted a finite number{low}{high}")
-
-
-@contextmanager
-def voxel_size_advice() -> Iterator[None]:
-    """Name the option that helps where a map is refused because its header gives no voxel size."""
-    try:
-        yield
-    except VoxelSizeError as error:
-        raise VoxelSizeError(f"{error} (--voxel-size)") from error
 
 
 def write_text(path: Path, text: str, overwrite: bool) -> None:

@@ -15,7 +15,15 @@ import numpy as np
 from nmap import __version__
 from nmap.errors import FormatError, GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
-from nmap_cli.common import overwrite_option, refuse_existing, say, size, span, voice_options
+from nmap_cli.common import (
+    overwrite_option,
+    permissive_option,
+    refuse_existing,
+    say,
+    size,
+    span,
+    voice_options,
+)
 from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
 
@@ -54,6 +62,7 @@ _LABEL = f"Decoded by nmap {__version__}"
     show_default=True,
     help="Voxel type. Older programs cannot read float16 (MRC mode 12).",
 )
+@permissive_option
 @overwrite_option
 @voice_options
 def command(
@@ -64,6 +73,7 @@ def command(
     like: Path | None,
     region: Region | None,
     dtype: Literal["float32", "float16"],
+    permissive: bool,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -83,7 +93,7 @@ def command(
     started = time.monotonic()
     opened = open_file(file)
     neural_map = opened.neural_map
-    grid = _grid(neural_map, shape, voxel_size, like)
+    grid = _grid(neural_map, shape, voxel_size, like, permissive)
     if region is not None:
         grid = grid.region(*region)
     _check_room(grid, output)
@@ -101,14 +111,24 @@ def command(
     say(f"{output}: {grid}, {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
 
 
-def _grid(neural_map: NeuralMap, shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> Grid:
+def _grid(
+    neural_map: NeuralMap,
+    shape: Shape | None,
+    voxel_size: Triple | None,
+    like: Path | None,
+    permissive: bool,
+) -> Grid:
     """The grid that the options ask for; an image keeps its one section where one number is given."""
     grid = neural_map.grid
     if shape is not None:
         return neural_map.grid_for(grid.wide(shape) if len(set(shape)) == 1 else shape)
     if voxel_size is not None:
         return grid.with_voxel_size(voxel_size)
-    return grid if like is None else _grid_of(like)
+    if like is None:
+        return grid
+    from nmap.maps import read_grid
+
+    return read_grid(like, permissive=permissive)
 
 
 def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
@@ -165,9 +185,3 @@ def _labels(opened: MapFile) -> tuple[str, ...]:
 
 def _choices(shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> list[tuple[str, object]]:
     return [("--shape", shape), ("--voxel-size", voxel_size), ("--like", like)]
-
-
-def _grid_of(path: Path) -> Grid:
-    from nmap.maps import read_map
-
-    return read_map(path).grid

@@ -13,15 +13,16 @@ from typing import Any
 
 import click
 
-from nmap.errors import LimitError, MapError, NonFiniteError, OptionError
+from nmap.errors import MapError, OptionError
 from nmap.fit.options import EncodeOptions
-from nmap.grid import Triple
 from nmap.machine.packages import require_package
+from nmap.maps import ReadOptions
 from nmap.model.kinds import KINDS
 from nmap_cli.common import (
     json_option,
     overwrite_option,
     printable,
+    reading_options,
     refuse_existing,
     say,
     say_json,
@@ -29,8 +30,6 @@ from nmap_cli.common import (
     size,
     table,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
 from nmap_cli.inspect import summary
@@ -149,11 +148,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "Fit half 1 alone and set the decode against half 2, in as many bytes as that takes.",
     is_flag=True,
 )
-@voxel_size_option
-@click.option(
-    "--replace-nonfinite", type=click.Choice(["mean"]), help="Put the mean where the map is NaN or infinite."
-)
-@click.option("--max-memory", type=BYTES, metavar="SIZE", help="Refuse a map larger than this, such as 4G.")
+@reading_options
 @click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
 @click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the HDF5 side.")
 @click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' as well.")
@@ -164,9 +159,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 def command(
     source: Path,
     output: Path,
-    voxel_size: Triple | None,
-    replace_nonfinite: str | None,
-    max_memory: int | None,
+    reading: ReadOptions,
     no_hdf5: bool,
     thumbnail: bool,
     report: Path | None,
@@ -197,17 +190,13 @@ def command(
     from nmap.container import save, sizes
     from nmap.fit.encode import encode
     from nmap.inspection import Inspection
-    from nmap.maps import read_map
+    from nmap.maps import read_map_with
     from nmap.report.file import report_file
     from nmap.spectrum import worded
 
-    read = partial(
-        read_map, voxel_size=voxel_size, replace_nonfinite=replace_nonfinite, max_memory=max_memory
-    )
     began = time.monotonic()
-    with _advice():
-        density = read(source)
-        fitting.update({name: read(path) for name, path in maps.items()})
+    density = read_map_with(source, reading)
+    fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     if verbose:
         _describe(density.grid, fitting)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
@@ -215,7 +204,7 @@ def command(
     if fitting["time_budget"] is not None:
         fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.001)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
-        with voxel_size_advice(), _naming(source):
+        with _naming(source):
             neural_map = encode(
                 density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped
             )
@@ -233,9 +222,7 @@ def command(
         sys.exit(INTERRUPTED)
     if report is not None:
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
-        page = partial(
-            report_file, output, density, source_path=source, half_maps=halves, voxel_size=voxel_size
-        )
+        page = partial(report_file, output, density, source_path=source, half_maps=halves, reading=reading)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
 
 
@@ -263,19 +250,7 @@ def _naming(source: Path) -> Iterator[None]:
     try:
         yield
     except MapError as error:
-        raise type(error)(f"{source}: {error}") from error
-
-
-@contextmanager
-def _advice() -> Iterator[None]:
-    """Name the option that helps where a map is refused for what an option can give."""
-    try:
-        with voxel_size_advice():
-            yield
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{error} (--replace-nonfinite mean)") from error
-    except LimitError as error:
-        raise LimitError(f"{error} (--max-memory)") from error
+        raise type(error)(f"{source}: {error}", option=error.option) from error
 
 
 def _describe(grid: object, fitting: dict[str, Any]) -> None:

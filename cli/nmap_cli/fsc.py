@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
+    printable,
+    reading_options,
     refuse_existing,
     require,
     say_json,
     say_lines,
     table,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
+
+if TYPE_CHECKING:
+    from nmap.maps import ReadOptions
 
 CONVENTION_NAMES = ("nmap", "relion", "linear")
 
@@ -39,7 +41,7 @@ CONVENTION_NAMES = ("nmap", "relion", "linear")
     "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
 )
 @click.option("--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML.")
-@voxel_size_option
+@reading_options
 @json_option
 @overwrite_option
 @voice_options
@@ -50,7 +52,7 @@ def command(
     resolution: float | None,
     convention: str,
     fsc_xml: Path | None,
-    voxel_size: Triple | None,
+    reading: ReadOptions,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
@@ -65,19 +67,18 @@ def command(
     require("--resolution", resolution, above=0)
     if fsc_xml is not None:
         refuse_existing(fsc_xml, overwrite, [a, b])
-    from nmap.compare.comparison import require_mask, require_same_grid
     from nmap.compare.fidelity import Fidelity
-    from nmap.maps import read_map
+    from nmap.maps import read_map_with
+    from nmap.maps.checked import require_contrast, require_same_grid
     from nmap.spectrum import fsc, worded
     from nmap.validation import read_mask
 
-    with voxel_size_advice():
-        first, second = (read_map(path, voxel_size=voxel_size) for path in (a, b))
+    first, second = (read_map_with(path, reading) for path in (a, b))
     require_same_grid(first, second, "first map", "second map")
+    for path, density in ((a, first), (b, second)):
+        require_contrast(density, printable(str(path)))
     chosen = None if mask == "none" else mask
-    soft = read_mask(chosen, second, resolution, voxel_size)
-    if soft is not None:
-        require_mask(soft, second)
+    soft = read_mask(chosen, second, resolution, reading)
     values = None if soft is None else soft.values
     curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
     name = "none" if soft is None else Path(chosen or "none").name

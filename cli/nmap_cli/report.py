@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from nmap.grid import Triple
 from nmap_cli.common import (
     overwrite_option,
+    reading_options,
     refuse_existing,
     require,
     say,
     size,
     span,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 from nmap_cli.validate import both_half_maps, given
+
+if TYPE_CHECKING:
+    from nmap.maps import ReadOptions
 
 
 @click.command("report")
@@ -37,7 +39,7 @@ from nmap_cli.validate import both_half_maps, given
 @click.option("--half1", type=INPUT, help="First half map of the source.")
 @click.option("--half2", type=INPUT, help="Second half map.")
 @click.option("--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode.")
-@voxel_size_option
+@reading_options
 @overwrite_option
 @voice_options
 def command(
@@ -49,7 +51,7 @@ def command(
     half1: Path | None,
     half2: Path | None,
     model: Path | None,
-    voxel_size: Triple | None,
+    reading: ReadOptions,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -65,15 +67,14 @@ def command(
     from nmap.report.file import report_file
 
     started = time.monotonic()
-    with voxel_size_advice():
-        text = report_file(
-            file,
-            source,
-            resolution=resolution,
-            mask=None if mask == "none" else mask,
-            half_maps=half_maps,
-            model=model,
-            voxel_size=voxel_size,
-        )
+    text = report_file(
+        file,
+        source,
+        resolution=resolution,
+        mask=None if mask == "none" else mask,
+        half_maps=half_maps,
+        model=model,
+        reading=reading,
+    )
     write_text(output, text, overwrite)
     say(f"{output}: {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)

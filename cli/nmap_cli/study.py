@@ -14,6 +14,7 @@ from nmap_cli.common import (
     json_option,
     overwrite_option,
     printable,
+    reading_options,
     refuse_existing,
     say_json,
     say_lines,
@@ -25,7 +26,7 @@ from nmap_cli.parameters import INPUT, MASK, OUTPUT
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from nmap.maps import DensityMap
+    from nmap.maps import DensityMap, ReadOptions
     from nmap.study.sweep import Cell
 
 
@@ -80,6 +81,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 )
 @click.option("--json", "json_file", type=OUTPUT, help="Write every curve and number here.")
 @click.option("--plot", type=OUTPUT, help="Draw FSC and error by shell into this PNG.")
+@reading_options
 @overwrite_option
 @voice_options
 def interpolation(
@@ -89,6 +91,7 @@ def interpolation(
     mask: str | Path,
     json_file: Path | None,
     plot: Path | None,
+    reading: ReadOptions,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -105,13 +108,13 @@ def interpolation(
         if path is not None:
             refuse_existing(path, overwrite, [source])
     from nmap.fit.options import EncodeOptions
-    from nmap.maps import read_map
+    from nmap.maps import read_map_with
     from nmap.study.interpolation import study_interpolation
     from nmap.validation import read_mask
 
     options = EncodeOptions(preset=preset)
-    density = read_map(source)
-    soft = None if mask == "none" else read_mask(mask, density, None)
+    density = read_map_with(source, reading)
+    soft = None if mask == "none" else read_mask(mask, density, None, reading)
     name = "none" if soft is None else str(Path(mask).name)
     with ProgressLine(quiet) as line:
         found = study_interpolation(
@@ -155,6 +158,7 @@ def interpolation(
 @click.option("--quick", is_flag=True, help="Small networks, few steps, a lowered map: minutes on a CPU.")
 @click.option("--plot", type=OUTPUT, help="Draw a heat map into this PNG.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
+@reading_options
 @json_option
 @voice_options
 def sweep(
@@ -170,6 +174,7 @@ def sweep(
     seed: int,
     quick: bool,
     plot: Path | None,
+    reading: ReadOptions,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -186,7 +191,7 @@ def sweep(
     if results.exists() and results.samefile(source):
         raise OptionError(f"{results}: is the input as well: give another path for the results")
     from nmap.fit.options import EncodeOptions
-    from nmap.maps import read_map
+    from nmap.maps import read_map_with
     from nmap.study.sweep import Sweep, read_cells, run_sweep
     from nmap.study.sweep import quick as made_quick
 
@@ -200,7 +205,7 @@ def sweep(
         downsample=downsample,
         seed=seed,
     )
-    density: DensityMap = read_map(source)
+    density: DensityMap = read_map_with(source, reading)
     chosen = Sweep(depths, widths, omegas, options)
     chosen = made_quick(chosen, density) if quick else chosen
     there = {cell.key for cell in read_cells(results, chosen.settings(density))}

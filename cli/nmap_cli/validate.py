@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.errors import OptionError
-from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
     printable,
+    reading_options,
     refuse_existing,
     require,
     say_json,
     say_lines,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
 from nmap_cli.limits import checked_limits, limit_options
@@ -27,6 +25,7 @@ from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
+    from nmap.maps import ReadOptions
 
 CONVENTION_NAMES = ("nmap", "relion", "linear")
 Mask = str | Path | None
@@ -57,7 +56,7 @@ Mask = str | Path | None
     "--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML (half-map FSC if given)."
 )
 @click.option("--star", type=OUTPUT, help="Write the curves as a STAR file.")
-@voxel_size_option
+@reading_options
 @json_option
 @overwrite_option
 @voice_options
@@ -73,7 +72,7 @@ def command(
     convention: str,
     fsc_xml: Path | None,
     star: Path | None,
-    voxel_size: Triple | None,
+    reading: ReadOptions,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
@@ -94,19 +93,18 @@ def command(
             refuse_existing(path, overwrite, given(file, source, half1, half2, model))
     from nmap.validation import validate_file
 
-    with voxel_size_advice():
-        found = validate_file(
-            file,
-            source,
-            resolution=resolution,
-            mask=None if mask == "none" else mask,
-            half_maps=half_maps,
-            model=model,
-            limits=held,
-            off_grid=off_grid,
-            convention=convention,  # type: ignore[arg-type]
-            voxel_size=voxel_size,
-        ).findings
+    found = validate_file(
+        file,
+        source,
+        resolution=resolution,
+        mask=None if mask == "none" else mask,
+        half_maps=half_maps,
+        model=model,
+        limits=held,
+        off_grid=off_grid,
+        convention=convention,  # type: ignore[arg-type]
+        reading=reading,
+    ).findings
     _write_curves(found, fsc_xml, star, overwrite)
     _print(found, file.name, as_json=as_json, quiet=quiet, verbose=verbose)
     return 0 if found.holds else 1

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import GridError, OptionError
+from nmap.errors import OptionError
 from nmap.grid import Grid
+from nmap.maps.checked import require_same_grid
 from nmap.spectrum import Complex, Convention, ShellCurve, Shells, correlate_shells, transform
 
 if TYPE_CHECKING:
@@ -113,29 +114,4 @@ def check_comparison(compared: Comparison) -> None:
         coarsest = 1 / compared.shells.width
         raise OptionError(f"resolution {resolution:g} A: coarser than the box's first shell, {coarsest:g} A")
     if compared.mask is not None:
-        require_mask(compared.mask, compared.source)
-
-
-def require_same_grid(a: DensityMap, b: DensityMap, name_a: str, name_b: str) -> None:
-    """Refuse two maps that do not lie on one grid.
-
-    Raises:
-        GridError: naming both grids.
-    """
-    if not a.grid.matches(b.grid):
-        raise GridError(f"the {name_a} lies on {a.grid}, the {name_b} on {b.grid}: resample one of them")
-
-
-def require_mask(mask: DensityMap, source: DensityMap) -> None:
-    """Refuse a mask that is off the source's grid or is no mask.
-
-    Raises:
-        GridError: naming both grids.
-        OptionError: values outside 0 to 1, or none above 0.
-    """
-    require_same_grid(mask, source, "mask", "source")
-    low, high = float(mask.values.min()), float(mask.values.max())
-    if low < -1e-3 or high > 1 + 1e-3 or high <= 0:
-        raise OptionError(
-            f"mask values from {low:.4g} to {high:.4g}: wanted 0 (solvent) to 1; rescale the mask"
-        )
+        require_same_grid(compared.mask, compared.source, "mask", "source")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.errors import GridError
+from nmap.grid import told_apart
 from nmap.spectrum import Margin, ShellCurve, band_limited, fsc, fsc_margin, randomise_phases
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def compare_half_maps(
     others = (("second half map", half2), ("mask", mask), ("decoded map", decoded), ("source", source))
     for name, other in others:
         if other is not None and not other.grid.matches(grid):
-            raise GridError(f"the {name} lies on {other.grid}, half map 1 on {grid}: resample one of them")
+            own, wanted = told_apart(other.grid, grid)
+            raise GridError(f"the {name} lies on {own}, half map 1 on {wanted}: resample one of them")
     soft = None if mask is None else mask.values
 
     def against_halves(one: DensityMap | None) -> tuple[ShellCurve, ShellCurve] | None:

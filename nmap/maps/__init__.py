@@ -3,9 +3,10 @@
 from nmap.maps.density_map import DensityMap, MapHeader
 from nmap.maps.formats import map_of, read_grid, read_map, read_map_with
 from nmap.maps.mrc_writer import MapWriter, write_map
-from nmap.maps.read_options import ReadOptions
+from nmap.maps.read_options import DEFAULT_READING, ReadOptions
 
 __all__ = [
+    "DEFAULT_READING",
     "DensityMap",
     "MapHeader",
     "MapWriter",

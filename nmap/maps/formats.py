@@ -125,7 +125,7 @@ def _named(path: Path, read: Callable[[PackedFile, Callable[[str], None]], Resul
         with open_packed(path) as file:
             return read(file, warn)
     except (MapError, LimitError) as error:
-        raise type(error)(f"{name}: {error}") from None
+        raise type(error)(f"{name}: {error}", option=error.option) from None
     except MemoryError as error:
         raise LimitError(f"{name}: {error}: this machine has not the memory for it") from None
 

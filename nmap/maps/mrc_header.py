@@ -224,7 +224,8 @@ def _map_word(raw: bytes, fields: np.void, permissive: bool) -> tuple[str, ...]:
         return ()
     if (permissive or not any(word)) and _makes_sense(fields):
         return (f"no 'MAP ' at byte 208 but {word!r}: read as a map, as the rest of its header is one's",)
-    raise MapError(f"no 'MAP ' at byte 208 but {word!r}: not an MRC or CCP4 map")
+    way_in = "permissive" if _makes_sense(fields) else None
+    raise MapError(f"no 'MAP ' at byte 208 but {word!r}: not an MRC or CCP4 map", option=way_in)
 
 
 def _dtype(raw: bytes, fields: np.void) -> tuple[np.dtype[Any], tuple[str, ...]]:
@@ -259,7 +260,8 @@ def _as_volume(layout: Layout, permissive: bool) -> Layout:
             return _unstacked(layout)
         raise MapError(
             f"a stack of {sections} images (ISPG 0, MZ 1): wanted a volume; if it is one, set its ISPG to 1, or "
-            "read it as permissive"
+            "read it as permissive",
+            option="permissive",
         )
     odd = f"space group ISPG {group}"
     if 400 <= group <= 630:
@@ -269,7 +271,7 @@ def _as_volume(layout: Layout, permissive: bool) -> Layout:
     if group < 0:
         if permissive:
             return replace(layout, oddities=(*layout.oddities, f"{odd}: wanted 0 or more: ignored"))
-        raise MapError(f"{odd}: wanted 0 or more: mend the header")
+        raise MapError(f"{odd}: wanted 0 or more: mend the header", option="permissive")
     return layout
 
 

@@ -55,7 +55,9 @@ class MrcFormat:
         layout = _check_lengths(file, layout, options)
         needed, allowed = 4 * grid.size + layout.extended_bytes, options.memory
         if allowed is not None and needed > allowed:
-            raise LimitError(f"needs {needed} bytes of memory, {allowed} are allowed: allow more")
+            raise LimitError(
+                f"needs {needed} bytes of memory, {allowed} are allowed: allow more", option="max_memory"
+            )
         try:
             extended, values = _read_once(file, layout, options, warn)
         except _Ended as end:
@@ -104,7 +106,8 @@ def _mended(held: int, layout: Layout, options: ReadOptions) -> Layout:
     )
     if not options.permissive:
         raise MapError(
-            f"holds {held} bytes, its header declares {wanted}: {lacks}: set NSYMBT to 0, or read it as permissive"
+            f"holds {held} bytes, its header declares {wanted}: {lacks}: set NSYMBT to 0, or read it as permissive",
+            option="permissive",
         )
     return replace(layout, extended_bytes=0, oddities=(*layout.oddities, f"{lacks}: read without it"))
 
@@ -145,13 +148,15 @@ def _judge_surplus(rest: bytes, options: ReadOptions, warn: Warn) -> None:
     said = f"{len(rest)} bytes more than its header declares"
     if not any(rest):
         warn(
-            f"{said}, all zero: taken as padding at the end; if they are an extended header that NSYMBT hides, the densities are shifted: set it"
+            f"{said}, all zero: taken as padding at the end; if they are an extended header that NSYMBT hides, "
+            "the densities are shifted: set it"
         )
         return
     if not options.permissive:
         raise MapError(
             f"{said}, as where an extended header of {len(rest)} bytes lies before the data and NSYMBT does not say "
-            f"so: set NSYMBT to {len(rest)}, or read it as permissive if they follow the data"
+            f"so: set NSYMBT to {len(rest)}, or read it as permissive if they follow the data",
+            option="permissive",
         )
     warn(f"{said}: taken as something after the data and dropped")
 
@@ -221,7 +226,8 @@ def _replace_nonfinite(values: F32, bad: int, by: str | None) -> None:
     if by is None:
         raise NonFiniteError(
             f"{bad} of {values.size} values are NaN or infinite: wanted finite densities: "
-            "mend the map, or have them replaced by the mean"
+            "mend the map, or have them replaced by the mean",
+            option="replace_nonfinite",
         )
     if bad == values.size:
         raise NonFiniteError(f"all {bad} values are NaN or infinite: there is no mean to replace them by")

@@ -47,3 +47,7 @@ class ReadOptions:
             return self.max_memory
         free = free_memory()
         return None if free is None else free // _SHARE_OF_FREE
+
+
+DEFAULT_READING = ReadOptions()
+"""Everything as the file says it."""

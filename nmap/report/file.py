@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nmap.grid import Triple
 from nmap.inspection import inspect
-from nmap.maps import DensityMap
+from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions
 from nmap.report.build import Report, build_report
 from nmap.report.page import Rows
 from nmap.validation import PathLike, Validation, validate_file
@@ -26,7 +25,7 @@ def report_file(
     half_maps: tuple[PathLike, PathLike] | None = None,
     model: PathLike | None = None,
     source_path: PathLike | None = None,
-    voxel_size: Triple | None = None,
+    reading: ReadOptions = DEFAULT_READING,
 ) -> str:
     """One self-contained HTML page on how true a `.nmap` file is to its source.
 
@@ -38,7 +37,7 @@ def report_file(
         half_maps: the source's two half maps.
         model: an atomic model in the map's frame.
         source_path: where the map was read from, if it is not given as a path.
-        voxel_size: as in `validate_file`.
+        reading: as in `validate_file`.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -52,7 +51,7 @@ def report_file(
         half_maps=half_maps,
         model=model,
         source_path=source_path,
-        voxel_size=voxel_size,
+        reading=reading,
     )
     about = inspect(done.opened).to_json()
     return build_report(

@@ -11,10 +11,10 @@ import scipy.ndimage as ndi
 from nmap.errors import GridError, MapError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.band_limit import estimate_band_limit
-from nmap.fit.target.envelope import mask_by_position
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
 from nmap.maps import DensityMap, read_map
+from nmap.maps.checked import mask_by_position
 from nmap.outcomes import BandLimitOutcome
 from nmap.spectrum import Shells, band_limited, crop_spectrum, invert, power, transform
 

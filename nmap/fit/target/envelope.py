@@ -11,10 +11,10 @@ from nmap.coding.codings import MAX_OCCUPANCY_NODES, encode_occupancy
 from nmap.coding.occupancy import packed_size
 from nmap.envelope.automatic import automatic_mask
 from nmap.envelope.envelope import Envelope
-from nmap.errors import GridError, OptionError
 from nmap.fit.target.outside import correlate_outside
 from nmap.grid import Grid
 from nmap.maps import DensityMap
+from nmap.maps.checked import mask_by_position, samples_agree
 from nmap.outcomes import MaskOutcome
 from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
 
@@ -101,7 +101,7 @@ def _from_map(density: DensityMap, mask: DensityMap, band_limit: float) -> Chose
     outcome = MaskOutcome(
         "given",
         name=mask.header.name if mask.header else None,
-        resampled_from=None if _samples_agree(mask.grid, density.grid) else str(mask.grid),
+        resampled_from=None if samples_agree(mask.grid, density.grid) else str(mask.grid),
     )
     return _chosen(_covering(given, lattice, band_limit), outcome)
 
@@ -163,53 +163,6 @@ def _parted(
         if outside.passed:
             break
     return best
-
-
-def _samples_agree(mask: Grid, grid: Grid) -> bool:
-    """Whether the voxels of one grid lie on those of the other, as those of a part of it do."""
-    apart = np.linalg.solve(mask.axes, np.asarray(grid.origin) - np.asarray(mask.origin))
-    steps = np.abs(mask.axes - grid.axes).max() * max(grid.shape)
-    return bool(np.abs(apart - np.rint(apart)).max() < 0.02 and steps < 0.02 * min(grid.voxel_size))
-
-
-def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
-    """A mask at the positions of a lattice, by trilinear interpolation; 0 beyond its own box.
-
-    Args:
-        mask: on any grid, as long as what it marks lies in the box of `grid`.
-        grid: the map's.
-        lattice: where to sample.
-
-    Raises:
-        GridError: what it marks reaches out of the map's box; names both grids.
-        OptionError: it marks nothing.
-    """
-    import scipy.ndimage as ndi
-
-    marked = np.argwhere(mask.values > 0.5)
-    nowhere = OptionError(
-        f"mask on {mask.grid} is nowhere above 0.5 in the map's box: wanted 1 in the molecule, 0 in the solvent"
-    )
-    if not marked.size:
-        raise nowhere
-    corners = np.stack(np.meshgrid(*np.stack([marked.min(0), marked.max(0)], 1), indexing="ij"), -1)
-    at = grid.fractions(mask.grid.positions(corners.reshape(-1, 3) / np.asarray(mask.grid.shape)))
-    at *= grid.shape
-    # A section of a map may have the mask of the whole map.
-    beyond = ((at < -1) | (at > np.asarray(grid.shape)))[:, np.asarray(grid.shape) > 1]
-    if beyond.any():
-        raise GridError(
-            f"the mask's grid, {mask.grid}, does not lie on the map's, {grid}: resample the mask first"
-        )
-    out = np.empty(lattice.shape, np.float32)
-    for z in range(lattice.shape[0]):
-        points = lattice.region((z, 0, 0), (1, *lattice.shape[1:])).points()
-        index = mask.grid.fractions(points.reshape(-1, 3)) * mask.grid.shape
-        plane = ndi.map_coordinates(mask.values, index.T, order=1, mode="grid-constant", cval=0.0)
-        out[z] = plane.reshape(lattice.shape[1:])
-    if not (out > 0.5).any():
-        raise nowhere
-    return out
 
 
 def _covering(mask: F32, grid: Grid, band_limit: float) -> Envelope:

@@ -27,8 +27,9 @@ from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.errors import GridError, OptionError
 from nmap.fit.target.envelope import choose_envelope
-from nmap.grid import Grid
+from nmap.grid import Grid, told_apart
 from nmap.maps import DensityMap
+from nmap.maps.checked import require_half_maps
 from nmap.outcomes import BandLimitOutcome, CrossValidationOutcome, to_json
 from nmap.spectrum import Margin, ShellCurve, Shells, band_limited, fsc, fsc_margin
 
@@ -164,16 +165,17 @@ def cross_validation(whole: Margin, inside: Margin | None, last: int) -> CrossVa
 
 
 def check_grids(density: DensityMap, half1: DensityMap, half2: DensityMap) -> None:
-    """Refuse half maps that do not lie on the source's grid.
+    """Refuse half maps that do not lie on the source's grid, or that are one map.
 
     Raises:
         GridError: naming both grids.
+        OptionError: they are one map.
     """
     for name, half in (("half 1", half1), ("half 2", half2)):
         if not half.grid.matches(density.grid):
-            raise GridError(
-                f"{name} lies on {half.grid}, the map on {density.grid}: give the halves of this very map"
-            )
+            own, wanted = told_apart(half.grid, density.grid)
+            raise GridError(f"{name} lies on {own}, the map on {wanted}: give the halves of this very map")
+    require_half_maps(half1, half2)
 
 
 def resolution_of(

@@ -13,6 +13,7 @@ from nmap.fit.target.envelope import Chosen, choose_envelope, with_union
 from nmap.fit.target.fittable import check_density
 from nmap.fit.target.half_maps import Halves, check_grids, halves_of, resolution_of
 from nmap.maps import DensityMap, map_of
+from nmap.maps.checked import judge_mask, mask_on, samples_agree, sound_mask
 from nmap.outcomes import BandLimitOutcome
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, resample
@@ -88,8 +89,8 @@ def specimen_of(density: DensityMap, options: EncodeOptions) -> Specimen:
         for number, half in enumerate(halves, 1):
             check_density(half, f"half map {number}: ")
     mask = options.mask
-    if not isinstance(mask, DensityMap) and mask not in ("auto", "none"):
-        mask = map_of(mask)
+    if isinstance(mask, DensityMap) or mask not in ("auto", "none"):
+        mask = _checked(map_of(mask), source)
     fitted = halves[0] if halves is not None and options.cross_validate else source
     limit, outcome = _band_limit(source, options.resolution)
     if halves is not None and options.resolution is None:
@@ -112,6 +113,14 @@ def _solvent(fitted: DensityMap, chosen: Chosen) -> float:
     if chosen.envelope is None:
         return solvent_value(fitted.values)
     return solvent_value(fitted.values, chosen.envelope.on_lattice(fitted.grid.shape))
+
+
+def _checked(mask: DensityMap, density: DensityMap) -> DensityMap:
+    """A given mask with values from 0 to 1; a warning says where it is odd."""
+    sound = sound_mask(mask)
+    placed = mask_on(sound, density.grid)
+    judge_mask(placed, density)
+    return placed if samples_agree(sound.grid, density.grid) else sound
 
 
 def _reduced(density: DensityMap, options: EncodeOptions) -> DensityMap:
