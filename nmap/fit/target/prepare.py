@@ -9,3 +9,288 @@ free between the samples.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.coding.codings import CodedTensor, decode_tensor, encode_log, encode_occupancy
+from nmap.envelope.automatic import constant_solvent
+from nmap.envelope.envelope import Envelope
+from nmap.errors import MapError
+from nmap.fit.options import EncodeOptions
+from nmap.fit.target.envelope import degrees_of_freedom
+from nmap.fit.target.half_maps import Halves
+from nmap.fit.target.specimen import Specimen, specimen_of
+from nmap.grid import Grid, Triple
+from nmap.maps import DensityMap
+from nmap.outcomes import BandLimitOutcome, MaskOutcome, SymmetryOutcome
+from nmap.point_group import PointGroup
+from nmap.spectrum import (
+    Complex,
+    ShellCurve,
+    Shells,
+    correlate_shells,
+    crop_spectrum,
+    invert,
+    lattice_shape,
+    transform,
+)
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+# Shells with less power than this share of the mean are not whitened further: they hold rounding.
+_FLOOR = 1e-8
+# Share of a map's variance that rounding leaves within the band limit where nothing else lies.
+_NOTHING = 1e-10
+# Width of the smoothing of the gains, in units of the shells over which an object's spectrum is coherent,
+# box edge / envelope width: sharper gains would spread the whitened map beyond the envelope.
+_SMOOTH = 4.0
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How band limit, envelope and symmetry were decided."""
+
+    band_limit: BandLimitOutcome
+    mask: MaskOutcome
+    symmetry: SymmetryOutcome
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What to fit, and how well a candidate does.
+
+    Attributes:
+        density: the source (half 1 under cross-validation) after crop and downsampling; its grid is the box.
+        band_limit: resolution kept, Angstrom.
+        solvent: density outside, and the zero of all that follows.
+        envelope: soft mask; None if everything is inside.
+        left_out: share of the band-limited variance that the envelope leaves out.
+        lattice: where the network is evaluated.
+        truth: half transform on the lattice of (source - solvent) * envelope within the band limit.
+        reference: what fidelity is measured against: the truth, or for a map whose solvent is constant
+            (masked before) the whole source within the band limit.
+        gains: factor of each shell from 0 to the last, as decoded from `coded_gains`; at most about 1.
+        scale: density units per unit of network output; the whitened map has unit variance inside.
+        coded_gains: the gains as the file stores them.
+        center: box fraction (z, y, x) where the network coordinates are 0.
+        half_width: box fraction (z, y, x) from there to where they are 1; the same length in Angstrom on
+            each axis.
+        group: point group to fit with; None for C1.
+        outcomes: how band limit, envelope and symmetry were decided.
+        halves: the half maps, where given.
+    """
+
+    density: DensityMap
+    band_limit: float
+    solvent: float
+    envelope: Envelope | None
+    left_out: float
+    lattice: Grid
+    truth: Complex
+    reference: Complex
+    gains: F32
+    scale: float
+    coded_gains: CodedTensor
+    center: Triple
+    half_width: Triple
+    group: PointGroup | None
+    outcomes: Outcomes
+    halves: Halves | None = None
+
+    @property
+    def coded_envelope(self) -> dict[str, CodedTensor]:
+        """The envelope as a file stores it, under its name; empty without one."""
+        return {} if self.envelope is None else {"envelope": encode_occupancy(self.envelope.occupancy)}
+
+    @cached_property
+    def shells(self) -> Shells:
+        """Fourier shells of the lattice."""
+        return Shells(self.lattice)
+
+    @property
+    def masked(self) -> bool:
+        """Whether fidelity is measured within the envelope, not over the whole box."""
+        return self.reference is self.truth and self.envelope is not None
+
+    @property
+    def last(self) -> int:
+        """Index of the last shell within the band limit."""
+        return self.gains.size - 1
+
+    @cached_property
+    def mask(self) -> F32:
+        """The envelope on the lattice, (z, y, x)."""
+        if self.envelope is None:
+            return np.ones(self.lattice.shape, np.float32)
+        return self.envelope.on_lattice(self.lattice.shape)
+
+    @cached_property
+    def inside(self) -> NDArray[np.intp]:
+        """Flat indices (n,) of the lattice points where the envelope is above 0."""
+        return np.flatnonzero(self.mask)
+
+    @cached_property
+    def coordinates(self) -> F32:
+        """Network coordinates (n, 3), (z, y, x), of the points inside."""
+        index = np.stack(np.unravel_index(self.inside, self.lattice.shape), -1)
+        fractions = index / np.asarray(self.lattice.shape)
+        return np.asarray((fractions - np.asarray(self.center)) / np.asarray(self.half_width), np.float32)
+
+    @cached_property
+    def whitened(self) -> Complex:
+        """Half transform of what m . u should be, (z, y, x // 2 + 1)."""
+        inverse = np.divide(1, self.gains, out=np.zeros_like(self.gains), where=self.gains > 0) / self.scale
+        return np.asarray(self.truth * self.shells.spread(inverse.astype(np.float32)), np.complex64)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom: Fourier modes within the band limit times the envelope's share of the box."""
+        return degrees_of_freedom(float(self.mask.mean()), self.lattice, self.band_limit)
+
+    @property
+    def reach(self) -> float:
+        """Half width of the network's domain in Angstrom."""
+        return self.half_width[0] * self.lattice.edges[2]
+
+    def on_lattice(self, values: F32) -> F32:
+        """The lattice (z, y, x) of values at the points inside times the envelope, 0 elsewhere."""
+        out = np.zeros(self.lattice.size, np.float32)
+        out[self.inside] = values * self.mask.reshape(-1)[self.inside]
+        return out.reshape(self.lattice.shape)
+
+    def fidelity(self, spectrum: Complex) -> ShellCurve:
+        """Fidelity FSC of a half transform on the lattice against `reference`.
+
+        Gains change no shell's correlation, so the spectrum of m . u does as well as the decoded one.
+        """
+        return correlate_shells(spectrum, self.reference, self.shells, "second")
+
+
+def target_of(specimen: Specimen, group: PointGroup | None, outcome: SymmetryOutcome) -> Target:
+    """The target of a fit.
+
+    Args:
+        specimen: what of the map is fitted.
+        group: point group that it is fitted with; None for C1.
+        outcome: how that was decided.
+    """
+    specimen = specimen.with_copies(group)
+    density, envelope, band_limit = specimen.density, specimen.chosen.envelope, specimen.band_limit
+    grid = density.grid
+    mask = None if envelope is None else envelope.on_lattice(grid.shape)
+    lattice = grid.resampled(lattice_shape(grid, band_limit))
+    truth, reference, left_out = _truth(density, mask, specimen.solvent, lattice, band_limit)
+    _require_detail(truth, density, lattice, band_limit)
+    center, half_width = _domain(envelope, lattice)
+    shells = Shells(lattice)
+    coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, envelope)
+    return Target(
+        density=density,
+        band_limit=band_limit,
+        solvent=specimen.solvent,
+        envelope=envelope,
+        left_out=left_out,
+        lattice=lattice,
+        truth=truth,
+        reference=reference,
+        gains=np.asarray(decode_tensor(coded), np.float32),
+        scale=scale,
+        coded_gains=coded,
+        center=center,
+        half_width=half_width,
+        group=group,
+        outcomes=Outcomes(
+            specimen.band_limit_outcome, replace(specimen.chosen.outcome, left_out=left_out), outcome
+        ),
+        halves=specimen.halves(),
+    )
+
+
+def prepare(density: DensityMap, options: EncodeOptions) -> Target:
+    """The target of a fit without symmetry; raises as `specimen_of`."""
+    return target_of(specimen_of(density, options), None, SymmetryOutcome("not-sought"))
+
+
+def _truth(
+    density: DensityMap, mask: F32 | None, solvent: float, lattice: Grid, band_limit: float
+) -> tuple[Complex, Complex, float]:
+    """Transform within the band limit of the enveloped source and of the reference, and the variance left out.
+
+    `mask` is the envelope on the source's grid.
+    """
+    shells = Shells(lattice)
+    keep = shells.spread(np.ones(shells.last(band_limit) + 1, np.float32))
+
+    def within(values: F32) -> Complex:
+        return np.asarray(
+            crop_spectrum(transform(values), density.grid.shape, lattice.shape) * keep, np.complex64
+        )
+
+    values = density.values - np.float32(solvent)
+    whole = within(values)
+    if mask is None:
+        return whole, whole, 0.0
+    values *= 1 - mask
+    part = within(values)
+    everything, left = (shells.total(np.abs(f) ** 2) for f in (whole, part))
+    truth = np.asarray(whole - part, np.complex64)
+    masked = constant_solvent(density.values) is not None
+    return truth, whole if masked else truth, left / everything
+
+
+def _require_detail(truth: Complex, density: DensityMap, lattice: Grid, band_limit: float) -> None:
+    """Refuse a map with nothing but its mean within the band limit; `truth` is a half transform on the lattice."""
+    held = float(np.var(invert(truth, lattice.shape), dtype=np.float64))
+    if held <= _NOTHING * float(np.var(density.values, dtype=np.float64)):
+        raise MapError(
+            f"nothing coarser than the band limit of {band_limit:g} A is in this map, all its density is finer: "
+            "there is nothing to fit: give a finer resolution"
+        )
+
+
+def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:
+    """Centre and half width, box fractions (z, y, x), of the envelope's bounding box, as wide on each axis in A."""
+    low, high = np.zeros(3), np.asarray([float(n > 1) for n in lattice.shape])
+    if envelope is not None:
+        inside = envelope.on_lattice(lattice.shape) > 0
+        for axis in range(3):
+            used = np.flatnonzero(inside.any(tuple(a for a in range(3) if a != axis)))
+            low[axis], high[axis] = used[[0, -1]] / lattice.shape[axis]
+    edges = np.asarray(lattice.edges[::-1])
+    widest = float(((high - low) / 2 * edges).max())
+    z, y, x = (float(c) for c in (low + high) / 2)
+    hz, hy, hx = (float(widest / e) for e in edges)
+    return (z, y, x), (hz, hy, hx)
+
+
+def _gains(
+    truth: Complex, shells: Shells, last: int, half_width: Triple, envelope: Envelope | None
+) -> tuple[CodedTensor, float]:
+    """Gains that whiten the truth, at most 1, as stored, and the scale that gives it unit variance inside."""
+    power = (shells.sum(np.abs(truth) ** 2) / np.maximum(shells.modes, 1))[: last + 1]
+    power = np.maximum(power, _FLOOR * power[1:].mean())
+    coherent = max(1.0, max(shells.grid.edges) / (2 * half_width[0] * shells.grid.edges[2]))
+    smooth = np.exp(smoothed(np.log(power), _SMOOTH * coherent) / 2)
+    coded = encode_log((smooth / smooth.max()).astype(np.float32))
+    gains = np.asarray(decode_tensor(coded), np.float32)
+    white = invert(truth * shells.spread(1 / gains), shells.grid.shape)
+    inside = white if envelope is None else white[envelope.on_lattice(shells.grid.shape) > 0]
+    return coded, max(float(np.sqrt(np.square(inside, dtype=np.float64).mean())), 1e-30)
+
+
+def smoothed(curve: F64, width: float) -> F64:
+    """A curve by shell smoothed by local linear regression with a Gaussian of `width` shells."""
+    at = np.arange(curve.size, dtype=np.float64)
+    out = np.empty(curve.size)
+    for shell in range(curve.size):
+        weight = np.exp(-0.5 * ((at - shell) / width) ** 2)
+        total = weight.sum()
+        mean, level = weight @ at / total, weight @ curve / total
+        spread = weight @ (at - mean) ** 2
+        slope = weight @ ((at - mean) * curve) / spread if spread > 1e-9 else 0.0
+        out[shell] = level + slope * (shell - mean)
+    return out
