@@ -173,4 +173,4 @@ def test_an_empty_mask_is_refused():
 def test_the_stored_envelope_is_a_small_part_of_the_file():
     # Radial-basis networks store none: their sites say where the molecule is.
     target = prepare(molecule(noise=0.02), EncodeOptions(resolution=4.0, arch="siren"))
-    assert target.coded["envelope"].nbytes <= max(64, 0.02 * 0.4 * target.freedom)
+    assert target.coded_envelope["envelope"].nbytes <= max(64, 0.02 * 0.4 * target.freedom)
