@@ -11,6 +11,7 @@ from nmap.grid import Grid, Triple
 from nmap.outcomes import to_json
 from nmap.report.fit_words import margin_words
 from nmap.report.words import (
+from nmap.report.finding_words import (
     check_words,
     crossing_shells,
     crossing_words,

@@ -132,7 +132,7 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
         from nmap_cli.findings_text import findings_text
 
         say_lines(findings_text(found, name, verbose=verbose).split("\n"), quiet)
-    from nmap.report.words import check_words, remark_words
+    from nmap.report.finding_words import check_words, remark_words
 
     for remark in found.remarks:
         if remark.code == "unlike":
@@ -144,7 +144,7 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
 def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
     from nmap.compare.curve_files import fidelity_star
     from nmap.compare.curve_files import fsc_xml as as_xml
-    from nmap.report.words import fidelity_title, half_map_title
+    from nmap.report.finding_words import fidelity_title, half_map_title
 
     if fsc_xml is not None:
         if found.half_maps is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from nmap.compare.findings import Findings
 from nmap.compare.json_values import THRESHOLDS
 from nmap.maps import DensityMap
+from nmap.report.finding_words import check_words, remark_words, where
 from nmap.report.page import (
     Card,
     Picture,
@@ -23,7 +24,6 @@ from nmap.report.page import (
     side_by_side,
     table,
 )
-from nmap.report.words import check_words, remark_words, where
 from nmap.spectrum import worded
 
 __all__ = ["Report", "build_report"]

@@ -131,8 +131,17 @@ def _mean_power(spectrum: Complex, shells: Shells) -> tuple[F64, NDArray[np.bool
     return mean, mean <= NEGLIGIBLE * level
 
 
+def negligible_shells(spectrum: Complex, shells: Shells) -> NDArray[np.bool_]:
+    """Which shells of a half transform hold next to no power, as `NEGLIGIBLE_RULE` says, from shell 0 to Nyquist."""
+    return _mean_power(spectrum, shells)[1]
+
+
 def correlate_shells(
-    fa: Complex, fb: Complex, shells: Shells, reference: Literal["both", "second"] = "both"
+    fa: Complex,
+    fb: Complex,
+    shells: Shells,
+    reference: Literal["both", "second"] = "both",
+    negligible: NDArray[np.bool_] | None = None,
 ) -> ShellCurve:
     """Fourier shell correlation of two half-complex transforms on the same grid.
 
@@ -142,13 +151,18 @@ def correlate_shells(
         shells: the shells of their grid.
         reference: "both" marks the shells that are negligible in both maps; "second" those negligible in the
             second, for a copy and its source: where the source is empty there is nothing to be true to.
+        negligible: the shells to mark instead, where they are known already; those beyond its end are marked too.
     """
     cross = shells.sum(fa.real * fb.real + fa.imag * fb.imag) / np.maximum(shells.modes, 1e-9)
     pa, empty_a = _mean_power(fa, shells)
     pb, empty_b = _mean_power(fb, shells)
     norm = np.sqrt(pa * pb)
     fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
-    negligible = empty_b & empty_a if reference == "both" else empty_b
+    if negligible is None:
+        negligible = empty_b & empty_a if reference == "both" else empty_b
+    else:
+        beyond = max(fsc.size - negligible.size, 0)
+        negligible = np.pad(negligible, (0, beyond), constant_values=True)[: fsc.size]
     return ShellCurve(shells.frequency, fsc, shells.modes, negligible, shells.convention)
 
 
@@ -160,6 +174,7 @@ def fsc(
     *,
     convention: Convention = "nmap",
     reference: Literal["both", "second"] = "both",
+    negligible: NDArray[np.bool_] | None = None,
 ) -> ShellCurve:
     """Fourier shell correlation of two volumes (z, y, x) on `grid`, both multiplied by `mask` first if given.
 
@@ -170,6 +185,7 @@ def fsc(
         mask: soft mask (z, y, x), 0 to 1.
         convention: which shells, see `CONVENTIONS`.
         reference: as in `correlate_shells`.
+        negligible: as in `correlate_shells`.
 
     Source: Harauz and van Heel, Optik 73 (1986) 146; shells as in `nmap.spectrum.shells`.
 
@@ -183,7 +199,7 @@ def fsc(
             )
     if mask is not None:
         a, b = a * mask, b * mask
-    return correlate_shells(transform(a), transform(b), Shells(grid, convention), reference)
+    return correlate_shells(transform(a), transform(b), Shells(grid, convention), reference, negligible)
 
 
 def frc(
