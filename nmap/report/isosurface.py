@@ -116,7 +116,8 @@ def _surface(values: F32, grid: Grid, level: float) -> tuple[F64, F64]:
         return np.empty((0, 3, 3)), np.empty((0, 3, 3))
     padded = np.pad(values, 1, constant_values=low)
     step = max(1, max(values.shape) // FINEST)
-    corners, triangles, normals, _ = marching_cubes(padded, level, step_size=step)
+    mesh = marching_cubes(padded, level, step_size=step)  # type: ignore[no-untyped-call]
+    corners, triangles, normals, _ = mesh
     points = grid.positions((corners.astype(np.float64) - 1) / np.asarray(grid.shape))
     # Normals are gradients by voxel, (z, y, x); here they become gradients by Angstrom, (x, y, z).
     by_voxel = np.linalg.inv(grid.box).T[:, ::-1] * np.asarray(grid.shape)
