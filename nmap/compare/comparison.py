@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nmap.errors import OptionError
 from nmap.grid import Grid
-from nmap.maps.checked import require_same_grid
+from nmap.maps.checked import require_same_grid, sound_mask
 from nmap.spectrum import Complex, Convention, ShellCurve, Shells, correlate_shells, transform
 
 if TYPE_CHECKING:
@@ -115,3 +115,4 @@ def check_comparison(compared: Comparison) -> None:
         raise OptionError(f"resolution {resolution:g} A: coarser than the box's first shell, {coarsest:g} A")
     if compared.mask is not None:
         require_same_grid(compared.mask, compared.source, "mask", "source")
+        sound_mask(compared.mask)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_LATTICE_POINTS
 from nmap.coding.lattice import MAX_SITES
-from nmap.errors import OptionError
+from nmap.errors import MapError, OptionError
 from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
 from nmap.fit.target.prepare import Target
 from nmap.grid import Grid, Shape
@@ -68,6 +68,7 @@ def lattice_of(
         The lattice of a working box, where that is much smaller than the whole box, else of the whole.
 
     Raises:
+        MapError: no site at all.
         OptionError: more sites than a file may have.
     """
     grid = fine_grid(target)
@@ -78,6 +79,11 @@ def lattice_of(
         places = np.where(_thin(target), 0, every / np.asarray(shape))
         points = places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
         sites = every[symmetry.fold(points)[1] == 0]
+    if not len(sites):
+        raise MapError(
+            f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
+            "nothing to fit: give a finer resolution or a wider mask"
+        )
     if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
         raise OptionError(
             f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
