@@ -9,8 +9,6 @@ from nmap.compare.half_maps import HalfMaps
 from nmap.compare.measures import MEASURES
 from nmap.grid import Grid, Triple
 from nmap.outcomes import to_json
-from nmap.report.fit_words import margin_words
-from nmap.report.words import (
 from nmap.report.finding_words import (
     check_words,
     crossing_shells,
@@ -24,6 +22,7 @@ from nmap.report.finding_words import (
     where,
     worst_words,
 )
+from nmap.report.fit_words import margin_words
 from nmap.spectrum import CONVENTIONS, ShellCurve, worded
 from nmap_cli.common import size, table
 
