@@ -29,6 +29,7 @@ _COMMANDS = (
     "validate",
     "fsc",
     "report",
+    "view",
     "study",
     "import-weights",
     "strip",
