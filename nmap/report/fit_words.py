@@ -30,7 +30,7 @@ _BAND_LIMITS = {
     "given": "as asked",
     "spectrum-end": "estimated: the map's power ends there",
     "solvent-noise": "estimated: finer detail is lost in noise",
-    "nyquist": "the finest that the voxels can hold: the map's power does not end before",
+    "nyquist": "estimated: the finest that the voxels hold, as the map's power does not end before",
     "half-maps": "the half maps' FSC {within} falls below {threshold:g} there",
     "half-maps-nyquist": "the finest that the voxels can hold: the half maps' FSC {within} stays above {threshold:g}",
     "sampling": "the finest that the voxels can hold: {asked:g} A was asked for",
@@ -52,7 +52,7 @@ _NOTICES = {
     "fitted-as-c1": "with symmetry {group} the worst shell FSC was only {worst}: fitted as C1",
     "no-time-to-grow": "no time was left for more neurons",
     "attempt-failed": "a further attempt failed, and the network before it was kept ({error})",
-    "late": "the time budget of {budget:g} s was too short: the fit took {seconds:.1f} s longer",
+    "late": "the fit took {seconds:.1f} s longer than its time budget",
 }
 
 

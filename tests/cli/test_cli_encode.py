@@ -72,7 +72,7 @@ def test_progress_is_plain_lines_where_stderr_is_no_terminal(encoded: tuple[Path
     lines = encoded[2].splitlines()
     assert lines
     assert "\r" not in encoded[2] and "\x1b" not in encoded[2]
-    assert any(re.search(r"\b30/30\b", line) for line in lines)
+    assert any(re.search(r"\b100 %", line) for line in lines)
 
 
 def test_inspect_gives_the_fit_its_source_and_its_fidelity(
@@ -350,9 +350,5 @@ def test_a_time_budget_that_starting_alone_takes_is_answered_all_the_same_with_a
     ran = run("encode", source, tmp_path / "a.nmap", "--resolution", "8", "--time-budget", "0.01s")
     assert ran.code == 0, ran.err
     assert (tmp_path / "a.nmap").exists()
-    warned = [
-        line
-        for line in ran.err.splitlines()
-        if "the time budget" in line and "was too short: the fit took" in line
-    ]
+    warned = [line for line in ran.err.splitlines() if "longer than its time budget" in line]
     assert len(warned) == 1

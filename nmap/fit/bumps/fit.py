@@ -247,6 +247,7 @@ def _searched(
             goal,
             effort,
             deadline=deadline,
+            grace=watch.preparing_seconds,
             should_stop=watch.stopped,
             report=report,
             state_file=checkpoint,

@@ -69,10 +69,11 @@ class Deadline:
 
     Args:
         at: `time.monotonic` by which that must be done; infinite without a limit.
+        grace: seconds that a search may take in any case, to have something to show.
     """
 
-    def __init__(self, at: float) -> None:
-        self._at, self._began = at, time.monotonic()
+    def __init__(self, at: float, grace: float = 0.0) -> None:
+        self._at, self._began, self._grace = at, time.monotonic(), grace
         self._count, self._seconds = 0, 0.0
 
     def wants_trial(self, count: int) -> bool:
@@ -89,6 +90,11 @@ class Deadline:
         """Seconds left to search for a result of so many weights."""
         more = max(count / self._count, 1.0) if self._count else 1.0
         return self._at - time.monotonic() - _CODED_AND_READ * more * self._seconds
+
+    @property
+    def has_grace(self) -> bool:
+        """Whether a search that has nothing to show yet may go on beyond the time."""
+        return time.monotonic() - self._began < self._grace
 
     def used(self, count: int, schedules: int) -> float:
         """Share of the time of the first of so many schedules that is gone, 0 to 1; 0 for ever without a limit."""

@@ -79,7 +79,7 @@ _DESCENT, _DEPTH, _PLUNGE = 6.0, 3.5, 0.4
 _LEFT_BEHIND = -0.2
 # Change of the step's logarithm at the goal, for one of the worst shell's missing power's.
 _RELAX = 0.1
-# Sweeps that are made whatever the time: fewer show nothing of the map.
+# Sweeps that are made beyond the time, as far as the grace allows: fewer show little of the map.
 _LEAST = 8
 # Sweeps after which a search without time ends even if no weight was placed.
 _UNTIL = 12
@@ -111,6 +111,7 @@ def search(
     effort: str = "default",
     *,
     deadline: float = math.inf,
+    grace: float = 0.0,
     should_stop: Callable[[], bool] | None = None,
     report: Report | None = None,
     state_file: Path | None = None,
@@ -121,7 +122,8 @@ def search(
         lattice: sites and target.
         goal: what to reach.
         effort: "low", "default" or "high".
-        deadline: `time.monotonic` by which the result must be coded and read back. Eight sweeps are made all the same.
+        deadline: `time.monotonic` by which the result must be coded and read back.
+        grace: seconds that may be taken beyond that for the first eight sweeps.
         should_stop: asked at every sweep; the best so far is returned.
         report: called every sweep with the best so far and the share done.
         state_file: where to keep the state, and to go on from.
@@ -133,7 +135,7 @@ def search(
     schedules = SCHEDULES[effort]
     for number, schedule in enumerate(schedules):
         name = state_file.with_suffix(f".{number}.npz") if state_file else None
-        clock = Deadline(deadline)
+        clock = Deadline(deadline, grace)
         run = _Run(lattice, goal, schedule, name, clock)
         while not run.done and not (should_stop and should_stop()) and not run.is_late:
             run.sweep(clock.used(run.count, len(schedules) - number))
@@ -185,7 +187,8 @@ class _Run:
         if self.best is None or self.clock.left(self.count) >= _SLOWER * self.seconds:
             return False
         sweeps = self.state.iteration
-        return sweeps >= _UNTIL or (sweeps >= _LEAST and bool(self.best.q.any()))
+        enough = sweeps >= _LEAST or not self.clock.has_grace
+        return sweeps >= _UNTIL or (enough and bool(self.best.q.any()))
 
     @property
     def share_done(self) -> float:

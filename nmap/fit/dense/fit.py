@@ -143,14 +143,17 @@ class _Rounds:
         return Round(result, training.recipe, watch.seconds - began)
 
     def _end(self) -> float | None:
-        """Second of the watch at which training must end for storing and measuring to fit; None without a budget."""
-        left = self._watch.left
-        if left is None:
+        """Second of the watch at which training must end for storing and measuring to fit; None without a budget.
+
+        The first round takes at least as long as preparing did, to have something to show.
+        """
+        watch = self._watch
+        if watch.left is None or watch.budget is None:
             return None
-        closing = self._closing
-        if closing is None:
-            closing = _EVALUATIONS * self.training.evaluation_seconds()
-        return self._watch.seconds + left - closing
+        if self._closing is not None:
+            return watch.budget - self._closing
+        closing = _EVALUATIONS * self.training.evaluation_seconds()
+        return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
 
 
 def _stored(training: Training) -> Result:
