@@ -10,13 +10,13 @@ from nmap.spectrum import LowestMargin
 
 
 def to_json(value: Any) -> Any:
-    """An outcome as JSON values: nested objects without the parts that are None, numbers to six digits."""
+    """An outcome as JSON values: nested objects without the parts that are None, numbers to four digits."""
     if is_dataclass(value) and not isinstance(value, type):
         parts = {part.name: to_json(getattr(value, part.name)) for part in fields(value)}
         return {name: part for name, part in parts.items() if part is not None}
     if isinstance(value, Mapping):
         return {name: to_json(part) for name, part in value.items()}
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,7 @@ LOWEST = {
 }
 
 
-def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
+def test_a_full_record_with_half_maps_keeps_to_eight_kib(tmp_path: Path) -> None:
     record = full_record()
     curve = np.linspace(0.9999, 0.143, 64).round(4)
     record["fidelity"] |= {
@@ -252,15 +252,15 @@ def test_a_full_record_with_half_maps_keeps_to_six_kib(tmp_path: Path) -> None:
     }
     neural_map = sample_map(width=96, record=record)
     total = save(neural_map, tmp_path / "a.nmap")
-    assert total - sum(coded.nbytes for coded in neural_map.tensors.values()) <= 6144
+    assert total - sum(coded.nbytes for coded in neural_map.tensors.values()) <= 8192
     found: Any = read_record(tmp_path / "a.nmap")["fidelity"]
     assert found["half_map_fsc"].size == found["decode_half2_fsc"].size == found["fsc"].size >= 16
     assert found["half_map_resolution"] == 3.012
 
 
-def test_the_record_of_a_cross_validation_keeps_to_six_kib(validated: NeuralMap, tmp_path: Path) -> None:
+def test_the_record_of_a_cross_validation_keeps_to_eight_kib(validated: NeuralMap, tmp_path: Path) -> None:
     total = save(validated, tmp_path / "a.nmap")
-    assert total - sum(coded.nbytes for coded in validated.tensors.values()) <= 6144
+    assert total - sum(coded.nbytes for coded in validated.tensors.values()) <= 8192
     again: Any = inspect(tmp_path / "a.nmap")
     assert again.outcome("cross_validation", "fidelity") == validated.record["fidelity"]["cross_validation"]
     assert again.outcome("mask") == validated.record["fit"]["mask"]

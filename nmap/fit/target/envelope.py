@@ -21,22 +21,25 @@ from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transfor
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-# Nodes lie this many band limits apart: closer ones cut more solvent away but make an edge so steep that it
-# spreads over the whole spectrum.
+# Distance of the nodes in band limits: closer ones cut more solvent away but make an edge so steep that it spreads over
+# the whole spectrum.
 _SPACING = 1.25
-# The bits may take this much of a file, whose size is reckoned at this many bytes per degree of freedom.
+# Share of a file that the bits may take.
 _SHARE = 0.02
-# A reckoning of their bytes is surely right to this share.
-_RECKONED = 0.1
+# Bytes of a file for each degree of freedom of the map, as reckoned for that share.
 _BYTES_PER_FREEDOM = 0.4
-# In a map with quiet solvent no shell may lose more of its power to the envelope; found masks grow by up
-# to this many band limits to keep to it. The last shells ring over the whole box, for the band limit cuts
-# them off: they are not asked. A goal near 1 allows less, a quarter of what it lets be missing; then masks grow
-# further, and where that is not enough there is none.
+# Share to which a reckoning of the bits' bytes is surely right.
+_RECKONED = 0.1
+# Share of a shell's power that the envelope may cut off where the solvent is quiet. A goal near 1 allows a quarter
+# of the power that it lets be missing.
 _LOSS = 0.01
-_GROWTH, _GROWTH_NEAR_1 = (0.0, 0.5, 1.0, 1.5, 2.0), (3.0, 4.0)
+# Steps by which found masks grow to keep to that, band limits.
+_GROWTH = (0.0, 0.5, 1.0, 1.5, 2.0)
+# Further steps for a goal near 1; where these are not enough there is no mask.
+_GROWTH_NEAR_1 = (3.0, 4.0)
+# Last shells that are not asked: the band limit cuts them off, so they ring over the whole box.
 _RINGING = 2
-# Where half maps correlate outside, found masks grow on, by up to this many band limits.
+# Steps by which found masks grow on where half maps correlate outside, band limits.
 _FURTHER = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 

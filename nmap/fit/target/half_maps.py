@@ -42,16 +42,20 @@ TOLERANCE = 0.01
 """A cross-validated decode may correlate with half 2 by this much less than half 1 does."""
 CHANCE = 2.0
 """Over the whole box by no more than so many standard errors of the difference either."""
-# A cross-validated fit may leave out so much of a shell's power over F, and so much at the most: FSC then loses half
-# of the first if what is left out is as much signal as the rest.
-_LOSS, _MOST_MISSING = 0.0025, 0.04
-# What the lowest shells lack lies beyond the envelope for the most part: up to so many times more may be missing, over
-# so many shells.
-_MORE, _LOW = 3.0, 3.0
-_LEAST, _MOST = 0.05, 1.0
-# Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
+# Share of a shell's power, times F, that a cross-validated fit may leave out: FSC then loses half of it if what is left
+# out is as much signal as the rest.
+_LOSS = 0.0025
+# Share of a shell's power that it may leave out at most.
+_LARGEST_LOSS = 0.04
+# Times more than that which may be missing in the lowest shells: what they lack lies beyond the envelope.
+_LOW_SHELLS_MORE = 3.0
+# Shells over which that falls off.
+_LOW_SHELLS = 3.0
+# FSC to which the half-map curve is clipped below: lower ones are chance.
+_LOWEST_FSC = 0.05
+# Width, in shells, of the light smoothing of F: it is measured in few modes in the first shells.
 _SMOOTH = 1.0
-# The envelope hangs on the resolution and the resolution on the envelope: found in turn, so many times at most.
+# Times that the envelope and the resolution, which hang on each other, are found in turn at most.
 _LOOKS = 4
 
 
@@ -90,7 +94,7 @@ class Halves:
         padded = np.pad(self.curve.fsc[1:], 2, mode="edge")
         kernel = np.exp(-0.5 * (np.arange(-2, 3) / _SMOOTH) ** 2)
         smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
-        return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
+        return np.concatenate(([1.0], np.clip(smooth, _LOWEST_FSC, 1.0)))[:count]
 
     def ceiling(self, count: int, symmetric: F64 | None = None) -> F32:
         """Correlation that is worth having of what is fitted, by shell, (count,).
@@ -228,8 +232,8 @@ def halves_of(
 
 def _missing(agree: F64) -> F64:
     """Share of each shell's power that a cross-validated fit may leave out, from the half-map FSC."""
-    lowest = 1 + _MORE * np.exp(-np.arange(agree.size) / _LOW)
-    return np.minimum(_LOSS / agree, _MOST_MISSING) * lowest
+    lowest = 1 + _LOW_SHELLS_MORE * np.exp(-np.arange(agree.size) / _LOW_SHELLS)
+    return np.minimum(_LOSS / agree, _LARGEST_LOSS) * lowest
 
 
 def _rounded(curve: ShellCurve, last: int) -> F64:

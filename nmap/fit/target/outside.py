@@ -31,8 +31,10 @@ THRESHOLD = 0.143
 """FSC of half maps above which they are said to share signal."""
 ERRORS = 3.0
 """Standard errors that chance may take a shell of few modes above 0."""
-# Scatter beyond this many standard errors, in at least so many shells below 0, is that of symmetrised noise.
-_MORE, _SHELLS = 1.5, 5
+# Scatter, in standard errors, beyond which noise is taken to be symmetrised.
+_SYMMETRISED = 1.5
+# Shells below 0 that must be there to tell the scatter.
+_FEWEST_SHELLS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,5 +97,5 @@ def correlate_outside(half1: DensityMap, half2: DensityMap, envelope: Envelope, 
 def _scatter(measured: F64) -> float:
     """Factor by which FSC, in standard errors, scatters more than it should, told by what is below 0; else 1."""
     below = measured[measured < 0]
-    found = float(np.sqrt(np.square(below).mean())) if below.size >= _SHELLS else 1.0
-    return found if found > _MORE else 1.0
+    found = float(np.sqrt(np.square(below).mean())) if below.size >= _FEWEST_SHELLS else 1.0
+    return found if found > _SYMMETRISED else 1.0
