@@ -16,15 +16,17 @@ from nmap import __version__
 from nmap.errors import FormatError, GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import (
+    one_output,
+    output_argument,
     overwrite_option,
     permissive_option,
-    refuse_existing,
     say,
     size,
     span,
+    tell,
     voice_options,
 )
-from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
+from nmap_cli.parameters import INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 
 @click.command("decode")
 @click.argument("file", type=INPUT)
-@click.option("-o", "--output", type=OUTPUT, required=True, help="The MRC map to write.")
+@output_argument(MAP_OUTPUT, "The MRC map to write; it may also be given as the second argument.")
 @click.option(
     "--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples over the same box; the voxel size follows."
 )
@@ -67,7 +69,8 @@ _LABEL = f"Decoded by nmap {__version__}"
 @voice_options
 def command(
     file: Path,
-    output: Path,
+    out: Path | None,
+    output: Path | None,
     shape: Shape | None,
     voxel_size: Triple | None,
     like: Path | None,
@@ -83,10 +86,10 @@ def command(
     Without --shape, --voxel-size or --like the map comes back on its source's own grid. The map is written in
     slabs, so it may be larger than memory.
     """
+    target = one_output(out, output)
     given = [name for name, value in _choices(shape, voxel_size, like) if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
-    refuse_existing(output, overwrite, [file] if like is None else [file, like])
     from nmap.container import open_file
     from nmap.maps import MapWriter
 
@@ -96,19 +99,19 @@ def command(
     grid = _grid(neural_map, shape, voxel_size, like, permissive)
     if region is not None:
         grid = grid.region(*region)
-    _check_room(grid, output)
+    _check_room(grid, target)
     _check_extent(neural_map.grid, grid, quiet)
     with (
         _naming(file),
         ProgressLine(quiet, patience=2.0) as line,
         MapWriter(
-            output, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
+            target, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
         ) as writer,
     ):
         for start, slab in neural_map.slabs(grid):
             writer.write(slab)
             line.show("decoding", (start + len(slab)) / grid.shape[0])
-    say(f"{output}: {grid}, {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
+    say(f"{target}: {grid}, {size(target.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
 
 
 def _grid(
@@ -140,7 +143,7 @@ def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
     if share == 0:
         raise GridError(f"{extents}: wanted two that overlap")
     if share < 1 and not quiet:
-        click.echo(f"nmap: warning: {extents}: solvent is written outside the box", err=True)
+        tell(f"nmap: warning: {extents}: solvent is written outside the box")
 
 
 def _extent(grid: Grid) -> str:

@@ -20,22 +20,23 @@ from nmap.maps import ReadOptions
 from nmap.model.kinds import KINDS
 from nmap_cli.common import (
     json_option,
+    one_output,
+    output_argument,
     overwrite_option,
-    printable,
     reading_options,
-    refuse_existing,
     say,
     say_json,
     say_lines,
     size,
     table,
+    tell,
     voice_options,
     write_text,
 )
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, SLICE
+from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE
 from nmap_cli.progress import ProgressLine
 from nmap_cli.validate import both_half_maps
 
@@ -54,7 +55,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 
 @click.command("encode", short_help="Fit a network to a density map and write it as a .nmap.")
 @click.argument("source", type=INPUT)
-@click.argument("output", metavar="OUT", type=OUTPUT)
+@output_argument(NMAP_OUTPUT, "The .nmap file to write; it may also be given as the second argument.")
 @_fit_option(
     "--resolution",
     "Band limit in Angstrom: nothing finer is kept. Estimated from the power spectrum if not given.",
@@ -158,7 +159,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @voice_options
 def command(
     source: Path,
-    output: Path,
+    out: Path | None,
+    output: Path | None,
     reading: ReadOptions,
     no_hdf5: bool,
     thumbnail: bool,
@@ -176,6 +178,7 @@ def command(
     file as written and read back. Ctrl-C ends the fit: nothing is written, or with --keep-on-interrupt the
     best so far.
     """
+    output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
     require_package("torch", "fit", "encode")
     # Refuse what cannot be used before anything is read.
@@ -184,9 +187,8 @@ def command(
         raise OptionError(
             "--thumbnail with --no-hdf5: the picture is kept in the HDF5 side: give one of them"
         )
-    refuse_existing(output, overwrite, [source, *maps.values()])
     if report is not None:
-        _check_report(report, output, overwrite, [source, *maps.values()])
+        require_package("matplotlib", "report", "--report")
     from nmap.container import save, sizes
     from nmap.fit.encode import encode
     from nmap.inspection import Inspection
@@ -218,7 +220,7 @@ def command(
         say(str(output), quiet)
         say_lines(words(table(summary(found))).split("\n"), quiet)
     if interrupt.stopped():
-        click.echo("nmap: warning: interrupted; the best so far was written", err=True)
+        tell("nmap: warning: interrupted; the best so far was written")
         sys.exit(INTERRUPTED)
     if report is not None:
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
@@ -226,20 +228,12 @@ def command(
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
 
 
-def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path]) -> None:
-    """Refuse a report that cannot be written before the fit, not after it."""
-    refuse_existing(report, overwrite, inputs)
-    if report.resolve() == output.resolve():
-        raise OptionError(f"--report {report}: is the output as well: give another path")
-    require_package("matplotlib", "report", "--report")
-
-
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:
     """Write the report of the file just written; that one stays whatever becomes of the report."""
     try:
         write_text(report, page(), overwrite)
     except Exception:
-        click.echo(f"nmap: warning: {printable(str(output))} is written, its report is not", err=True)
+        tell(f"nmap: warning: {output} is written, its report is not")
         raise
     say(f"{report}: {size(report.stat().st_size)}", quiet)
 
@@ -255,7 +249,7 @@ def _naming(source: Path) -> Iterator[None]:
 
 def _describe(grid: object, fitting: dict[str, Any]) -> None:
     """Say on stderr what is about to be done, with every setting."""
-    click.echo(f"map: {grid}", err=True)
+    tell(f"map: {grid}")
     for name, value in fitting.items():
         if isinstance(value, str | int | float | tuple):
-            click.echo(f"{name}: {printable(str(value))}", err=True)
+            tell(f"{name}: {value}")

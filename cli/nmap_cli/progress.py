@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -41,7 +42,7 @@ class ProgressLine:
         words: Callable[[str], str] = str,
     ) -> None:
         self._words = words
-        self._stream = stream or sys.stderr
+        self._stream = stream or sys.stderr or io.StringIO()  # there is no stderr where the caller closed it
         self._quiet = quiet
         self._terminal = self._stream.isatty()
         self._every = 0.1 if self._terminal else every

@@ -20,6 +20,7 @@ from nmap.errors import FormatError, LimitError, OptionError
 from nmap.grid import Grid
 from nmap.machine.inputs import existing
 from nmap.neural_map import NeuralMap
+from nmap.plain_text import stored_name
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -87,7 +88,7 @@ def import_weights(
         offset=offset,
         scale=scale,
         alignment=alignment,
-        record={"fit": {"imported_from": path.name, "imported_sha256": digest}},
+        record={"fit": {"imported_from": stored_name(path), "imported_sha256": digest}},
     )
 
 
