@@ -31,6 +31,7 @@ from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
+    from nmap.maps import MapFrame
     from nmap.neural_map import NeuralMap
 
 _LABEL = f"Decoded by nmap {__version__}"
@@ -129,9 +130,33 @@ def _grid(
         return grid.with_voxel_size(voxel_size)
     if like is None:
         return grid
-    from nmap.maps import read_grid
+    from nmap.maps import read_frame
 
-    return read_grid(like, permissive=permissive)
+    frame = read_frame(like, permissive=permissive)
+    _say_not_kept(like, frame)
+    return frame.grid
+
+
+def _say_not_kept(like: Path, frame: MapFrame) -> None:
+    """Warn of what the header of the other map says and that of a decoded map does not."""
+    counts = frame.grid.shape[::-1]
+    lost = []
+    if frame.axis_order != (1, 2, 3):
+        lost.append(f"axis order {_list(frame.axis_order)} (written as 1, 2, 3)")
+    if frame.sampling != counts:
+        lost.append(
+            f"{_list(frame.sampling)} samples in a cell (written as {_list(counts)}, the cell as the box)"
+        )
+    if frame.space_group > 1:
+        lost.append(f"space group {frame.space_group} (written as 1)")
+    if lost:
+        tell(
+            f"nmap: warning: {like}: the voxels lie where its own do, but its header is not kept: {'; '.join(lost)}"
+        )
+
+
+def _list(numbers: tuple[int, ...]) -> str:
+    return ", ".join(str(n) for n in numbers)
 
 
 def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:

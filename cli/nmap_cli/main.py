@@ -114,7 +114,8 @@ def _flushed(code: int) -> int:
 def _explain(failure: BaseException, verbose: bool) -> int:
     """Print one line on stderr that says what went wrong; return the exit code."""
     if isinstance(failure, SystemExit):
-        return failure.code if isinstance(failure.code, int) else 0
+        code = failure.code if isinstance(failure.code, int) else 0
+        return 4 if code == 1 else code  # click's own, where the reader of a pipe has gone
     if isinstance(failure, (click.Abort, KeyboardInterrupt)):
         return _fail("interrupted; nothing was written", INTERRUPTED)
     if isinstance(failure, Terminated):
