@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--archs", default="radial-basis,siren", help="model kinds (default %(default)s)")
     add("--devices", default="cuda,cpu", help="where (default %(default)s)")
     add("--symmetry", default="auto")
-    add("--preset", default="balanced", choices=("small", "balanced", "faithful"))
+    add("--preset", default="faithful", choices=tuple(PRESETS))
     add("--repeat", type=int, default=1, help="fits in one process (default %(default)s)")
     add("--results", type=Path, help="folder for NAME.md and NAME.json")
     add("--name", default="")

@@ -28,7 +28,7 @@ from nmap.container import open_map, save
 from nmap.envelope.automatic import solvent_value
 from nmap.errors import GridError, NmapError
 from nmap.fit.encode import encode
-from nmap.fit.options import EncodeOptions
+from nmap.fit.options import PRESETS, EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
 from nmap.fit.target.half_maps import about_solvent
 from nmap.maps import DensityMap, map_of, read_map
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--resolution", type=float, required=True, help="Angstrom; every shell to it counts")
     add("--truth", type=Path, help="noise-free map, where it is known")
     add("--mask", type=Path, help="map of where the molecule is; default: found in the halves' average")
-    add("--preset", default="balanced", choices=("small", "balanced", "faithful"))
+    add("--preset", default="faithful", choices=tuple(PRESETS))
     add("--effort", default="default", choices=("low", "default", "high"))
     add("--symmetry", default="auto", help="point group that nmap may use")
     add("--results", type=Path, metavar="DIR", help="write NAME.json and NAME.md into this folder")

@@ -90,7 +90,7 @@ class MaskOutcome:
         grown_for_halves: how much of that for what the half maps share outside, Angstrom.
         why: "nothing-found", "fills" (`value`: share of the box), "faint" (`value`: how many times as strong as the
             rest), "little-variance" (`value`: share of the variance), "mask-fills", "too-much-outside" (`value`: share
-            of a shell's power).
+            of a shell's power), "noise-kept": the solvent's noise is kept, as asked.
         value: the number of `why`.
         left_out: share of the variance within the band limit that lies outside the envelope.
         outside: how far the half maps correlate outside.
@@ -107,7 +107,16 @@ class MaskOutcome:
     grown: float | None = None
     grown_for_halves: float | None = None
     why: (
-        Literal["nothing-found", "fills", "faint", "little-variance", "mask-fills", "too-much-outside"] | None
+        Literal[
+            "nothing-found",
+            "fills",
+            "faint",
+            "little-variance",
+            "mask-fills",
+            "too-much-outside",
+            "noise-kept",
+        ]
+        | None
     ) = None
     value: float | None = None
     left_out: float | None = None
@@ -165,9 +174,9 @@ class Notice:
     """Something that a user should know of a fit.
 
     Attributes:
-        code: "below-goal": `worst` shell FSC below `goal`; "goal-not-reached": `worst` of `of` ("fsc" or
-            "cross-validation"), `late` if time ended it, `symmetry_unsought` if time left none to look for one;
-            "share-reached": `worst` shell as a share of what `of` ("half-maps" or "cross-validation") asks;
+        code: "below-goal": `worst` shell FSC below `goal`; "goal-not-reached": `worst` of `of` ("fsc", "noise"
+            or "cross-validation"), `late` if time ended it, `symmetry_unsought` if time left none to look for one;
+            "share-reached": `worst` shell as a share of what `of` ("half-maps", "noise" or "cross-validation") asks;
             "fitted-as-c1": with `group` the worst shell reached `worst` only; "no-time-to-grow"; "attempt-failed":
             a further attempt ended with `error`, the network before it was kept; "late": the answer came `seconds`
             after the time `budget`.

@@ -117,7 +117,7 @@ def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axi
 
 
 def test_a_crop_and_a_lower_sampling_of_a_section_stay_a_section(source: DensityMap) -> None:
-    options = nmap.EncodeOptions(slice=("y", 50), crop=80, downsample=2, resolution=8, preset="small")
+    options = nmap.EncodeOptions(slice=("y", 50), crop=80, downsample=2, resolution=8, preset="preview")
     grid = nmap.encode(source, options).grid
     assert grid.shape == (40, 1, 40)
     assert_allclose(grid.origin, (10.5, 52.5, 10.5), atol=1e-4)
@@ -127,7 +127,7 @@ def test_a_crop_and_a_lower_sampling_of_a_section_stay_a_section(source: Density
 def test_a_mask_of_the_whole_map_will_do_for_a_section(source: DensityMap, tmp_path: Path) -> None:
     ball = np.linalg.norm(np.indices((100, 100, 100)) - 50, axis=0) < 30
     write_map(DensityMap(ball, source.grid), tmp_path / "mask.mrc")
-    masked = ("--mask", tmp_path / "mask.mrc", "--preset", "small", "--resolution", 8)
+    masked = ("--mask", tmp_path / "mask.mrc", "--preset", "preview", "--resolution", 8)
     ran = run("encode", SOURCE, tmp_path / "a.nmap", "--slice", "z=50", *masked)
     assert ran.code == 0 and "mask.mrc, where it exceeds 0.5" in ran.out
     ran = run("encode", SOURCE, tmp_path / "b.nmap", "--slice", "z=15", *masked)

@@ -20,7 +20,7 @@ from nmap.study.plots import plot_interpolation
 from nmap.validation import read_mask
 
 GOALS = (0.98, 0.99, 0.995)
-"""Worst-shell FSC asked of nmap; the first is that of its preset "faithful"."""
+"""Worst-shell FSC asked of nmap."""
 
 ZOOM_BACK, NETWORK_ONLY = "thesis: zoom and back", "thesis: zoom, network"
 
@@ -180,7 +180,7 @@ def _capacity(setup: Setup, source: DensityMap) -> list[dict[str, Any]]:
             **_figures(fsc(decoded, source.values, source.grid, reference="second")),
         }
     ]
-    for preset in setup.choose(("balanced", "faithful"), ("balanced", "faithful"), ("small",)):
+    for preset in setup.choose(("preview", "faithful"), ("preview", "faithful"), ("preview",)):
         options = EncodeOptions(preset=preset, resolution=2 * max(source.grid.voxel_size))
         made = encode(source, options)
         curve = fsc(made.as_array(), source.values, source.grid, reference="second")

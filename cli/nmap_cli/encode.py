@@ -71,8 +71,10 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option("--seed", "Seed of all that is random.", type=int)
 @_fit_option(
     "--preset",
-    "Worst-shell FSC to aim at: 0.5, 0.9 or 0.98.",
-    type=click.Choice(["small", "balanced", "faithful"]),
+    "What the file is for. preview: a look; side chains may be missing (worst-shell FSC 0.9). faithful: atoms stay "
+    "(0.9925). near-lossless: nothing changes by more than a quarter of the map's noise, where that can be told "
+    "(else 0.999).",
+    type=click.Choice(["preview", "faithful", "near-lossless"]),
 )
 @_fit_option(
     "--target-fsc", "Worst-shell FSC that must be reached, else nothing is written.", type=float, metavar="C"
@@ -85,6 +87,17 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--ratio", "The same, as how many times smaller than the map's float32 voxels.", type=float, metavar="R"
+)
+@_fit_option(
+    "--gains",
+    "Strength of each shell of the decode: power as in the source, or least-squares, of least error and a little less.",
+    type=click.Choice(["power", "least-squares"]),
+)
+@_fit_option(
+    "--contour",
+    "The map's recommended contour level: kept, with the level at which the decode encloses as much.",
+    type=float,
+    metavar="LEVEL",
 )
 @_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
 @_fit_option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nmap.fit.options import PRESETS
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -58,10 +59,10 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.argument("source", type=INPUT)
 @click.option(
     "--preset",
-    type=click.Choice(["small", "balanced", "faithful"]),
+    type=click.Choice(list(PRESETS)),
     default="faithful",
     show_default=True,
-    help="Worst-shell FSC that the network aims at: 0.5, 0.9 or 0.98.",
+    help="What the network is for, as with encode.",
 )
 @click.option(
     "--target-fsc",

@@ -16,8 +16,9 @@ from nmap.point_group import PointGroup
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)
 MAX_FEATURES = 2048
 MAX_LAYERS = 16
-# Worst-shell fidelity FSC of each preset.
-PRESETS = {"small": 0.5, "balanced": 0.9, "faithful": 0.98}
+GainRule = Literal["power", "least-squares"]
+# Worst-shell fidelity FSC of each preset: docs/fidelity.md measures what each keeps of the atoms.
+PRESETS = {"preview": 0.9, "faithful": 0.9925, "near-lossless": 0.999}
 
 
 Map = DensityMap | str | os.PathLike[str]
@@ -41,7 +42,9 @@ class EncodeOptions:
         steps: training steps.
         arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
             which are given.
-        preset: "small", "balanced" or "faithful": a worst-shell FSC of 0.5, 0.9 or 0.98, without insisting.
+        preset: what the file is for, as a worst-shell FSC to aim at without insisting. "preview" (0.9) loses side
+            chains; "faithful" (0.9925) keeps them; "near-lossless" errs by a quarter of the map's own noise in every
+            shell where half maps or solvent tell it, else by a worst shell of 0.999, and cuts off no solvent.
         target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
         max_bytes: weights, gains and envelope must fit in this, else QualityError; the container (0.8 kB without
             its HDF5 side, some 4 kB with it) comes on top.
@@ -62,6 +65,10 @@ class EncodeOptions:
         slice: axis ("x", "y" or "z") and voxel index of the one section to take before all else: a 2-D image.
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
+        gains: "power" gives each shell of the decode the strength that it has in the source, where it can be
+            trusted; "least-squares" the strength of least error, which is a little less.
+        contour: the map's recommended contour level, kept in the record with the level at which the decode encloses
+            as much.
         half1: first half map or its path, on the source's grid: with half2 it sets the band limit and what each shell
             is worth, and an automatic envelope grows until they do not correlate outside it.
         half2: second half map or its path.
@@ -79,7 +86,7 @@ class EncodeOptions:
     time_budget: float | None = None
     steps: int | None = None
     arch: str | None = None
-    preset: Literal["small", "balanced", "faithful"] = "balanced"
+    preset: Literal["preview", "faithful", "near-lossless"] = "faithful"
     target_fsc: float | None = None
     max_bytes: int | None = None
     ratio: float | None = None
@@ -96,6 +103,8 @@ class EncodeOptions:
     slice: tuple[Literal["x", "y", "z"], int] | None = None
     crop: int | None = None
     downsample: int = 1
+    gains: GainRule = "power"
+    contour: float | None = None
     half1: Map | None = None
     half2: Map | None = None
     cross_validate: bool = False
@@ -112,6 +121,8 @@ class EncodeOptions:
         _positive("ratio", self.ratio)
         if self.ratio is not None and self.ratio < 1:
             raise OptionError(f"ratio {self.ratio:g}: wanted how many times smaller, at least 1")
+        if self.contour is not None and not math.isfinite(self.contour):
+            raise OptionError(f"contour level {self.contour:g}: wanted a finite number")
         _share("target FSC", self.target_fsc)
         _share("symmetry threshold", self.symmetry_threshold)
         _whole("max bytes", self.max_bytes, 16, 1 << 40)
@@ -134,6 +145,7 @@ class EncodeOptions:
             ("device", self.device, ("auto", "cpu", "cuda")),
             ("arch", self.arch, tuple(KINDS)),
             ("preset", self.preset, tuple(PRESETS)),
+            ("gains", self.gains, ("power", "least-squares")),
             ("effort", self.effort, ("low", "default", "high")),
             ("weight bits", self.weight_bits, (None, *WEIGHT_BITS)),
         ):
@@ -174,6 +186,11 @@ class EncodeOptions:
             if option not in KINDS[str(self.arch)].options:
                 having = " and ".join(name for name, kind in KINDS.items() if option in kind.options)
                 raise OptionError(f"{option} with arch {self.arch}: only {having} can; leave it out")
+
+    @property
+    def keeps_noise(self) -> bool:
+        """Whether the map's own noise is to be kept: nothing is cut off then, but constant solvent."""
+        return self.preset == "near-lossless" and self.target_fsc is None and not self.cross_validate
 
     @property
     def goal_fsc(self) -> float:

@@ -155,6 +155,8 @@ def _settings(options: EncodeOptions) -> dict[str, Any]:
         "downsample": options.downsample,
         "resolution": options.resolution,
         "cross_validate": options.cross_validate or None,
+        "gains": options.gains,
+        "preset": options.preset,
         "target_fsc": options.goal_fsc,
         "time_budget": options.time_budget,
         **({} if options.slice is None else {"slice": "{}={}".format(*options.slice)}),

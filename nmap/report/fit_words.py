@@ -43,6 +43,7 @@ _EVERYTHING = {
     "faint": "no solvent found: what stands out is only {value:.2g} times as strong as the rest",
     "little-variance": "no solvent found: what stands out holds only {value:.0%} of the variance",
     "mask-fills": "the mask fills it",
+    "noise-kept": "the solvent's noise is kept, as asked",
     "too-much-outside": "a mask would cut off {value:.2g} of the power in some shell, too much for this goal",
 }
 
@@ -172,10 +173,12 @@ def notice_words(code: str, facts: Values) -> str:
     if (worst := _number(facts, "worst")) is not None:
         told["worst"] = f"{worst:.3f}" if code == "share-reached" else floored(worst)
     asked_by = {"half-maps": "the half maps", "cross-validation": "cross-validation and half map 2"}
+    asked_by["noise"] = "a quarter of the map's noise and half that"
     if code == "share-reached":
         told["of"] = asked_by.get(str(facts.get("of")), "the half maps")
     if code == "goal-not-reached":
-        what = "FSC" if facts.get("of") == "fsc" else "as a share of what cross-validation asks"
+        shares = {"fsc": "FSC", "noise": "as a share of what an error of a quarter of the noise allows"}
+        what = shares.get(str(facts.get("of")), "as a share of what cross-validation asks")
         why = " in the time given" if facts.get("late") else ""
         why += ", which left none to look for symmetry" if facts.get("symmetry_unsought") else ""
         return f"the goal was not reached{why}: worst shell {what} {told.get('worst', '')}"

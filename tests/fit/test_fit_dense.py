@@ -68,7 +68,7 @@ def test_weights_take_the_bits_asked_for(phantom, bits, dtype):
 
 
 def test_a_network_that_reaches_its_goal_with_bits_to_spare_is_stored_in_fewer(phantom):
-    wide = {"hidden_features": 48, "steps": 500, "preset": "small"}
+    wide = {"hidden_features": 48, "steps": 500, "preset": "preview"}
     spare, asked = (encode(phantom, options(**wide, weight_bits=bits)) for bits in (None, 6))
     bits = [made.record["fit"]["settings"]["weight_bits"] for made in (spare, asked)]
     assert bits[0] < bits[1] == 6

@@ -120,7 +120,7 @@ def test_a_seven_fold_map_reaches_its_goal_on_each_device(phantom, device):
     made = encode(
         phantom,
         EncodeOptions(
-            resolution=RESOLUTION, symmetry="C7", force_symmetry=True, preset="small", device=device
+            resolution=RESOLUTION, symmetry="C7", force_symmetry=True, preset="preview", device=device
         ),
     )
     assert float(fsc(made.as_array(), phantom.values, GRID).worst(RESOLUTION)) > 0.5

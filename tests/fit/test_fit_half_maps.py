@@ -40,9 +40,9 @@ def fitted(known: Phantom, **options: Any) -> NeuralMap:
 
 
 @pytest.fixture(scope="module")
-def balanced(known: Phantom) -> NeuralMap:
-    """The default fit with half maps."""
-    return fitted(known)
+def preview(known: Phantom) -> NeuralMap:
+    """The fit with half maps that aims lowest."""
+    return fitted(known, preset="preview")
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +60,16 @@ def envelope(known: Phantom, limit: float | None) -> np.ndarray:
 
 
 def test_the_band_limit_is_where_signal_and_noise_say_that_the_halves_part(
-    known: Phantom, balanced: NeuralMap
+    known: Phantom, preview: NeuralMap
 ) -> None:
-    grid, limit = known.clean.grid, balanced.field.band_limit
+    grid, limit = known.clean.grid, preview.field.band_limit
     assert limit is not None
     mask = envelope(known, limit)
     signal = power(known.clean.values * mask, grid)
     noise = power((known.half1.values - known.clean.values) * mask, grid)
     true = 1 + int(np.flatnonzero((signal / (signal + noise))[1:] < 0.143)[0])
     assert abs(Shells(grid).last(limit) + 1 - true) <= 1
-    record = balanced.record
+    record = preview.record
     found: Any = record["fidelity"]["half_map_resolution"]
     assert abs(1 / found - 1 / limit) <= Shells(grid).width
     fit: Any = record["fit"]
@@ -78,31 +78,32 @@ def test_the_band_limit_is_where_signal_and_noise_say_that_the_halves_part(
 
 
 def test_a_given_resolution_stays_and_its_origin_is_said(known: Phantom) -> None:
-    made = fitted(known, resolution=9.0, preset="small", effort="low")
+    made = fitted(known, resolution=9.0, preset="preview", effort="low")
     assert made.field.band_limit == 9.0
     assert made.record["fit"]["band_limit_from"] == {"rule": "given"}
 
 
 def test_every_shell_reaches_its_share_of_what_the_halves_allow_in_fewer_bytes(
-    known: Phantom, balanced: NeuralMap
+    known: Phantom, preview: NeuralMap
 ) -> None:
-    fidelity: Any = balanced.record["fidelity"]
-    limit, count = balanced.field.band_limit, fidelity["fsc"].size
+    fidelity: Any = preview.record["fidelity"]
+    limit, count = preview.field.band_limit, fidelity["fsc"].size
     mask = envelope(known, limit)
     truth = fsc(known.average.values, known.clean.values, known.clean.grid, mask).fsc[:count]
     # What the average correlates with the truth by is the ceiling, but for the scatter of FSC in few modes.
     assert (fidelity["fsc"][1:] / truth[1:] > 0.9 - 0.06).all()
     without = encode(
-        known.average, EncodeOptions(mask=known.mask, resolution=limit, symmetry="C1", effort="low")
+        known.average,
+        EncodeOptions(mask=known.mask, resolution=limit, symmetry="C1", effort="low", preset="preview"),
     )
-    assert balanced.tensors["weights"].nbytes < without.tensors["weights"].nbytes
+    assert preview.tensors["weights"].nbytes < without.tensors["weights"].nbytes
 
 
-@pytest.mark.parametrize(("preset", "share"), [("balanced", 0.9), ("faithful", 0.87)])
+@pytest.mark.parametrize(("preset", "share"), [("preview", 0.9), ("faithful", 0.87)])
 def test_against_the_truth_a_decode_is_nearly_as_good_as_the_noisy_average(
-    known: Phantom, balanced: NeuralMap, preset: str, share: float
+    known: Phantom, preview: NeuralMap, preset: str, share: float
 ) -> None:
-    made = balanced if preset == "balanced" else fitted(known, preset=preset)
+    made = preview if preset == "preview" else fitted(known, preset=preset)
     fidelity: Any = made.record["fidelity"]
     mask, grid = envelope(known, made.field.band_limit), known.clean.grid
     decoded, average = (
@@ -164,7 +165,7 @@ def test_a_cross_validation_passes_or_fails_by_its_rule() -> None:
 
 
 def test_crop_and_downsampling_take_the_halves_along(known: Phantom) -> None:
-    made = fitted(known, mask="none", crop=40, downsample=2, resolution=9.0, preset="small", effort="low")
+    made = fitted(known, mask="none", crop=40, downsample=2, resolution=9.0, preset="preview", effort="low")
     assert made.grid.shape == (20, 20, 20)
     shifted = {name: cropped(getattr(known, name)) for name in ("half1", "half2")}
     expected = fsc(shifted["half1"].values, shifted["half2"].values, shifted["half1"].grid).fsc
@@ -199,7 +200,7 @@ def test_halves_that_agree_nowhere_are_refused_unless_a_resolution_is_given() ->
     made = encode(
         a,
         EncodeOptions(
-            mask="none", half1=a, half2=b, resolution=9.0, preset="small", effort="low", symmetry="C1"
+            mask="none", half1=a, half2=b, resolution=9.0, preset="preview", effort="low", symmetry="C1"
         ),
     )
     assert made.record["fidelity"]["half_map_fsc"].size == made.record["fidelity"]["fsc"].size  # type: ignore[union-attr]
@@ -214,7 +215,7 @@ def noise(seed: int, n: int = 32) -> DensityMap:
 @pytest.mark.parametrize(
     "given", [{"mask": "none", "symmetry": "C1", "resolution": 6.0}, {"resolution": 6.0}, {}]
 )
-@pytest.mark.parametrize("preset", ["small", "balanced", "faithful"])
+@pytest.mark.parametrize("preset", ["preview", "faithful", "near-lossless"])
 def test_noise_stays_noise_and_nothing_appears_beyond_the_band_limit(
     preset: Any, given: dict[str, Any]
 ) -> None:

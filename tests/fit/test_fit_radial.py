@@ -62,7 +62,7 @@ def worst(neural_map, density: DensityMap) -> float:
     return float(fsc(neural_map.as_array(), density.values, density.grid).worst(RESOLUTION))
 
 
-@pytest.mark.parametrize(("preset", "least"), [("small", 0.5), ("balanced", 0.9), ("faithful", 0.98)])
+@pytest.mark.parametrize(("preset", "least"), [("preview", 0.9), ("faithful", 0.9925), ("near-lossless", 0.999)])
 def test_every_shell_of_the_decode_reaches_the_preset(phantom, preset, least):
     neural_map = encode(phantom, options(preset=preset))
     assert worst(neural_map, phantom) >= least
@@ -75,7 +75,7 @@ def test_fidelity_costs_bytes(phantom):
 
 
 def test_the_same_seed_gives_the_same_bytes(phantom):
-    first, second = (encode(phantom, options(preset="small")).tensors["weights"].arrays[""] for _ in "ab")
+    first, second = (encode(phantom, options(preset="preview")).tensors["weights"].arrays[""] for _ in "ab")
     np.testing.assert_array_equal(first, second)
 
 
@@ -137,7 +137,7 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(phantom, tmp_pa
     kill_a_fit(phantom, tmp_path, 10, monkeypatch)
     kept = next(tmp_path.iterdir())
     with pytest.raises(OptionError, match="of another map, mask, goal or effort"):
-        encode(phantom, options(checkpoint=tmp_path, preset="small"))
+        encode(phantom, options(checkpoint=tmp_path, preset="preview"))
     for content in (b"", b"junk" * 100):
         kept.write_bytes(content)
         with pytest.raises(OptionError, match="damaged"):
@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(phantom, tmp_pa
 
 
 def test_a_byte_limit_gives_what_a_preset_of_as_many_bytes_does(phantom):
-    small = encode(phantom, options(preset="small"))
+    small = encode(phantom, options(preset="preview"))
     most = sum(tensor.nbytes for tensor in small.tensors.values())
     assert worst(encode(phantom, options(max_bytes=most)), phantom) > worst(small, phantom) - 0.1
 
@@ -178,7 +178,7 @@ def test_symmetry_is_found_and_pays(fourfold):
 
 
 def test_a_symmetric_decode_is_symmetric_to_rounding(fourfold):
-    values = encode(fourfold, options(symmetry="C4", preset="small")).as_array()
+    values = encode(fourfold, options(symmetry="C4", preset="preview")).as_array()
     turned = np.rot90(values, axes=(1, 2))
     # Voxel n/2 stays where it is: after rot90 of an even box that takes a shift by one.
     turned = np.roll(turned, 1, axis=1) if np.abs(turned - values).max() > 1e-3 else turned
@@ -186,7 +186,7 @@ def test_a_symmetric_decode_is_symmetric_to_rounding(fourfold):
 
 
 def test_an_asymmetric_map_stays_c1(phantom):
-    assert encode(phantom, options(symmetry="auto", preset="small")).field.symmetry is None
+    assert encode(phantom, options(symmetry="auto", preset="preview")).field.symmetry is None
 
 
 def test_a_wrong_point_group_is_refused_with_its_correlation(phantom):
@@ -195,14 +195,14 @@ def test_a_wrong_point_group_is_refused_with_its_correlation(phantom):
 
 
 def test_a_wrong_point_group_can_be_forced(phantom):
-    forced = encode(phantom, options(symmetry="C2", force_symmetry=True, preset="small", effort="low"))
+    forced = encode(phantom, options(symmetry="C2", force_symmetry=True, preset="preview", effort="low"))
     assert forced.field.symmetry is not None
 
 
 def test_pure_noise_decodes_to_nothing_of_another_noise():
     rng = np.random.default_rng(5)
     first, second = (DensityMap(rng.standard_normal(GRID.shape).astype(np.float32), GRID) for _ in "ab")
-    decoded = encode(first, options(preset="small", mask="none")).as_array()
+    decoded = encode(first, options(preset="preview", mask="none")).as_array()
     curve = fsc(decoded, second.values, GRID)
     inside = slice(3, int(1 / (RESOLUTION * curve.frequency[1])) + 1)
     assert np.abs(curve.fsc[inside]).max() < 5 / np.sqrt(curve.modes[inside].min() / 2)
@@ -316,7 +316,7 @@ def test_a_failed_further_search_keeps_what_the_first_one_found(fourfold, monkey
 
     monkeypatch.setattr(fit, "_laid_out", laid_out)
     monkeypatch.setattr(fit._Search, "fell_short", property(lambda search: True))
-    made = encode(fourfold, options(symmetry="auto", preset="small", effort="low"))
+    made = encode(fourfold, options(symmetry="auto", preset="preview", effort="low"))
     assert made.field.symmetry is not None
     codes = [notice["code"] for notice in made.record["fit"]["notes"]]
     assert codes == ["fitted-as-c1", "attempt-failed"]

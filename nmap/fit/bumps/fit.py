@@ -15,10 +15,12 @@ from nmap.fit.bumps.lattice import Lattice
 from nmap.fit.bumps.search import Found, Goal, search, weights_of
 from nmap.fit.bumps.sites import INSIDE, lattice_of
 from nmap.fit.device import one_thread
-from nmap.fit.options import EncodeOptions
+from nmap.fit.options import EncodeOptions, GainRule
 from nmap.fit.progress import Watch
 from nmap.fit.result import History, Result
-from nmap.fit.target.prepare import Target
+from nmap.fit.target.gains import shell_gains
+from nmap.fit.target.noise import near_lossless
+from nmap.fit.target.prepare import F32, Target
 from nmap.fit.target.self_correlation import symmetric_share
 from nmap.fit.task import Task
 from nmap.model.radial_basis import RadialBasis
@@ -61,28 +63,29 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
     target, options, watch = task.target, task.options, task.watch
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
-    # Under cross-validation the ceiling is the goal, whatever the preset.
-    aim = 1.0 if options.cross_validate else options.goal_fsc + _margin(options.goal_fsc)
+    owed = near_lossless(target) if options.keeps_noise else None
+    # Under cross-validation, and where noise says what is owed, the ceiling is the goal, whatever the preset.
+    of = "cross-validation" if options.cross_validate else "fsc" if owed is None else "noise"
+    aim = options.goal_fsc + _margin(options.goal_fsc) if of == "fsc" else 1.0
     goal = Goal(aim) if most is None else Goal(None, max(most - side, 1))
-    done = _settled(task, goal)
+    done = _settled(task, goal, owed)
     found, cut_short = done.found, done.cut_short
     _check(done, goal, task)
     if not found.meets and (cut_short or not options.cross_validate):
         watch.warn(
             "goal-not-reached",
             worst=found.worst,
-            of="cross-validation" if options.cross_validate else "fsc",
+            of=of,
             late=cut_short,
             symmetry_unsought=target.outcomes.symmetry.rule == "no-time",
         )
     watch.say("storing")
     lattice = done.lattice.full
-    neural_map = _assembled(target, lattice, found, done.symmetry)
+    neural_map = _assembled(target, lattice, found, done.symmetry, options.gains)
     curve = _measured(target, neural_map)
     reached = _share_reached(target, lattice, curve)
-    if target.halves is not None:
-        of = "cross-validation" if options.cross_validate else "half-maps"
-        watch.note("share-reached", worst=reached, of=of)
+    if target.halves is not None or owed is not None:
+        watch.note("share-reached", worst=reached, of="half-maps" if of == "fsc" else of)
     if options.target_fsc is not None and reached < options.target_fsc and not watch.stopped():
         found.worst = reached
         raise QualityError(_missed(options, goal, found, side, target.band_limit, cut_short))
@@ -130,15 +133,18 @@ class _Search:
         return not self.found.meets and not self.cut_short
 
 
-def _settled(task: Task, goal: Goal) -> _Search:
-    """Search, and where that falls short as C1, then with sites beyond a found envelope."""
+def _settled(task: Task, goal: Goal, owed: F32 | None) -> _Search:
+    """Search, and where that falls short as C1, then with sites beyond a found envelope.
+
+    `owed` is the correlation that each shell owes where the map's noise says it, (last + 1,).
+    """
     target, options, watch = task.target, task.options, task.watch
 
     def searched(symmetry: PointGroup | None, inside: float | None = None) -> _Search:
-        lattice = _laid_out(task, symmetry, inside)
+        lattice = _laid_out(task, symmetry, owed, inside)
         found, curve, effort, cut_short = _searched(lattice, goal, options, watch)
         # The margin is for what is not known yet; what was asked for is measured on the decoded map.
-        wanted = 1.0 if options.cross_validate else options.goal_fsc
+        wanted = 1.0 if options.cross_validate or owed is not None else options.goal_fsc
         found.meets = found.meets or (goal.worst_fsc is not None and found.worst >= wanted)
         return _Search(lattice, symmetry, found, curve, effort, cut_short)
 
@@ -185,18 +191,20 @@ def _check(done: _Search, goal: Goal, task: Task) -> None:
         raise QualityError(_missed(options, goal, found, target.last + 1, target.band_limit, done.cut_short))
 
 
-def _laid_out(task: Task, symmetry: PointGroup | None, inside: float | None = None) -> Lattice:
+def _laid_out(
+    task: Task, symmetry: PointGroup | None, owed: F32 | None, inside: float | None = None
+) -> Lattice:
     """The lattice to search on; sites lie where the envelope exceeds `inside`, None for what suits the options."""
     target, options, device = task.target, task.options, task.device
     task.watch.say("laying-out")
     halves = target.halves
-    high = halves is None and options.goal_fsc > _HIGH
+    high = (halves is None and options.goal_fsc > _HIGH) or owed is not None
     if inside is None:
         inside = _ANYWHERE if high or options.cross_validate else INSIDE
     # A mask that is given says where weights may lie; cross-validation is there to measure.
     reach = _LOSSLESS_REACH if options.cross_validate else _REACH if high and options.mask == "auto" else 0
     if halves is None or not options.cross_validate:
-        ceiling = None if halves is None else halves.ceiling(target.last + 1)
+        ceiling = owed if halves is None or owed is not None else halves.ceiling(target.last + 1)
         return lattice_of(target, symmetry, device, ceiling, inside, reach)
     lattice = lattice_of(target, symmetry, device, None, inside, reach, smooth=True)
     share = None
@@ -281,8 +289,10 @@ def _missed(
     )
 
 
-def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGroup | None) -> NeuralMap:
-    """The network with the gains of least squared error in every shell, built from what a file stores."""
+def _assembled(
+    target: Target, lattice: Lattice, found: Found, symmetry: PointGroup | None, rule: GainRule
+) -> NeuralMap:
+    """The network with the gain that the rule gives every shell, built from what a file stores."""
     weights = weights_of(lattice, found.q)
     box = target.density.grid
     spectrum = RadialBasis(weights.astype(np.float32)).spectrum(lattice.grid, symmetry)
@@ -290,8 +300,8 @@ def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGr
     truth = crop_spectrum(target.reference, target.lattice.shape, lattice.shape)
     cross = shells.sum(truth.real * spectrum.real + truth.imag * spectrum.imag)
     own = shells.sum(spectrum.real**2 + spectrum.imag**2)
-    gains = np.divide(cross, own, out=np.zeros_like(cross), where=own > 0)[: target.last + 1]
-    gains = np.maximum(gains, 0)
+    wanted = shells.sum(truth.real**2 + truth.imag**2)
+    gains = shell_gains(cross, own, wanted, rule)[: target.last + 1]
     scale = float(gains.max()) or 1.0
     # The mean of the truth that shell 0 cannot give, where the weights' sum has the other sign, goes to the
     # offset.

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_uniform
 from nmap.fit.dense.recipe import Recipe
+from nmap.fit.options import GainRule
 from nmap.fit.result import Result
+from nmap.fit.target.gains import shell_gains
 from nmap.fit.target.prepare import F32, F64, Target
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import Complex, invert, transform
@@ -76,7 +78,7 @@ def finish(
         target, recipe, settings, {**tensors, "gains": target.coded_gains}, target.scale, target.solvent
     )
     spectrum = transform(trial.field.lattice_values())
-    gains = _fitted_gains(target, spectrum)
+    gains = _fitted_gains(target, spectrum, recipe.gains)
     scale = float(gains.max())
     coded = encode_log((gains / scale).astype(np.float32))
     stored = {**tensors, "gains": coded}
@@ -85,7 +87,10 @@ def finish(
         raise AssertionError("gains were stored")
     shape = target.lattice.shape
     field, truth = invert(spectrum * target.shells.spread(decoded), shape), invert(target.truth, shape)
-    scale, offset = _line(field, truth)
+    if recipe.gains == "least-squares":
+        scale, offset = _line(field, truth)
+    else:
+        offset = float(truth.mean(dtype=np.float64)) - scale * float(field.mean(dtype=np.float64))
     neural_map = _assembled(target, recipe, settings, stored, scale, target.solvent + offset)
     curve = target.fidelity(spectrum * target.shells.spread(decoded))
     return Result(neural_map, curve, float(curve.worst(target.band_limit)))
@@ -113,13 +118,14 @@ def _assembled(
     )
 
 
-def _fitted_gains(target: Target, spectrum: Complex) -> F64:
-    """Gain of each shell that brings the network's spectrum nearest to the truth in the least-squares sense."""
+def _fitted_gains(target: Target, spectrum: Complex, rule: GainRule) -> F64:
+    """Gain of each shell by the rule, near the one that was trained with."""
     last = target.last + 1
     cross = target.shells.sum((spectrum * target.truth.conj()).real)[:last]
     power = target.shells.sum(np.abs(spectrum) ** 2)[:last]
     trained = target.gains.astype(np.float64) * target.scale
-    fitted = np.divide(cross, power, out=trained.copy(), where=power > 0)
+    wanted = target.shells.sum(np.abs(target.truth) ** 2)[:last]
+    fitted = np.where(power > 0, shell_gains(cross, power, wanted, rule), trained)
     if not 0 < fitted[0] < _MOST_GAIN * trained[0]:
         fitted[0] = trained[0]  # one mode, the mean, which the offset can mend
     return np.where(fitted > _LEAST_GAIN * trained, np.minimum(fitted, _MOST_GAIN * trained), 0)

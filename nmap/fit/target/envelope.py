@@ -65,6 +65,7 @@ def choose_envelope(
     solvent: float,
     halves: tuple[DensityMap, DensityMap] | None = None,
     goal: float = 0.9,
+    keeps_noise: bool = False,
 ) -> Chosen:
     """The envelope that `mask` asks for.
 
@@ -76,6 +77,8 @@ def choose_envelope(
         halves: half maps on the grid of `density`; one that is found grows until they do not correlate outside
             (`nmap.fit.outside`), and how far they do is said of any.
         goal: worst-shell fidelity FSC that is aimed at.
+        keeps_noise: whether the solvent's noise is to be kept: a mask that is found then cuts off constant solvent
+            only.
 
     Raises:
         GridError: the given mask does not lie on the map.
@@ -88,6 +91,8 @@ def choose_envelope(
     found = automatic_mask(density.values, density.grid, band_limit, solvent)
     if found.mask is None:
         return Chosen(None, found.outcome)
+    if keeps_noise and not found.quiet:
+        return Chosen(None, MaskOutcome("everything", why="noise-kept"))
     if found.quiet:
         chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.outcome, goal)
     else:

@@ -95,7 +95,8 @@ def specimen_of(density: DensityMap, options: EncodeOptions) -> Specimen:
     limit, outcome = _band_limit(source, options.resolution)
     if halves is not None and options.resolution is None:
         limit, outcome = resolution_of(source, *halves, mask, options.goal_fsc, limit)
-    chosen = choose_envelope(source, mask, limit, solvent_value(source.values), halves, options.goal_fsc)
+    solvent = solvent_value(source.values)
+    chosen = choose_envelope(source, mask, limit, solvent, halves, options.goal_fsc, options.keeps_noise)
     return Specimen(
         density=fitted,
         band_limit=limit,
