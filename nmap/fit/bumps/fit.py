@@ -229,11 +229,14 @@ def _searched(
     curve: list[tuple[int, float]] = []
     closing = _CLOSING * watch.preparing_seconds
     deadline = math.inf if watch.left is None else began + watch.left - closing
+    counted, ceiling = lattice.whitening > 0, lattice.ceiling.cpu().numpy()
 
     def report(found: Found, share: float) -> None:
-        watch.fsc, watch.step = found.worst, found.sweeps
+        # What is said is the FSC itself, as everywhere; the search goes by shares of what half maps allow.
+        reached = (found.fsc * ceiling)[counted]
+        watch.fsc, watch.step = float(reached.min(initial=1.0)), found.sweeps
         if not curve or curve[-1][0] < found.sweeps:
-            curve.append((found.sweeps, found.worst))
+            curve.append((found.sweeps, watch.fsc))
         if watch.due:
             now = time.monotonic()
             share = max(share, (now - began) / max(deadline - began, 1e-3))

@@ -24,7 +24,7 @@ from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
 from nmap.model.radial_basis import copies_of
 from nmap.point_group import PointGroup
-from nmap.spectrum import NEGLIGIBLE, Shells, crop_spectrum, resample
+from nmap.spectrum import Shells, crop_spectrum, resample
 
 # The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
 _STEPS_PER_SHELL = 2 * math.sqrt(2)
@@ -119,10 +119,8 @@ def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
     shells = Shells(grid)
     modes = shells.modes[: target.last + 1]
     power = shells.sum(truth.real**2 + truth.imag**2)[: target.last + 1]
-    # By the mean over all modes of the source's own grid.
-    negligible = NEGLIGIBLE * power[1:].sum() / target.density.grid.size
     mean = power / np.maximum(modes, 1)
-    used = mean > negligible
+    used = (mean > 0) & ~target.negligible[: target.last + 1]
     used[0] = False
     if smooth:
         curve = np.square(target.gains, dtype=np.float64)

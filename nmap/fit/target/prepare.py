@@ -35,6 +35,7 @@ from nmap.spectrum import (
     crop_spectrum,
     invert,
     lattice_shape,
+    negligible_shells,
     transform,
 )
 
@@ -111,6 +112,11 @@ class Target:
         """Fourier shells of the lattice."""
         return Shells(self.lattice)
 
+    @cached_property
+    def negligible(self) -> NDArray[np.bool_]:
+        """Shells in which the source holds nothing, by its own voxels and before any mask; as `validate` has it."""
+        return negligible_shells(transform(self.density.values), Shells(self.density.grid))
+
     @property
     def masked(self) -> bool:
         """Whether fidelity is measured within the envelope, not over the whole box."""
@@ -167,7 +173,7 @@ class Target:
 
         Gains change no shell's correlation, so the spectrum of m . u does as well as the decoded one.
         """
-        return correlate_shells(spectrum, self.reference, self.shells, "second")
+        return correlate_shells(spectrum, self.reference, self.shells, negligible=self.negligible)
 
 
 def target_of(specimen: Specimen, group: PointGroup | None, outcome: SymmetryOutcome) -> Target:
