@@ -40,6 +40,7 @@ def phantom() -> DensityMap:
 
 def options(**changes) -> EncodeOptions:
     few = {"resolution": RESOLUTION, "arch": "siren", "steps": 400, "hidden_features": 32, "hidden_layers": 2}
+    few["weight_bits"] = 6
     return EncodeOptions(**{**few, **changes})
 
 
@@ -95,7 +96,7 @@ def test_more_fidelity_gets_more_neurons():
 
 def test_a_real_map_without_solvent_is_fitted_whole(data_dir):
     density = read_map(data_dir / "EMD-3197.map")
-    made = encode(density, EncodeOptions(arch="siren", resolution=30.0, steps=300, hidden_features=32))
+    made = encode(density, EncodeOptions(resolution=30.0, steps=300, hidden_features=32, weight_bits=6))
     assert made.field.envelope is None
     assert made.record["source"]["file"] == "EMD-3197.map"
     assert made.record["source"]["mrc_header"] == density.header.raw
