@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
+from phantoms import gaussian_atoms, turned
 
 from nmap.envelope.envelope import Envelope
 from nmap.errors import QualityError
@@ -24,13 +25,8 @@ RESOLUTION = 4.5
 def atoms(group: str, count: int, seed: int = 0) -> np.ndarray:
     """Gaussian atoms about voxel n/2 with their copies under a group."""
     rng = np.random.default_rng(seed)
-    out = np.zeros(GRID.shape)
-    z, y, x = (np.arange(48) * 1.5 - 36 for _ in "zyx")
-    for place in rng.uniform(-15, 15, (count, 3)):
-        for cx, cy, cz in PointGroup(group).operators @ place:
-            wide = [np.exp(-((axis - c) ** 2) / (2 * 1.6**2)) for axis, c in ((z, cz), (y, cy), (x, cx))]
-            out += np.einsum("z,y,x->zyx", *wide)
-    return out.astype(np.float32)
+    places = turned(rng.uniform(-15, 15, (count, 3)), PointGroup(group).operators, (36.0, 36.0, 36.0))
+    return gaussian_atoms(GRID, places, 1.6)
 
 
 def mask_of(clean: np.ndarray) -> np.ndarray:

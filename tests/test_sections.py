@@ -9,9 +9,9 @@ import mrcfile
 import numpy as np
 import pytest
 from cli_files import run
-from handmade import fourier_features, neural_map, siren
 from mrc_files import mrc_bytes
 from numpy.testing import assert_allclose, assert_array_equal
+from phantoms import fourier_features, neural_map, siren
 
 import nmap
 from nmap.errors import OptionError

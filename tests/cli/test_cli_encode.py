@@ -15,6 +15,9 @@ import mrcfile
 import numpy as np
 import pytest
 from cli_files import run
+from phantoms import gaussian_atoms
+
+from nmap.grid import Grid
 
 SMALL = (
     "--arch",
@@ -36,11 +39,9 @@ SMALL = (
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three Gaussian blobs in 24 x 22 x 20 voxels (x, y, z) of 2 A."""
     path = tmp_path_factory.mktemp("map") / "blobs.mrc"
-    z, y, x = np.meshgrid(np.arange(20), np.arange(22), np.arange(24), indexing="ij")
-    values = np.zeros(z.shape)
-    for cz, cy, cx in ((9, 9, 9), (11, 12, 14), (8, 13, 10)):
-        values += np.exp(-((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2) / 6)
-    with mrcfile.new(path, values.astype(np.float32)) as mrc:
+    places = 2 * np.array([(9, 9, 9), (14, 12, 11), (10, 13, 8)])
+    values = gaussian_atoms(Grid((20, 22, 24), (2.0, 2.0, 2.0)), places, 2 * np.sqrt(3))
+    with mrcfile.new(path, values) as mrc:
         mrc.voxel_size = 2
     return path
 

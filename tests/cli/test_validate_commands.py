@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 from cli_files import run
-from handmade import neural_map, siren
+from phantoms import neural_map, siren
 
 from nmap.container import save
 from nmap.container.layout import read_layout

@@ -280,7 +280,7 @@ def test_opening_loads_neither_h5py_nor_torch_nor_safetensors(tmp_path: Path) ->
 
 
 def test_networks_without_hidden_layers_and_skew_cells_are_stored(tmp_path: Path) -> None:
-    from handmade import neural_map, waves
+    from phantoms import neural_map, waves
 
     cell = Grid((6, 8, 10), (1.0, 1.1, 1.2), angles=(80.0, 95.0, 111.6))
     made = neural_map(waves([(1, 0, 1)], [2.0], [0.5]), cell, alignment="corners")

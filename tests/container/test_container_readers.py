@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors
 from container_samples import LABELS, full_record, mrc_header, sample_map
-from handmade import constant, neural_map
+from phantoms import constant, neural_map
 
 from nmap.coding.codings import encode_float
 from nmap.container import encode_bytes, open_map, read_record, repair, save, strip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
-from half_map_phantom import phantom
+from phantoms import ball_of_atoms, phantom
 
 from nmap.envelope.automatic import automatic_mask, constant_solvent, solvent_value
 from nmap.envelope.envelope import Envelope
@@ -20,15 +20,8 @@ BAND_LIMIT = 5.0
 
 def atoms(centre, radius=10.0, count=120, seed=0) -> np.ndarray:
     """A ball of Gaussian atoms about a point (z, y, x) in Angstrom, in the periodic box."""
-    rng = np.random.default_rng(seed)
-    places = rng.normal(size=(count, 3))
-    places *= (
-        radius * rng.uniform(0, 1, (count, 1)) ** (1 / 3) / np.linalg.norm(places, axis=1, keepdims=True)
-    )
-    out = np.zeros(GRID.shape, np.float32)
-    index = np.rint((places + centre) / 1.5).astype(int) % 48
-    np.add.at(out, tuple(index.T), 1.0)
-    return ndi.gaussian_filter(out, 1.0, mode="wrap")
+    middle = np.asarray(centre) / 1.5
+    return ball_of_atoms(GRID.shape, middle, radius / 1.5, count=count, blur=1.0, seed=seed)
 
 
 def inside(centre, radius) -> np.ndarray:

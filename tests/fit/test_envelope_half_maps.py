@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from half_map_phantom import phantom
+from phantoms import phantom
 
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from phantoms import gaussian_atoms
 
 from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
@@ -21,11 +22,7 @@ RESOLUTION = 8.0
 @pytest.fixture(scope="module")
 def phantom() -> DensityMap:
     rng = np.random.default_rng(1)
-    points, out = GRID.points(), np.zeros(GRID.shape)
-    for place in rng.uniform(20, 44, (20, 3)):
-        out += np.exp(-((points - place) ** 2).sum(-1) / (2 * 2.5**2))
-    out[out < 1e-4] = 0
-    return DensityMap(out.astype(np.float32), GRID)
+    return DensityMap(gaussian_atoms(GRID, rng.uniform(20, 44, (20, 3)), 2.5), GRID)
 
 
 def options(**changes) -> EncodeOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from phantoms import gaussian_atoms, turned
 
 from nmap.fit.bumps.spreading import Spreading
 from nmap.fit.dense.shell_error import ShellError
@@ -28,12 +29,8 @@ def phantom() -> DensityMap:
     """Gaussian atoms, seven-fold about z through voxel 16."""
     rng = np.random.default_rng(4)
     group = PointGroup("C7", (32.0, 32.0, 32.0))
-    points, out = GRID.points() - 32.0, np.zeros(GRID.shape)
-    for place in rng.uniform(-10, 10, (5, 3)) + np.array([8.0, 0.0, 0.0]):
-        for operator in group.operators:
-            out += np.exp(-((points - operator @ place) ** 2).sum(-1) / (2 * 2.5**2))
-    out[out < 1e-4] = 0
-    return DensityMap(out.astype(np.float32), GRID)
+    places = rng.uniform(-10, 10, (5, 3)) + np.array([8.0, 0.0, 0.0])
+    return DensityMap(gaussian_atoms(GRID, turned(places, group.operators, group.center), 2.5), GRID)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.ndimage as ndi
+from phantoms import ball_of_atoms
 
 from nmap.errors import GridError, MapError, OptionError
 from nmap.fit.options import EncodeOptions
@@ -24,11 +24,7 @@ GRID = Grid((40, 44, 48), (1.5, 1.5, 1.5), (5.0, -3.0, 2.0))
 def molecule(grid: Grid = GRID, noise: float = 0.0, seed: int = 0) -> DensityMap:
     """Random atoms in a ball around the box's middle, sharp to Nyquist."""
     rng = np.random.default_rng(seed)
-    places = rng.normal(size=(150, 3))
-    places *= 6 * rng.uniform(0, 1, (150, 1)) ** (1 / 3) / np.linalg.norm(places, axis=1, keepdims=True)
-    values = np.zeros(grid.shape)
-    np.add.at(values, tuple(np.rint(places + np.asarray(grid.shape) / 2).astype(int).T), 1.0)
-    values = ndi.gaussian_filter(values, 0.7)
+    values = ball_of_atoms(grid.shape, np.asarray(grid.shape) / 2, 6.0, count=150, blur=0.7, seed=seed)
     return DensityMap((values + rng.normal(0, 1, grid.shape) * noise).astype(np.float32), grid)
 
 

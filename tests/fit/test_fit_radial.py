@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from phantoms import gaussian_atoms, turned
 
 from nmap.coding.codings import decode_tensor
 from nmap.errors import OptionError, QualityError
@@ -33,15 +34,8 @@ RESOLUTION = 4.5
 def blobs(operators: np.ndarray, count: int = 25, seed: int = 0) -> np.ndarray:
     """Gaussian atoms around voxel n/2, and their copies under the operators."""
     rng = np.random.default_rng(seed)
-    centre = np.asarray(box_centre(GRID))
-    points = GRID.points() - np.asarray(GRID.origin)
-    out = np.zeros(GRID.shape)
-    for place in rng.uniform(-15, 15, (count, 3)):
-        for operator in operators:
-            apart = points - (operator @ place + centre)
-            out += np.exp(-(apart**2).sum(-1) / (2 * 1.6**2))
-    out[out < 1e-4] = 0
-    return out.astype(np.float32)
+    places = turned(rng.uniform(-15, 15, (count, 3)), operators, box_centre(GRID))
+    return gaussian_atoms(GRID, places, 1.6)
 
 
 @pytest.fixture(scope="module")

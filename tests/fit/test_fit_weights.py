@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from phantoms import gaussian_atoms
 
 from nmap.coding.codings import decode_tensor
 from nmap.errors import OptionError, QualityError
@@ -30,12 +31,7 @@ RESOLUTION = 7.0
 def phantom() -> DensityMap:
     """Gaussian atoms on a constant solvent of -0.5."""
     rng = np.random.default_rng(0)
-    points = GRID.points() - np.asarray(GRID.origin)
-    values = np.zeros(GRID.shape)
-    for place in rng.uniform(20, 44, (40, 3)):
-        values += np.exp(-((points - place) ** 2).sum(-1) / (2 * 2.0**2))
-    values[values < 1e-3] = 0
-    return DensityMap((values - 0.5).astype(np.float32), GRID)
+    return DensityMap(gaussian_atoms(GRID, rng.uniform(20, 44, (40, 3)), 2.0) - np.float32(0.5), GRID)
 
 
 def options(**changes) -> EncodeOptions:

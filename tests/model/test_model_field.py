@@ -9,7 +9,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
-from handmade import constant, neural_map, siren, waves
+from phantoms import constant, neural_map, siren, waves
 from scipy.fft import next_fast_len
 from scipy.spatial.transform import Rotation
 

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from cli_files import run
-from handmade import neural_map, siren
+from phantoms import neural_map, siren
 from PIL import Image
 
 from nmap.compare.comparison import Extras
