@@ -76,7 +76,7 @@ def test_a_network_that_reaches_its_goal_with_bits_to_spare_is_stored_in_fewer(p
 
 def test_fourier_features_train_too(phantom):
     wide = {"arch": "fourier-features", "hidden_features": 48}
-    short, long = (encode(phantom, options(**wide, steps=steps)) for steps in (20, 250))
+    short, long = (encode(phantom, options(**wide, steps=steps)) for steps in (20, 400))
     assert long.field.network.kind == "fourier-features"
     assert long.record["fidelity"]["correlation"] > max(short.record["fidelity"]["correlation"], 0.8)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cli_files import run
 from container_samples import full_record, sample_map
-from half_map_phantom import Phantom, phantom
+from phantoms import Phantom, phantom
 
 from nmap.container import read_record, save
 from nmap.errors import GridError, OptionError
