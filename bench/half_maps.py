@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.command import run_command
 from bench.ours import count
-from bench.reporting import circumstances, command_line, heading, write_json
+from bench.reporting import circumstances, heading, write_json
 from bench.source import make_source
 from bench.table import markdown_table
 from nmap.container import open_map, save
 from nmap.envelope.automatic import solvent_value
-from nmap.errors import GridError, NmapError
+from nmap.errors import GridError
 from nmap.fit.encode import encode
 from nmap.fit.options import PRESETS, EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
@@ -54,13 +55,7 @@ _COLUMNS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    given = _parser().parse_args(arguments)
-    try:
-        return _run(given, command_line("bench.half_maps", arguments))
-    except (NmapError, OSError) as error:
-        print(f"bench.half_maps: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, NmapError) else 4
+    return run_command("bench.half_maps", argv, _parser(), _run)
 
 
 def _parser() -> argparse.ArgumentParser:

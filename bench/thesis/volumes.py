@@ -62,7 +62,7 @@ class Training(NamedTuple):
 
 
 def training_for(setup: Setup, voxels: int) -> Training:
-    """By the size of the run, on so many voxels; the thesis's passes over them a hundred times."""
+    """By the size of the run, on this number of voxels; the thesis's passes over them a hundred times."""
     chosen: Training = setup.choose(
         Training(None, 256, 100 * voxels // 256, 1e-5),
         Training(96, 8192, 600, 5e-4),

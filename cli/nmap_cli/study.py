@@ -76,7 +76,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     metavar="auto|none|FILE",
     default="none",
     show_default=True,
-    help="Soft mask that the map is multiplied by first, for everybody.",
+    help="Soft mask that the map is multiplied by first, for networks and rivals alike.",
 )
 @click.option("--json", "json_file", type=OUTPUT, help="Write every curve and number here.")
 @click.option("--plot", type=OUTPUT, help="Draw FSC and error by shell into this PNG.")

@@ -43,7 +43,7 @@ _MOST_VOLUME = 0.8
 _DEPTH, _SURE, _APART = 1.05, 4.0, 2.2
 # Bins of the valley's floor hold at most this many times its lowest one.
 _VALLEY = 1.2
-# A molecule too small to make a peak of its own exceeds the solvent's by so many standard deviations, and a
+# A molecule too small to make a peak of its own exceeds the solvent's by this number of standard deviations, and a
 # fifth of the strongest local rms: less is the smoothing's skirt.
 _SIGMAS, _FIFTH = 5.0, 0.2
 # Solvent whose local rms is below this share of the molecule's is as good as constant.

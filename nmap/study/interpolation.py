@@ -180,7 +180,7 @@ def study_interpolation(
             limit is the lowered map's Nyquist.
         goals: worst-shell FSC that must be reached, a network for each; one that cannot be is told in
             `missed`. None: one network, by `options` as they are.
-        mask: multiplied into the source first, for everybody; 0 to 1 on the source's grid.
+        mask: multiplied into the source first, for networks and rivals alike; 0 to 1 on the source's grid.
         mask_name: what to call it.
         others: more rivals by name, densities (z, y, x) on the source's grid.
         progress: told how far the fit is.
