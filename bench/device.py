@@ -20,6 +20,7 @@ from bench.machine import describe_machine, describe_versions
 from bench.process import StepError, run_step
 from bench.reporting import command_line, write_json
 from bench.table import markdown_table
+from nmap.fit.options import PRESETS
 
 _COLUMNS = ("device", "network", "fit", "start s", "fit s", "of these", "bytes", "worst shell", "GPU MB")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from phantoms import gaussian_atoms
@@ -89,10 +87,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(phantom):
     assert (a != c).any()
 
 
-def test_a_time_budget_is_kept(phantom):
-    began = time.monotonic()
-    encode(phantom, options(steps=10_000_000, time_budget=4))
-    assert time.monotonic() - began < 8
+def test_a_time_budget_ends_a_training_that_would_take_days(phantom):
+    made = encode(phantom, options(steps=100_000_000, time_budget=4))
+    assert 0 < made.record["fit"]["steps"] < 1_000_000
 
 
 def test_progress_tells_step_quality_and_time_left(phantom):

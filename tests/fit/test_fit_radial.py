@@ -63,7 +63,9 @@ def worst(neural_map, density: DensityMap) -> float:
     return float(fsc(neural_map.as_array(), density.values, density.grid).worst(RESOLUTION))
 
 
-@pytest.mark.parametrize(("preset", "least"), [("preview", 0.9), ("faithful", 0.9925), ("near-lossless", 0.999)])
+@pytest.mark.parametrize(
+    ("preset", "least"), [("preview", 0.9), ("faithful", 0.9925), ("near-lossless", 0.999)]
+)
 def test_every_shell_of_the_decode_reaches_the_preset(phantom, preset, least):
     neural_map = encode(phantom, options(preset=preset))
     assert worst(neural_map, phantom) >= least
