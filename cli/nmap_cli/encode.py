@@ -58,17 +58,17 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @output_argument(NMAP_OUTPUT, "The .nmap file to write; it may also be given as the second argument.")
 @_fit_option(
     "--resolution",
-    "Band limit in Angstrom: nothing finer is kept. Estimated from the power spectrum if not given.",
+    "Finest detail to keep, in Angstrom. Estimated from the map if not given.",
     type=float,
     metavar="A",
 )
 @_fit_option(
-    "--mask", "Envelope of the molecule: found, none, or a mask file.", type=MASK, metavar="auto|none|FILE"
+    "--mask", "Where the molecule is: found automatically, no mask, or a mask file.", type=MASK, metavar="auto|none|FILE"
 )
 @_fit_option(
-    "--device", "Where to fit; auto takes a GPU if there is one.", type=click.Choice(["auto", "cpu", "cuda"])
+    "--device", "Where to compute; auto takes a GPU if there is one.", type=click.Choice(["auto", "cpu", "cuda"])
 )
-@_fit_option("--seed", "Seed of all that is random.", type=int)
+@_fit_option("--seed", "Seed of the random numbers.", type=int)
 @_fit_option(
     "--preset",
     "What the file is for. preview: a look; side chains may be missing (worst-shell FSC 0.9). faithful: atoms stay "
@@ -77,16 +77,16 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=click.Choice(["preview", "faithful", "near-lossless"]),
 )
 @_fit_option(
-    "--target-fsc", "Worst-shell FSC that must be reached, else nothing is written.", type=float, metavar="C"
+    "--target-fsc", "FSC that every shell must reach. If one does not, nothing is written.", type=float, metavar="C"
 )
 @_fit_option(
     "--max-bytes",
-    "Weights, gains and envelope must fit in this, such as 8K; the container comes on top.",
+    "Most bytes for the network and its mask, such as 8K. Header and record of the file come on top.",
     type=BYTES,
     metavar="SIZE",
 )
 @_fit_option(
-    "--ratio", "The same, as how many times smaller than the map's float32 voxels.", type=float, metavar="R"
+    "--ratio", "The same, as a ratio: how many times smaller than the map's float32 voxels.", type=float, metavar="R"
 )
 @_fit_option(
     "--gains",
@@ -99,7 +99,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=float,
     metavar="LEVEL",
 )
-@_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
+@_fit_option("--effort", "How long to search for a smaller file.", type=click.Choice(["low", "default", "high"]))
 @_fit_option(
     "--time-budget",
     "Stop in this time, such as 30s or 5m, with the best network found; reading the map counts. A warning says how "
@@ -114,22 +114,22 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--symmetry-threshold",
-    "Self-correlation from which a point group holds: of the map, whose noise counts against it, or with half maps "
-    "of what they share.",
+    "A point group is taken if the map correlates with its turned copies by this much. Noise counts against it, "
+    "unless there are half maps.",
     type=float,
     metavar="C",
 )
-@_fit_option("--force-symmetry", "Take the given group even if it does not hold.", is_flag=True)
+@_fit_option("--force-symmetry", "Take the given point group even if the map does not have it.", is_flag=True)
 @_fit_option(
     "--checkpoint",
-    "Keep the state of the fit in this folder, and go on from it: the same map and options; gone at the end.",
+    "Folder that keeps the state of the fit. The same command goes on from it. Emptied at the end.",
     type=FOLDER,
     metavar="DIR",
 )
 @_fit_option(
     "--arch",
-    "Kind of network. The options from --steps to --weight-bits are for siren and fourier-features; where only "
-    "they are given, siren is taken.",
+    "Kind of network. The options from --steps to --weight-bits are for siren and fourier-features. If one of them "
+    "is given without --arch, the kind is siren.",
     type=click.Choice(list(KINDS)),
     show_default=next(iter(KINDS)),
 )
@@ -144,28 +144,28 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=int,
     show_default="6, fewer where the goal is met with fewer",
 )
-@_fit_option("--slice", "Take this one section first, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
-@_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
+@_fit_option("--slice", "Encode this one section only, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
+@_fit_option("--crop", "Encode the central N voxels a side only.", type=int, metavar="N")
 @_fit_option(
-    "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"
+    "--downsample", "Lower the sampling by this factor first, by a Fourier crop.", type=int, metavar="FACTOR"
 )
 @_fit_option(
     "--half1",
-    "First half map; with --half2 it sets the band limit (FSC 0.143) and what each shell is worth, and an "
-    "automatic envelope grows until the halves do not correlate outside it.",
+    "First half map; needs --half2. The half maps set the resolution (FSC 0.143) and how true each shell must be. "
+    "An automatic mask is widened until they no longer agree outside it.",
     type=INPUT,
     metavar="FILE",
 )
-@_fit_option("--half2", "Second half map.", type=INPUT, metavar="FILE")
+@_fit_option("--half2", "Second half map; needs --half1.", type=INPUT, metavar="FILE")
 @_fit_option(
     "--cross-validate",
-    "Fit half 1 alone and set the decode against half 2, in as many bytes as that takes.",
+    "Encode half map 1 alone, and compare the result with half map 2. Takes more bytes.",
     is_flag=True,
 )
 @reading_options
-@click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
+@click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side. The file is then plain safetensors, and smaller.")
 @click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the HDF5 side.")
-@click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' as well.")
+@click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' too.")
 @click.option("--keep-on-interrupt", is_flag=True, help="On Ctrl-C write the best so far instead of nothing.")
 @overwrite_option
 @json_option
