@@ -104,7 +104,7 @@ def test_the_file_lies_in_place_and_every_ring_reaches_the_preset(encoded: Path,
 @pytest.mark.parametrize(("arch", "axis"), [("siren", "x"), ("fourier-features", "z")])
 def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axis: str) -> None:
     options = nmap.EncodeOptions(
-        slice=(axis, 50), arch=arch, resolution=8.0, hidden_features=24, steps=500, weight_bits=8, preset="small"
+        slice=(axis, 50), arch=arch, resolution=8.0, hidden_features=24, steps=500, weight_bits=8, preset="preview"
     )  # fmt: skip
     neural = nmap.encode(source, options)
     section = source.section(axis, 50)

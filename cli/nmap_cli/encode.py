@@ -63,10 +63,15 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     metavar="A",
 )
 @_fit_option(
-    "--mask", "Where the molecule is: found automatically, no mask, or a mask file.", type=MASK, metavar="auto|none|FILE"
+    "--mask",
+    "Where the molecule is: found automatically, no mask, or a mask file.",
+    type=MASK,
+    metavar="auto|none|FILE",
 )
 @_fit_option(
-    "--device", "Where to compute; auto takes a GPU if there is one.", type=click.Choice(["auto", "cpu", "cuda"])
+    "--device",
+    "Where to compute; auto takes a GPU if there is one.",
+    type=click.Choice(["auto", "cpu", "cuda"]),
 )
 @_fit_option("--seed", "Seed of the random numbers.", type=int)
 @_fit_option(
@@ -77,7 +82,10 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=click.Choice(["preview", "faithful", "near-lossless"]),
 )
 @_fit_option(
-    "--target-fsc", "FSC that every shell must reach. If one does not, nothing is written.", type=float, metavar="C"
+    "--target-fsc",
+    "FSC that every shell must reach. If one does not, nothing is written.",
+    type=float,
+    metavar="C",
 )
 @_fit_option(
     "--max-bytes",
@@ -86,7 +94,10 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     metavar="SIZE",
 )
 @_fit_option(
-    "--ratio", "The same, as a ratio: how many times smaller than the map's float32 voxels.", type=float, metavar="R"
+    "--ratio",
+    "The same, as a ratio: how many times smaller than the map's float32 voxels.",
+    type=float,
+    metavar="R",
 )
 @_fit_option(
     "--gains",
@@ -99,7 +110,9 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=float,
     metavar="LEVEL",
 )
-@_fit_option("--effort", "How long to search for a smaller file.", type=click.Choice(["low", "default", "high"]))
+@_fit_option(
+    "--effort", "How long to search for a smaller file.", type=click.Choice(["low", "default", "high"])
+)
 @_fit_option(
     "--time-budget",
     "Stop in this time, such as 30s or 5m, with the best network found; reading the map counts. A warning says how "
@@ -163,7 +176,11 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     is_flag=True,
 )
 @reading_options
-@click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side. The file is then plain safetensors, and smaller.")
+@click.option(
+    "--no-hdf5",
+    is_flag=True,
+    help="Leave out the HDF5 side. The file is then plain safetensors, and smaller.",
+)
 @click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the HDF5 side.")
 @click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' too.")
 @click.option("--keep-on-interrupt", is_flag=True, help="On Ctrl-C write the best so far instead of nothing.")

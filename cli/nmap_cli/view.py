@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nmap_cli.common import overwrite_option, refuse_existing, require, say, size, voice_options, write_text
+from nmap_cli.common import overwrite_option, require, say, size, voice_options, write_text
 from nmap_cli.parameters import INPUT, OUTPUT
 
 
@@ -54,8 +54,6 @@ def command(
     from nmap.maps.formats import read_map
     from nmap.viewer import Contents, PageServer, exported_page, read_model
 
-    if export is not None:
-        refuse_existing(export, overwrite, [*files, *(path for path in (source, model) if path)])
     for path in files:
         open_file(path)  # a bad one is refused here, before a browser opens
     contents = Contents(
