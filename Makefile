@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check docs package clean
+.PHONY: help demo test test-browser check docs package clean
 
 help:
 	@echo "make demo     encode, inspect, decode and validate a real map; results in demo/"
 	@echo "make test     run the tests"
+	@echo "make test-browser  run nmap view in a real browser, and the JavaScript reader in Node"
 	@echo "make check    ruff (lint and format) and mypy --strict"
 	@echo "make docs     rewrite docs/cli.md and docs/validate-schema.json from what the code says"
 	@echo "make package  build sdist and wheel, check them, and use the wheel in an empty environment"
@@ -25,6 +26,13 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+# Chromium and Node come from the system's packages where they are not there; the rest from npm.
+test-browser: $(READY)
+	@command -v node chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium nodejs npm)
+	@cd tests/browser && npm install --no-fund --no-audit --no-package-lock --silent
+	@node --test viewer/test/
+	@node --test tests/browser/view.test.mjs
 
 check: $(READY)
 	@echo "== ruff check";  $(BIN)/ruff check .

@@ -67,7 +67,7 @@ def heading(result: dict[str, Any], title: str) -> list[str]:
         "",
         f"- Map: {x} x {y} x {z} voxels (x, y, z) of {voxel} A; shells 1 to {source['last_shell']}"
         f" ({source['resolution']:g} A); {source['raw_bytes']} bytes at 4 a voxel.",
-        f"- Mask, the same for everybody: {mask.get(source['mask'], source['mask'])}; "
+        f"- Mask, the same for all: {mask.get(source['mask'], source['mask'])}; "
         f"{100 * source['inside_fraction']:.2f} % of the voxels hold anything.",
         f"- Machine: {machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, "
         f"{machine['system']}; threads: {machine['threads']}.",

@@ -22,7 +22,8 @@ def current(schema: dict[str, Any]) -> str:
         "required": names,
         "additionalProperties": False,
         "properties": {
-            measure.name: {"$ref": "#/$defs/number", "description": _told(measure)} for measure in MEASURES
+            measure.name: {"$ref": "#/$defs/number", "description": _description(measure)}
+            for measure in MEASURES
         },
     }
     properties["checks"]["items"]["properties"]["name"] = {"enum": names}
@@ -30,7 +31,7 @@ def current(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2) + "\n"
 
 
-def _told(measure: Measure) -> str:
+def _description(measure: Measure) -> str:
     places = {"reach": "to the resolution", "where": "where `judged` says", "limit": "the band limit"}
     words = measure.words.replace("band limit of {limit}", "band limit").format(**places)
     return f"{words} ({measure.unit})" if measure.unit else words

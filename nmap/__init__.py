@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
+    from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
     from nmap.import_siren.import_siren import import_weights
     from nmap.inspection import inspect
     from nmap.maps import DensityMap, read_map, write_map
     from nmap.neural_map import NeuralMap
-    from nmap.verbs import decode, encode, fsc, validate
+    from nmap.verbs import decode, fsc, validate
 
 _HOMES = {
     "DensityMap": "nmap.maps",
@@ -38,7 +39,7 @@ _HOMES = {
     "NeuralMap": "nmap.neural_map",
     "NmapError": "nmap.errors",
     "decode": "nmap.verbs",
-    "encode": "nmap.verbs",
+    "encode": "nmap.fit.encode",
     "errors": "nmap.errors",
     "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",

@@ -16,7 +16,6 @@ from nmap.container import MapFile, labels, open_file
 from nmap.errors import MapError
 from nmap.grid import Grid, Triple
 from nmap.maps.mrc_header import parse_header
-from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
 
@@ -53,11 +52,27 @@ class Inspection:
         stored = self.record.get("source", {}).get("bytes")
         return stored if isinstance(stored, int) else None
 
+    def outcome(self, name: str, group: str = "fit") -> Mapping[str, Any]:
+        """How something was decided (`nmap.outcomes`), as JSON values; empty if that is not recorded."""
+        found = self.record.get(group, {}).get(name)
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def symmetry_outcome(self) -> Mapping[str, Any]:
+        """How the point group was decided; empty if that is not recorded."""
+        found = self.outcome("settings").get("symmetry")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def notices(self) -> list[Any]:
+        """What the fit noticed (`nmap.outcomes.Notice`), as JSON values."""
+        found = self.record.get("fit", {}).get("notes")
+        return found if isinstance(found, list) else []
+
     @property
     def is_part(self) -> bool:
         """Whether the file was made from a part of its source: one section, or the central voxels."""
-        chosen: object = self.record.get("fit", {}).get("settings", {})
-        return isinstance(chosen, Mapping) and any(chosen.get(name) is not None for name in ("slice", "crop"))
+        return any(self.outcome("settings").get(name) is not None for name in ("slice", "crop"))
 
     @property
     def raw_bytes(self) -> int:
@@ -78,18 +93,12 @@ class Inspection:
     @property
     def parameters(self) -> int:
         """Parameters of the network; of a radial-basis one the weights that are not zero."""
-        network = self.neural_map.field.network
-        if isinstance(network, RadialBasis):
-            return int(np.count_nonzero(network.weights))
-        return sum(tensor.size for tensor in self._network.values())
+        return self.neural_map.field.network.parameters
 
     @property
     def widths(self) -> tuple[int, ...] | None:
         """Neurons of each hidden layer, the first included; None for a network without layers."""
-        tensors = self.neural_map.field.network.tensors()
-        if "first.bias" not in tensors:
-            return None
-        return (len(tensors["first.bias"]),) * (1 + len(tensors["hidden.weight"]))
+        return self.neural_map.field.network.widths
 
     @property
     def network(self) -> str:
@@ -118,8 +127,7 @@ class Inspection:
 
     @property
     def last_shell(self) -> tuple[int, float] | None:
-        """The last Fourier shell that is kept and the resolution of its centre, Angstrom; None without a limit,
-        or where only the mean is kept.
+        """The last Fourier shell that is kept and the resolution of its centre, Angstrom; None if there is none.
 
         Shells lie one over the longest edge apart, so in a small box the last one may be coarser than the limit.
         """

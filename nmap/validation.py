@@ -205,6 +205,7 @@ def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
         envelope=envelope_on(neural_map.field, grid),
         doubled=_doubled(neural_map, grid) if off_grid else None,
         symmetry=neural_map.field.symmetry,
+        own_grid=None if neural_map.grid.shape == grid.shape else neural_map.grid,
     )
 
 

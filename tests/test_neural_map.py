@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from handmade import fourier_features, neural_map, siren
+from phantoms import fourier_features, neural_map, siren
 
 from nmap.coding.codings import encode_float, encode_log, encode_occupancy, encode_uniform
 from nmap.errors import FormatError, UnsupportedError

@@ -51,7 +51,7 @@ class Setup:
         return self.density if side is None else lowered(self.density, side)
 
     def picture(self, experiment: str, panels: int) -> Picture:
-        """A new picture of so many panels."""
+        """A new picture with this number of panels."""
         return Picture(self.folder / f"thesis_{experiment}_{self.name}.png", panels)
 
 

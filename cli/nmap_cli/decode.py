@@ -16,19 +16,22 @@ from nmap import __version__
 from nmap.errors import GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import (
+    one_output,
+    output_argument,
     overwrite_option,
     permissive_option,
-    refuse_existing,
     say,
     size,
     span,
+    tell,
     voice_options,
 )
-from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
+from nmap_cli.parameters import INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
+    from nmap.maps import MapFrame
     from nmap.neural_map import NeuralMap
 
 _LABEL = f"Decoded by nmap {__version__}"
@@ -36,7 +39,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 
 @click.command("decode")
 @click.argument("file", type=INPUT)
-@click.option("-o", "--output", type=OUTPUT, required=True, help="The MRC map to write.")
+@output_argument(MAP_OUTPUT, "The MRC map to write; it may also be given as the second argument.")
 @click.option(
     "--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples over the same box; the voxel size follows."
 )
@@ -67,7 +70,8 @@ _LABEL = f"Decoded by nmap {__version__}"
 @voice_options
 def command(
     file: Path,
-    output: Path,
+    out: Path | None,
+    output: Path | None,
     shape: Shape | None,
     voxel_size: Triple | None,
     like: Path | None,
@@ -83,10 +87,10 @@ def command(
     Without --shape, --voxel-size or --like the map comes back on its source's own grid. The map is written in
     slabs, so it may be larger than memory.
     """
+    target = one_output(out, output)
     given = [name for name, value in _choices(shape, voxel_size, like) if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
-    refuse_existing(output, overwrite, [file] if like is None else [file, like])
     from nmap.container import open_file
     from nmap.maps import MapWriter
 
@@ -96,19 +100,19 @@ def command(
     grid = _grid(neural_map, shape, voxel_size, like, permissive)
     if region is not None:
         grid = grid.region(*region)
-    _check_room(grid, output)
+    _check_room(grid, target)
     _check_extent(neural_map.grid, grid, quiet)
     with (
         _naming(file),
         ProgressLine(quiet, patience=2.0) as line,
         MapWriter(
-            output, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
+            target, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
         ) as writer,
     ):
         for start, slab in neural_map.slabs(grid):
             writer.write(slab)
-            line.show("decode", start + len(slab), grid.shape[0])
-    say(f"{output}: {grid}, {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
+            line.show("decoding", (start + len(slab)) / grid.shape[0])
+    say(f"{target}: {grid}, {size(target.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
 
 
 def _grid(
@@ -126,9 +130,33 @@ def _grid(
         return grid.with_voxel_size(voxel_size)
     if like is None:
         return grid
-    from nmap.maps import read_grid
+    from nmap.maps import read_frame
 
-    return read_grid(like, permissive=permissive)
+    frame = read_frame(like, permissive=permissive)
+    _say_not_kept(like, frame)
+    return frame.grid
+
+
+def _say_not_kept(like: Path, frame: MapFrame) -> None:
+    """Warn of what the header of the other map says and that of a decoded map does not."""
+    counts = frame.grid.shape[::-1]
+    lost = []
+    if frame.axis_order != (1, 2, 3):
+        lost.append(f"axis order {_list(frame.axis_order)} (written as 1, 2, 3)")
+    if frame.sampling != counts:
+        lost.append(
+            f"{_list(frame.sampling)} samples in a cell (written as {_list(counts)}, the cell as the box)"
+        )
+    if frame.space_group > 1:
+        lost.append(f"space group {frame.space_group} (written as 1)")
+    if lost:
+        tell(
+            f"nmap: warning: {like}: the voxels lie where its own do, but its header is not kept: {'; '.join(lost)}"
+        )
+
+
+def _list(numbers: tuple[int, ...]) -> str:
+    return ", ".join(str(n) for n in numbers)
 
 
 def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
@@ -140,7 +168,7 @@ def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
     if share == 0:
         raise GridError(f"{extents}: wanted two that overlap")
     if share < 1 and not quiet:
-        click.echo(f"nmap: warning: {extents}: solvent is written outside the box", err=True)
+        tell(f"nmap: warning: {extents}: solvent is written outside the box")
 
 
 def _extent(grid: Grid) -> str:

@@ -8,7 +8,8 @@ from nmap.compare.findings import Findings
 from nmap.compare.half_maps import HalfMaps
 from nmap.compare.measures import MEASURES
 from nmap.grid import Grid, Triple
-from nmap.report.words import (
+from nmap.outcomes import to_json
+from nmap.report.finding_words import (
     check_words,
     crossing_shells,
     crossing_words,
@@ -21,6 +22,7 @@ from nmap.report.words import (
     where,
     worst_words,
 )
+from nmap.report.fit_words import margin_words
 from nmap.spectrum import CONVENTIONS, ShellCurve, worded
 from nmap_cli.common import size, table
 
@@ -151,7 +153,7 @@ def _half_maps(half_maps: HalfMaps, resolution: float | None, verbose: bool) -> 
         rows.append(
             ("", "FSC(decode, half 2) - FSC(half 1, half 2), of a fit of half 1 alone a cross-validation:")
         )
-        rows += [("", f"{name}: {margin.said(last)}") for name, margin in told]
+        rows += [("", f"{name}: {margin_words(to_json(margin.summary(last)))}") for name, margin in told]
     return rows
 
 

@@ -10,9 +10,7 @@ import click
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    printable,
     reading_options,
-    refuse_existing,
     require,
     say_json,
     say_lines,
@@ -65,18 +63,17 @@ def command(
     null: not before Nyquist), convention, and more.
     """
     require("--resolution", resolution, above=0)
-    if fsc_xml is not None:
-        refuse_existing(fsc_xml, overwrite, [a, b])
     from nmap.compare.fidelity import Fidelity
     from nmap.maps import read_map_with
     from nmap.maps.checked import require_contrast, require_same_grid
+    from nmap.maps.formats import printed
     from nmap.spectrum import fsc, worded
     from nmap.validation import read_mask
 
     first, second = (read_map_with(path, reading) for path in (a, b))
     require_same_grid(first, second, "first map", "second map")
     for path, density in ((a, first), (b, second)):
-        require_contrast(density, printable(str(path)))
+        require_contrast(density, printed(path))
     chosen = None if mask == "none" else mask
     soft = read_mask(chosen, second, resolution, reading)
     values = None if soft is None else soft.values

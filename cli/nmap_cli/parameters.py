@@ -40,9 +40,17 @@ class InputFile(click.ParamType[Path]):
 
 
 class OutputFile(click.ParamType[Path]):
-    """A file to be written, in a folder that exists and may be written to."""
+    """A file to be written, in a folder that exists and may be written to.
+
+    Args:
+        makes: code of the kind of file that is written (`nmap.file_kind`), "" for one that no command reads.
+        goes_on: whether a file that is there is gone on with, and replaced without being asked.
+    """
 
     name = "file"
+
+    def __init__(self, makes: str = "", goes_on: bool = False) -> None:
+        self.makes, self.goes_on = makes, goes_on
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
@@ -174,6 +182,9 @@ class MaskType(click.ParamType[str | Path]):
 INPUT = InputFile()
 FOLDER = click.Path(file_okay=False, path_type=Path)
 OUTPUT = OutputFile()
+MAP_OUTPUT = OutputFile(makes="mrc")
+NMAP_OUTPUT = OutputFile(makes="nmap")
+RESULTS = OutputFile(goes_on=True)
 SHAPE = ShapeType()
 SLICE = SliceType()
 VOXEL_SIZE = VoxelSizeType()

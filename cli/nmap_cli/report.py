@@ -11,7 +11,6 @@ import click
 from nmap_cli.common import (
     overwrite_option,
     reading_options,
-    refuse_existing,
     require,
     say,
     size,
@@ -20,7 +19,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
-from nmap_cli.validate import both_half_maps, given
+from nmap_cli.validate import both_half_maps
 
 if TYPE_CHECKING:
     from nmap.maps import ReadOptions
@@ -63,7 +62,6 @@ def command(
     """
     half_maps = both_half_maps(half1, half2)
     require("--resolution", resolution, above=0)
-    refuse_existing(output, overwrite, given(file, source, half1, half2, model))
     from nmap.report.file import report_file
 
     started = time.monotonic()

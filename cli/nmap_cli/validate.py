@@ -11,12 +11,11 @@ from nmap.errors import OptionError
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    printable,
     reading_options,
-    refuse_existing,
     require,
     say_json,
     say_lines,
+    tell,
     voice_options,
     write_text,
 )
@@ -88,9 +87,6 @@ def command(
     half_maps = both_half_maps(half1, half2)
     require("--resolution", resolution, above=0)
     held = checked_limits(limits)
-    for path in (fsc_xml, star):
-        if path is not None:
-            refuse_existing(path, overwrite, given(file, source, half1, half2, model))
     from nmap.validation import validate_file
 
     found = validate_file(
@@ -120,11 +116,6 @@ def both_half_maps(half1: Path | None, half2: Path | None) -> tuple[Path, Path] 
     raise OptionError(f"{given} needs {wanted}: give both half maps, or neither")
 
 
-def given(*paths: Path | None) -> list[Path]:
-    """The paths that there are."""
-    return [path for path in paths if path is not None]
-
-
 def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: bool) -> None:
     if as_json:
         say_json(found.to_json())
@@ -132,19 +123,19 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
         from nmap_cli.findings_text import findings_text
 
         say_lines(findings_text(found, name, verbose=verbose).split("\n"), quiet)
-    from nmap.report.words import check_words, remark_words
+    from nmap.report.finding_words import check_words, remark_words
 
     for remark in found.remarks:
         if remark.code == "unlike":
-            click.echo(f"nmap: warning: {printable(remark_words(remark, found.grid))}", err=True)
+            tell(f"nmap: warning: {remark_words(remark, found.grid)}")
     for check in found.failed:
-        click.echo(f"nmap: falls short: {printable(check_words(check, found))}", err=True)
+        tell(f"nmap: falls short: {check_words(check, found)}")
 
 
 def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
     from nmap.compare.curve_files import fidelity_star
     from nmap.compare.curve_files import fsc_xml as as_xml
-    from nmap.report.words import fidelity_title, half_map_title
+    from nmap.report.finding_words import fidelity_title, half_map_title
 
     if fsc_xml is not None:
         if found.half_maps is not None:

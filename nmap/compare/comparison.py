@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 
 from nmap.errors import OptionError
 from nmap.grid import Grid
-from nmap.maps.checked import require_same_grid
-from nmap.spectrum import Complex, Convention, ShellCurve, Shells, correlate_shells, transform
+from nmap.maps.checked import require_same_grid, sound_mask
+from nmap.spectrum import (
+    Complex,
+    Convention,
+    ShellCurve,
+    Shells,
+    correlate_shells,
+    crop_spectrum,
+    negligible_shells,
+    transform,
+)
 
 if TYPE_CHECKING:
     from nmap.compare.sizes import Sizes
@@ -36,6 +45,7 @@ class Extras:
         symmetry: the file's point group.
         half_maps: the source's two half maps, on its grid.
         model: path of an atomic model of the source (mmCIF or PDB).
+        own_grid: the file's own, where it is coarser than the source's: which shells are empty is told by its voxels.
     """
 
     sizes: Sizes | None = None
@@ -46,6 +56,7 @@ class Extras:
     symmetry: PointGroup | None = None
     half_maps: tuple[DensityMap, DensityMap] | None = None
     model: str | None = None
+    own_grid: Grid | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +104,20 @@ class Comparison:
     @cached_property
     def curve(self) -> ShellCurve:
         """FSC over the whole box; shells in which the source is negligible are marked."""
-        return correlate_shells(self.decoded_spectrum, self.source_spectrum, self.shells, "second")
+        return correlate_shells(
+            self.decoded_spectrum, self.source_spectrum, self.shells, negligible=self.negligible
+        )
+
+    @property
+    def negligible(self) -> NDArray[np.bool_]:
+        """Shells in which the source holds nothing, before any mask, which would smear power into them."""
+        empty = negligible_shells(self.source_spectrum, self.shells)
+        own = self.extras.own_grid
+        if own is not None:
+            kept = crop_spectrum(self.source_spectrum, self.grid.shape, own.shape)
+            known = negligible_shells(kept, Shells(own, self.convention))[: empty.size]
+            empty[: known.size] = known
+        return empty
 
 
 def found_by(compare: Callable[[Comparison], Any]) -> Any:
@@ -115,3 +139,4 @@ def check_comparison(compared: Comparison) -> None:
         raise OptionError(f"resolution {resolution:g} A: coarser than the box's first shell, {coarsest:g} A")
     if compared.mask is not None:
         require_same_grid(compared.mask, compared.source, "mask", "source")
+        sound_mask(compared.mask)

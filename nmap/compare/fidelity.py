@@ -17,7 +17,8 @@ class Fidelity:
     """A fidelity FSC: decoded against source.
 
     Attributes:
-        curve: correlation by shell; shells in which the source is negligible are marked.
+        curve: correlation by shell. Marked as negligible are the shells in which the source itself holds nothing,
+            before any mask, which would smear power into them.
         within: what was compared: the whole "box", both maps times a "mask", or the decode with the source times the
             "envelope" that the file was fitted within.
         mask: name of the mask; "none" or "envelope" where there is no other.
@@ -71,7 +72,8 @@ def in_the_mask(compared: Comparison) -> Fidelity | None:
     if compared.mask is None:
         return None
     a, b, mask = compared.decoded.values, compared.source.values, compared.mask.values
-    curve = fsc(a, b, compared.grid, mask, convention=compared.convention, reference="second")
+    empty = compared.curve.negligible
+    curve = fsc(a, b, compared.grid, mask, convention=compared.convention, negligible=empty)
     return Fidelity(curve, "mask", compared.mask_name, compared.resolution)
 
 
@@ -80,5 +82,6 @@ def in_the_envelope(compared: Comparison) -> Fidelity | None:
     if compared.extras.fitted is None:
         return None
     fitted = transform(compared.extras.fitted)
-    curve = correlate_shells(compared.decoded_spectrum, fitted, compared.shells, "second")
+    empty = compared.curve.negligible
+    curve = correlate_shells(compared.decoded_spectrum, fitted, compared.shells, negligible=empty)
     return Fidelity(curve, "envelope", "envelope", compared.resolution)

@@ -66,7 +66,7 @@ Code = Literal[
 
 @dataclass(frozen=True)
 class Remark:
-    """Something that the reader of the numbers should know; `nmap.report.words` puts it in words.
+    """Something that the reader of the numbers should know; `nmap.report.finding_words` puts it in words.
 
     Attributes:
         code: what it is.

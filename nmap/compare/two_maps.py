@@ -12,6 +12,7 @@ from nmap.compare.findings import Findings, Remark, find
 from nmap.compare.measures import MEASURES, Limits, checks_of
 from nmap.errors import OptionError
 from nmap.maps import DensityMap
+from nmap.maps.checked import sound_mask
 from nmap.spectrum import Convention
 
 
@@ -51,7 +52,8 @@ def compare_maps(
     """
     extras, limits = extras or Extras(), limits or Limits()
     resolution = extras.band_limit if resolution is None else resolution
-    compared = Comparison(decoded, source, resolution, mask, mask_name, extras, convention)
+    sound = None if mask is None else sound_mask(mask)
+    compared = Comparison(decoded, source, resolution, sound, mask_name, extras, convention)
     check_comparison(compared)
     require_inputs(limits, extras)
     found = find(compared, _name(decoded, "decoded map"), _name(source, "source"))

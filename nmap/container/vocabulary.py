@@ -91,7 +91,7 @@ def prepare(record: Record, points: int) -> dict[str, dict[str, Any]]:
         points: entries that a curve keeps at most.
 
     Raises:
-        OptionError: an item of another kind than its name says.
+        OptionError: an item of another kind than its name says, or a curve without its axis.
     """
     out: dict[str, dict[str, Any]] = {}
     for group, items in record.items():
@@ -105,6 +105,9 @@ def prepare(record: Record, points: int) -> dict[str, dict[str, Any]]:
                 raise OptionError(f"record item {group}/{name}: {error}") from None
             if not isinstance(stored, float) or math.isfinite(stored):
                 out[group][name] = stored
+        faults = paired_curves(group, out[group])
+        if faults:
+            raise OptionError(faults[0])
     return out
 
 

@@ -21,6 +21,7 @@ from nmap.grid import Grid
 from nmap.machine.inputs import existing
 from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
+from nmap.plain_text import stored_name
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -83,7 +84,7 @@ def import_weights(
         {"omegas": [first] + [hidden] * (sines - 1), "output": output},
         {name: encode_float(values, "F32") for name, values in tensors.items()},
         Frame(grid, center=half, half_width=half, offset=offset, scale=scale, alignment=alignment),
-        record={"fit": {"imported_from": path.name, "imported_sha256": digest}},
+        record={"fit": {"imported_from": stored_name(path), "imported_sha256": digest}},
     )
 
 

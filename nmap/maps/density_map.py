@@ -44,6 +44,23 @@ class MapHeader:
     compression: str
 
 
+@dataclass(frozen=True)
+class MapFrame:
+    """Where a map file's voxels lie, and how its header says so.
+
+    Attributes:
+        grid: where they lie.
+        axis_order: cell axis, 1 x, 2 y, 3 z, that columns, rows and sections run along.
+        sampling: voxels in one cell edge (x, y, z); may differ from the grid's counts.
+        space_group: number of the space group, 0 or 1 for none.
+    """
+
+    grid: Grid
+    axis_order: tuple[int, int, int]
+    sampling: tuple[int, int, int]
+    space_group: int
+
+
 @dataclass(frozen=True, eq=False)
 class DensityMap:
     """A density map: values on a grid, and the header of the file they came from.

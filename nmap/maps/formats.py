@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from nmap.errors import LimitError, MapError, MapWarning
 from nmap.file_kind import kind_of
 from nmap.grid import Grid, Triple
-from nmap.maps.density_map import DensityMap
+from nmap.maps.density_map import DensityMap, MapFrame
 from nmap.maps.mrc_reader import MrcFormat
 from nmap.maps.packing import PackedFile, open_packed
 from nmap.maps.read_options import ReadOptions
@@ -39,7 +39,7 @@ class MapFormat(Protocol):
         """The whole map, values in (z, y, x)."""
         ...
 
-    def read_grid(self, file: PackedFile, options: ReadOptions, warn: Callable[[str], None]) -> Grid:
+    def read_frame(self, file: PackedFile, options: ReadOptions, warn: Callable[[str], None]) -> MapFrame:
         """Where its voxels lie; its values are not looked at."""
         ...
 
@@ -90,6 +90,11 @@ def read_map(
     return read_map_with(path, options)
 
 
+def map_of(source: DensityMap | str | os.PathLike[str]) -> DensityMap:
+    """A map, read from its file where a path is given; raises as `read_map`."""
+    return source if isinstance(source, DensityMap) else read_map(source)
+
+
 def read_map_with(path: str | os.PathLike[str], options: ReadOptions) -> DensityMap:
     """As `read_map`, its options as one object."""
     return _named(Path(path), lambda file, warn: _format(file, options).read(file, options, warn))
@@ -99,8 +104,15 @@ def read_grid(
     path: str | os.PathLike[str], *, voxel_size: Triple | None = None, permissive: bool = False
 ) -> Grid:
     """Where the voxels of a map file lie, from its header alone; Args and Raises as in `read_map`."""
+    return read_frame(path, voxel_size=voxel_size, permissive=permissive).grid
+
+
+def read_frame(
+    path: str | os.PathLike[str], *, voxel_size: Triple | None = None, permissive: bool = False
+) -> MapFrame:
+    """The same, and how the header says so."""
     options = ReadOptions(voxel_size, permissive=permissive)
-    return _named(Path(path), lambda file, warn: _format(file, options).read_grid(file, options, warn))
+    return _named(Path(path), lambda file, warn: _format(file, options).read_frame(file, options, warn))
 
 
 def printed(path: str | os.PathLike[str]) -> str:

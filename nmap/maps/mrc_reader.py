@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from nmap.errors import LimitError, MapError, NonFiniteError
-from nmap.grid import Grid
-from nmap.maps.density_map import F32, DensityMap, MapHeader
+from nmap.maps.density_map import F32, DensityMap, MapFrame, MapHeader
 from nmap.maps.mrc_header import HEADER_BYTES, Layout, parse_header
 from nmap.maps.packing import PackedFile, Stream
 from nmap.maps.read_options import ReadOptions
@@ -40,13 +39,14 @@ class MrcFormat:
         """Whether it has the word MAP where the format has it."""
         return start[208:211] == b"MAP"
 
-    def read_grid(self, file: PackedFile, options: ReadOptions, warn: Warn) -> Grid:
+    def read_frame(self, file: PackedFile, options: ReadOptions, warn: Warn) -> MapFrame:
         """Where its voxels lie."""
         layout = _layout(file, options)
         grid = layout.grid(options.voxel_size)
-        _check_lengths(file, layout, options)
+        layout = _check_lengths(file, layout, options)
         _say(layout, warn)
-        return grid
+        columns, rows, sections = layout.axes
+        return MapFrame(grid, (columns + 1, rows + 1, sections + 1), layout.sampling, layout.space_group)
 
     def read(self, file: PackedFile, options: ReadOptions, warn: Warn) -> DensityMap:
         """The whole map."""

@@ -18,6 +18,7 @@ from typing import cast
 from nmap.errors import MapError
 from nmap.file_kind import START_BYTES, kind_of
 from nmap.machine.inputs import existing
+from nmap.plain_text import stored_name
 
 Stream = io.BufferedIOBase
 
@@ -108,7 +109,7 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
     with open(path, "rb") as file:
         kind = kind_of(file.read(START_BYTES))
         compression = kind.code if kind is not None and kind.code in _COMPRESSIONS else ""
-        yield PackedFile(file, path.name, compression, os.fstat(file.fileno()).st_size)
+        yield PackedFile(file, stored_name(path), compression, os.fstat(file.fileno()).st_size)
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:

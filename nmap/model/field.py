@@ -21,8 +21,8 @@ from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
 from nmap.machine.memory import require_memory
 from nmap.model.frame import Frame
-from nmap.model.layers import F32, Array, Network
-from nmap.model.radial_basis import RadialBasis
+from nmap.model.layers import F32, Array
+from nmap.model.network import Network
 from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, Shells, transform
 
@@ -30,8 +30,8 @@ F64 = NDArray[np.float64]
 
 # Lattice points whose folded position and envelope are held at once.
 _BLOCK = 1 << 19
-# Bytes for each lattice point while a spectrum is made and cut to the band, and for each copy of a site.
-_LATTICE_BYTES, _COPY_BYTES = 12, 24
+# Bytes for each lattice point while a spectrum is made and cut to the band.
+_LATTICE_BYTES = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,9 @@ class Field:
     envelope: Envelope | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.network, RadialBasis):
-            self._check_radial(self.network)
+        self.network.check_frame(self.band_limit, self.lattice, self.envelope is not None)
+        if self.band_limit is not None and self.lattice is not None:
+            self.network.check_lattice(self.lattice, self.degree, self.band_limit)
         if self.gains is None:
             return
         if self.band_limit is None:
@@ -66,21 +67,6 @@ class Field:
             )
         if not np.isfinite(self.gains).all():
             raise FormatError("a shell gain is not finite: the file is damaged")
-
-    def _check_radial(self, network: RadialBasis) -> None:
-        if self.band_limit is None or self.lattice is None:
-            raise FormatError("a radial-basis network without a band limit: wanted band_limit and lattice")
-        if network.shape != self.lattice:
-            raise FormatError(
-                f"radial-basis weights of shape {network.shape}: wanted the lattice, {self.lattice}"
-            )
-        if self.envelope is not None:
-            raise FormatError("a radial-basis network with an envelope: wanted none, the file is damaged")
-        if any(5 * n < 14 * k for n, k in zip(self.lattice, self.degree, strict=True)):
-            raise FormatError(
-                f"lattice {self.lattice} (z, y, x): too coarse for radial-basis weights and {self.band_limit} A, "
-                f"wanted 2.8 times {self.degree} at least"
-            )
 
     @property
     def box(self) -> Grid:
@@ -207,18 +193,18 @@ class Field:
     def _spectrum(self) -> Complex:
         gains = np.ones(self.last_shell + 1, np.float32) if self.gains is None else self.gains
         self._require_memory()
-        if isinstance(self.network, RadialBasis):
-            out: Complex = self.network.spectrum(self.lattice_grid, self.symmetry)
+        if self.network.has_point_values:
+            out: Complex = transform(self.lattice_values())
         else:
-            out = transform(self.lattice_values())
+            out = self.network.spectrum(self.lattice_grid, self.symmetry)
         out *= Shells(self.lattice_grid).spread(gains)
         return out
 
     def _require_memory(self) -> None:
-        """Check that the spectrum, and all copies of a radial-basis network's sites, fit into memory."""
+        """Check that the spectrum fits into memory."""
         wanted = _LATTICE_BYTES * self.lattice_grid.size
-        if isinstance(self.network, RadialBasis) and self.symmetry is not None:
-            wanted += _COPY_BYTES * self.symmetry.order * int(np.count_nonzero(self.network.weights))
+        if not self.network.has_point_values:
+            wanted += self.network.spectrum_bytes(self.symmetry)
         what = f"a band-limit lattice of {self.lattice_grid.shape} points (z, y, x)"
         require_memory(wanted, what, "free some, or decode on a machine with more")
 

@@ -4,34 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nmap.compare.findings import Findings
-from nmap.compare.json_values import THRESHOLDS
+from nmap.compare.measures import MEASURES
+from nmap.machine.packages import require_package
 from nmap.maps import DensityMap
-from nmap.report.page import (
-    Card,
-    Picture,
-    Rows,
-    folded,
-    grid_table,
-    page,
-    paragraph,
-    section,
-    side_by_side,
-    table,
+from nmap.report.finding_words import (
+    check_words,
+    crossing_words,
+    remark_words,
+    same_source_words,
+    tile_words,
 )
-from nmap.report.words import check_words, remark_words, where
-from nmap.spectrum import worded
+from nmap.report.page import Card, Fold, Picture, Rows, Section, page
+from nmap.spectrum import Shells, worded
 
-__all__ = ["Report", "build_report"]
-
-_FIDELITY = (
+FIDELITY = (
     "Correlation of the decode with its source, shell by shell. This is fidelity to the source, not a "
     "half-map FSC: it says nothing of how good the source is."
 )
+POWER = (
+    "Amplitude of source, decode and their difference. Where the difference meets the source, the decode holds "
+    "nothing of it; a shell below the dotted line is empty, and not counted."
+)
+HALVES = "Half maps: how good the data are. Decode and source against half 1: what the decode costs."
+LOCAL = (
+    "On the same slices, in a Gaussian window: correlation of decode and source (grey: next to no contrast), and "
+    "rms error as a share of the source's largest local rms."
+)
+DETAILS = (
+    "measures",
+    "real_space",
+    "fidelity",
+    "fidelity_enveloped",
+    "fidelity_masked",
+    "band_limit",
+    "off_grid",
+    "symmetry",
+    "half_maps",
+    "model",
+)
+"""Groups of numbers that go to the end of the page, by their names in JSON."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +78,22 @@ def build_report(report: Report) -> str:
     """One self-contained HTML page: no script, nothing fetched, every text escaped.
 
     Raises:
-        MissingPackageError: matplotlib is not installed.
+        MissingPackageError: a package of the extra `report` is not installed.
     """
+    for package in ("matplotlib", "jinja2", "skimage"):
+        require_package(package, "report", "a report")
     found = report.findings
     sections = [
-        section("Identity and sizes", table([*report.identity, *_size_rows(found)])),
-        section("Fidelity by Fourier shell", *(p.html() for p in _shell_pictures(report))),
-        section("Slices", *(p.html() for p in _slice_pictures(report))),
-        *([] if found.grid.is_flat else [section("Surface", side_by_side(*_surfaces(report)))]),
-        section("Densities and fit", side_by_side(*_small_pictures(report))),
-        section("Everything", _remarks(found), _checks(found), *_details(report)),
+        Section("What it is", rows=[*report.identity, *_size_rows(found)]),
+        Section(worded("Fidelity by Fourier shell", found.grid), pictures=_shell_pictures(report)),
+        Section("Slices", pictures=_slice_pictures(report)),
+        *([] if found.grid.is_flat else [Section("Surface", pictures=_surfaces(report), side_by_side=True)]),
+        Section("Densities and fit", pictures=_small_pictures(report), side_by_side=True),
+        Section("Everything", texts=_texts(found), rows=_checks(found), folds=_details(report)),
     ]
     lead = f"{found.source} as a neural map of {_bytes(found)}; {found.grid}"
     footer = f"Made by nmap {report.version}. Nothing on this page was fetched or is run."
-    return worded(page(found.decoded, lead, _cards(found), sections, footer), found.grid)
+    return page(found.decoded, lead, _cards(found), sections, footer)
 
 
 def _bytes(found: Findings) -> str:
@@ -82,29 +101,26 @@ def _bytes(found: Findings) -> str:
 
 
 def _cards(found: Findings) -> list[Card]:
+    """The tiles: how small, how fine, how true, and whether it holds."""
     cards = []
     if found.sizes is not None:
-        cards.append(Card(f"{found.sizes.nmap / 1000:.1f} kB", "size of the .nmap file, all included"))
-        cards.append(Card(f"{found.sizes.ratio(found.sizes.raw):.0f} x", "smaller than the raw map"))
-        if (ratio := found.sizes.ratio(found.sizes.gz)) is not None:
-            cards.append(Card(f"{ratio:.0f} x", "smaller than the .gz"))
-    judged = found.judged
-    reach = "Nyquist" if judged.resolution is None else f"{judged.resolution:g} Å"
-    cards.append(
-        Card(f"{judged.worst:.3f}", f"lowest fidelity FSC of the shells to {reach}, {where(judged)}")
-    )
-    crossing = judged.curve.crossing(0.5)
-    limit = found.band_limit.limit if found.band_limit is not None else None
-    if crossing is None or (limit is not None and crossing < limit):
-        text = "not before Nyquist" if limit is None else f"not before {limit:g} Å"
-    else:
-        text = f"{crossing:.2f} Å"
-    claim = "" if limit is None else f"; nothing is claimed beyond {limit:g} Å"
-    cards.append(Card(text, f"fidelity FSC falls below 0.5{claim}"))
-    cards.append(Card(f"{found.real_space.correlation:.4f}", "correlation over the whole box"))
-    verdict = ("holds", "good") if found.holds else (f"{len(found.failed)} short", "bad")
+        gz = found.sizes.ratio_gz
+        beside = "" if gz is None else f", {gz:.0f} times smaller than its .gz"
+        times = found.sizes.ratio_raw or 0.0
+        cards.append(Card(_bytes(found), f"{times:.0f} times smaller than the raw map{beside}"))
+    if found.band_limit is not None:
+        shells, limit = Shells(found.grid), found.band_limit.limit
+        cards.append(Card(f"{1 / (shells.last(limit) * shells.width):.2f} Å", "finest detail kept"))
+    for measure in MEASURES:
+        value = measure.value(found)
+        if measure.tile and value is not None:
+            cards.append(Card(measure.written(value), tile_words(measure, found)))
     if found.checks:
-        cards.append(Card(verdict[0], f"of {len(found.checks)} checks", verdict[1]))
+        short = len(found.failed)
+        label = (
+            f"all of {len(found.checks)} checks hold" if not short else check_words(found.failed[0], found)
+        )
+        cards.append(Card("OK" if not short else "falls short", label, "bad" if short else "good"))
     return cards
 
 
@@ -120,8 +136,7 @@ def _size_rows(found: Findings) -> Rows:
     if found.container is not None:
         parts = ", ".join(f"{name} {count}" for name, count in found.container.parts.items() if count)
         rows.append(("bytes by use", parts))
-        same = {True: "yes, by its SHA-256", False: "no, another file", None: "not recorded"}
-        rows.append(("made from this source", same[found.container.same_source]))
+        rows.append(("source given", same_source_words(found.container.same_source)))
     return rows
 
 
@@ -129,18 +144,14 @@ def _shell_pictures(report: Report) -> list[Picture]:
     from nmap.report.curves import fsc_figure, half_map_figure, model_figure, power_figure
 
     found = report.findings
+    say = partial(worded, grid=found.grid)
     pictures = [
-        Picture(fsc_figure(found), "Fidelity FSC", _FIDELITY),
-        Picture(
-            power_figure(found),
-            "Power spectra",
-            "Amplitude of source, decode and their difference. Where the difference meets the source, the "
-            "decode holds nothing of it; a shell below the dotted line is empty, and not counted.",
-        ),
+        Picture(fsc_figure(found), say("Fidelity FSC"), say(FIDELITY)),
+        Picture(power_figure(found), "Power spectra", say(POWER)),
     ]
     if found.half_maps is not None:
-        caption = "Half maps: how good the data are. Decode and source against half 1: what the decode costs."
-        pictures.append(Picture(half_map_figure(found.half_maps), "Half-map FSC", caption))
+        figure = half_map_figure(found.half_maps, found.grid)
+        pictures.append(Picture(figure, say("Half-map FSC"), HALVES))
     if found.model is not None:
         caption = (
             f"Map-model FSC of {found.model.name}: whether the atoms fit the decode as they fit the source."
@@ -161,12 +172,7 @@ def _slice_pictures(report: Report) -> list[Picture]:
             ("The image; " if grid.is_flat else "Three orthogonal slices through the middle voxel; ")
             + "source, decode and difference share one scale. Axes in Å from the grid's origin.",
         ),
-        Picture(
-            local_error_figure(d, s, grid, resolution),
-            "Local error",
-            "On the same slices, in a Gaussian window: correlation of decode and source (grey: next to no "
-            "contrast), and rms error as a share of the source's largest local rms.",
-        ),
+        Picture(local_error_figure(d, s, grid, resolution), "Local error", LOCAL),
     ]
 
 
@@ -195,38 +201,22 @@ def _small_pictures(report: Report) -> list[Picture]:
     return pictures
 
 
-def _remarks(found: Findings) -> str:
-    return paragraph("Lengths in Å, frequencies in 1/Å; a dash: none.") + "".join(
-        paragraph(remark_words(remark, found.grid)) for remark in found.remarks
-    )
+def _texts(found: Findings) -> list[str]:
+    said = [remark_words(remark, found.grid) for remark in found.remarks]
+    return ["Lengths in Å, frequencies in 1/Å; a dash: none.", *said]
 
 
-def _checks(found: Findings) -> str:
-    return table(
-        [("OK" if check.holds else "falls short", check_words(check, found)) for check in found.checks]
-    )
+def _checks(found: Findings) -> Rows:
+    return [("OK" if check.holds else "falls short", check_words(check, found)) for check in found.checks]
 
 
-def _details(report: Report) -> list[str]:
+def _details(report: Report) -> list[Fold]:
     """Every number, group by group, then every shell."""
     values = report.findings.to_json()
-    parts = []
-    for name in (
-        "real_space",
-        "fidelity",
-        "fidelity_enveloped",
-        "fidelity_masked",
-        "band_limit",
-        "off_grid",
-        "symmetry",
-        "half_maps",
-        "model",
-    ):
-        if values[name] is not None:
-            parts.append(folded(name.replace("_", " "), table(list(_flat(values[name])))))
-    for name, rows in report.details:
-        parts.append(folded(name, table(rows)))
-    return [*parts, folded("every shell", _shells(report.findings))]
+    named = [(name, values[name]) for name in DETAILS if values[name] is not None]
+    folds = [Fold(name.replace("_", " "), rows=_flat(value)) for name, value in named]
+    folds += [Fold(name, rows=rows) for name, rows in report.details]
+    return [*folds, _crossings(report.findings), _shells(report.findings)]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Rows:
@@ -247,28 +237,21 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Rows:
     return rows
 
 
-def _shells(found: Findings) -> str:
+def _crossings(found: Findings) -> Fold:
+    rows = [(worded("whole box", found.grid), crossing_words(c)) for c in found.fidelity.crossings]
+    return Fold("crossings", rows=[(name, worded(said, found.grid)) for name, said in rows])
+
+
+def _shells(found: Findings) -> Fold:
     curve, masked = found.fidelity.curve, found.masked
-    head = [
-        "shell",
-        "Å",
-        "1/Å",
-        "modes",
-        "FSC",
-        *(["FSC, mask"] if masked is not None else []),
-        "amplitude ratio",
-        "",
-    ]
-    rows = []
+    head = ["shell", "Å", "1/Å", "modes", "FSC", *(["FSC, mask"] if masked else []), "amplitude ratio", ""]
+    lines = []
     ratio = np.sqrt(found.power.decoded / np.maximum(found.power.source, 1e-300))
     for i in range(1, curve.fsc.size):
         f = curve.frequency[i]
-        row = [f"{i}", f"{1 / f:.3f}", f"{f:.5f}", f"{curve.modes[i]:.0f}", f"{curve.fsc[i]:.4f}"]
-        row += [] if masked is None else [f"{masked.curve.fsc[i]:.4f}"]
+        line = [f"{i}", f"{1 / f:.3f}", f"{f:.5f}", f"{curve.modes[i]:.0f}", f"{curve.fsc[i]:.4f}"]
+        line += [] if masked is None else [f"{masked.curve.fsc[i]:.4f}"]
         empty = curve.negligible is not None and curve.negligible[i]
-        rows.append([*row, f"{ratio[i]:.4f}", "negligible" if empty else ""])
-    crossings = [
-        (f"falls below {t:g}", "not before Nyquist" if (c := curve.crossing(t)) is None else f"{c:.3f} Å")
-        for t in THRESHOLDS
-    ]
-    return table(crossings) + grid_table(head, rows)
+        lines.append([*line, f"{ratio[i]:.4f}", "negligible" if empty else ""])
+    title = worded("every shell", found.grid)
+    return Fold(title, head=[worded(name, found.grid) for name in head], lines=lines)

@@ -16,6 +16,7 @@ from nmap.spectrum.curve import (
     correlate_shells,
     frc,
     fsc,
+    negligible_shells,
     power,
     shell_power,
     transform,
@@ -30,7 +31,7 @@ from nmap.spectrum.resampling import (
     sharpened,
 )
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
-from nmap.spectrum.uncertainty import Margin, fsc_margin, modes_for_one
+from nmap.spectrum.uncertainty import LowestMargin, Margin, fsc_margin, modes_for_one
 from nmap.spectrum.wording import floored, worded
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Complex",
     "Convention",
     "Crossing",
+    "LowestMargin",
     "Margin",
     "ShellCurve",
     "Shells",
@@ -56,6 +58,7 @@ __all__ = [
     "invert",
     "lattice_shape",
     "modes_for_one",
+    "negligible_shells",
     "power",
     "randomise_phases",
     "resample",

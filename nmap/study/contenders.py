@@ -79,13 +79,13 @@ class Network(Contender):
         goal: worst-shell FSC that was asked of it.
         stored_bytes: its weights, gains and envelope.
         encoded_fsc: its FSC with the lowered map on the lowered grid, by shell of that.
-        notes: what the fit has to say.
+        notes: what the fit noticed (`nmap.outcomes.Notice`), as JSON values.
     """
 
     goal: float
     stored_bytes: int
     encoded_fsc: F64
-    notes: tuple[str, ...] = ()
+    notes: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Everything, JSON-able."""

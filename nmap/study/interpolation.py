@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.errors import OptionError, QualityError
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, transform
 from nmap.study.contenders import F32, F64, MEASURES, OURS, Contender, Network, Referee, halved, interpolated
-from nmap.verbs import encode
 
 SAMPLING_LIMIT = 0.005
 """By how much the FSC on the full grid may differ from that on the encoded grid, in any shell."""
@@ -180,7 +180,7 @@ def study_interpolation(
             limit is the lowered map's Nyquist.
         goals: worst-shell FSC that must be reached, a network for each; one that cannot be is told in
             `missed`. None: one network, by `options` as they are.
-        mask: multiplied into the source first, for everybody; 0 to 1 on the source's grid.
+        mask: multiplied into the source first, for networks and rivals alike; 0 to 1 on the source's grid.
         mask_name: what to call it.
         others: more rivals by name, densities (z, y, x) on the source's grid.
         progress: told how far the fit is.
@@ -262,11 +262,11 @@ def _network(
     encoded = correlate_shells(
         transform(made.on_grid(lowered.grid)), transform(lowered.values), Shells(lowered.grid), "second"
     )
-    told = made.record.get("fit", {}).get("notes")
+    notices: Any = made.record.get("fit", {}).get("notes") or ()
     return Network(
         **measured.__dict__,
         goal=options.goal_fsc,
         stored_bytes=sum(t.nbytes for t in made.tensors.values()),
         encoded_fsc=encoded.fsc,
-        notes=(str(told),) if told else (),
+        notes=tuple(notices),
     )

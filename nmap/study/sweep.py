@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nmap.errors import OptionError
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.machine.atomic import atomic_output
 from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, resample, transform
-from nmap.verbs import encode
 
 DEPTHS, WIDTHS, OMEGAS = (3, 5, 7), (256, 512, 768), (30.0, 50.0, 70.0)
 QUICK_WIDTHS, QUICK_STEPS, QUICK_VOXELS = (16, 32, 64), 150, 48

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from half_map_phantom import phantom
+from phantoms import phantom
 
 from bench.half_maps import main, shares
 from nmap.maps import write_map

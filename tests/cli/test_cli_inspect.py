@@ -15,7 +15,6 @@ from safetensors import safe_open
 
 import nmap
 from nmap.container import encode_bytes
-from nmap_cli.inspect import envelope_words
 
 
 @pytest.fixture
@@ -139,37 +138,12 @@ def test_a_flipped_bit_in_the_weights_is_refused(neural: Path) -> None:
     assert ran.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("recorded", "said"),
-    [
-        (
-            "everything: no solvent found; nothing stands out; 0 of the band-limited variance lies outside",
-            ["no solvent found: the whole box is kept", "nothing stands out"],
-        ),
-        (
-            "above the valley, grown by 0 A: the solvent is quiet; 8.56e-11 of the band-limited variance lies "
-            "outside",
-            ["above the valley", "the solvent is quiet"],
-        ),
-        (
-            "above the valley, grown by 3.28 A; 0.000812 of the band-limited variance lies outside",
-            ["above the valley, grown by 3.28 A", "0.081 % of what the band limit keeps lies outside"],
-        ),
-        ("none, as asked; 0 of the band-limited variance lies outside", ["none, as asked"]),
-        ("everything", ["the whole box is kept"]),
-        ("", []),
-    ],
-)
-def test_of_the_envelope_only_what_says_something_is_said(recorded: str, said: list[str]) -> None:
-    assert envelope_words(recorded) == said
-
-
 def test_an_estimated_resolution_names_the_option_that_sets_it(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "EMD-3197.map"
     estimated, given = tmp_path / "estimated.nmap", tmp_path / "given.nmap"
     first = run("encode", source, estimated, "--effort", "low")
     assert "(estimated: " in first.out and "--resolution" in first.out
-    assert "no solvent found: the whole box is kept" in first.out
+    assert "no mask: the whole box is kept" in first.out
     assert "--resolution" in run("inspect", estimated).out
     assert "--resolution" not in run("encode", source, given, "--effort", "low", "--resolution", 30).out
 
@@ -178,7 +152,9 @@ def test_the_last_shell_is_named_where_it_is_coarser_than_the_band_limit(
     data_dir: Path, tmp_path: Path
 ) -> None:
     source, out = data_dir / "EMD-3197.map", tmp_path / "a.nmap"  # 20 voxels of 11.4 A: shell n at 228 A / n
-    assert "number 8, at 28.5 A" in run("encode", source, out, "--effort", "low", "--resolution", 27).out
+    assert (
+        "finest detail kept: 28.5 A" in run("encode", source, out, "--effort", "low", "--resolution", 27).out
+    )
     assert json.loads(run("inspect", out, "--json").out)["model"]["last_shell"] == 8
     text = run("encode", source, out, "--effort", "low", "--resolution", 28.5, "--overwrite").out
-    assert "28.5 A band limit" in text and "last shell" not in text
+    assert "28.5 A band limit" in text and "finest detail" not in text

@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 from cli_files import run
-from handmade import neural_map, siren
+from phantoms import neural_map, siren
 
 import nmap
 from nmap.container import save

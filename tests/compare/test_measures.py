@@ -22,7 +22,7 @@ from nmap.compare.two_maps import compare_maps
 from nmap.errors import OptionError
 from nmap.grid import Grid
 from nmap.maps import DensityMap
-from nmap.report.words import check_words
+from nmap.report.finding_words import check_words
 
 ROOT = Path(__file__).parents[2]
 GRID = Grid((12, 12, 12), (2.0, 2.0, 2.0))

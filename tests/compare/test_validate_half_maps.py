@@ -16,7 +16,7 @@ from nmap.compare.two_maps import compare_maps
 from nmap.errors import GridError
 from nmap.grid import Grid
 from nmap.maps import DensityMap
-from nmap.report.words import fidelity_title, half_map_title
+from nmap.report.finding_words import fidelity_title, half_map_title
 from nmap.spectrum import ShellCurve, band_limited
 
 N = 48

@@ -166,9 +166,14 @@ def test_a_thumbnail_is_three_central_slices(tmp_path: Path) -> None:
 
 
 def test_an_item_of_another_kind_than_its_name_says_is_refused_by_name() -> None:
-    for items in ({"loss": np.zeros((2, 2))}, {"seed": "blue"}, {"settings": {"of": {1, 2}}}):
-        name = next(iter(items))
-        with pytest.raises(OptionError, match=f"fit/{name}"):
+    for items in (
+        {"loss": np.zeros((2, 2))},
+        {"seed": "blue"},
+        {"settings": {"of": {1, 2}}},
+        {"loss": np.zeros(3)},
+        {"loss": np.zeros(3), "loss_step": np.zeros(4)},
+    ):
+        with pytest.raises(OptionError, match=f"fit.*{next(iter(items))}"):
             encode_bytes(sample_map(record={"fit": items}))
 
 
@@ -270,7 +275,7 @@ def test_no_reader_loads_h5py_or_torch(tmp_path: Path) -> None:
 
 
 def test_networks_without_hidden_layers_and_skew_cells_are_stored(tmp_path: Path) -> None:
-    from handmade import neural_map, waves
+    from phantoms import neural_map, waves
 
     cell = Grid((6, 8, 10), (1.0, 1.1, 1.2), angles=(80.0, 95.0, 111.6))
     made = neural_map(waves([(1, 0, 1)], [2.0], [0.5]), cell, alignment="corners")

@@ -17,7 +17,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 from container_samples import LABELS, full_record, mrc_header, sample_map
-from handmade import constant, neural_map
+from phantoms import constant, neural_map
 from spec_modules import SPEC
 
 from nmap.coding.codings import encode_float

@@ -9,7 +9,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
-from handmade import constant, neural_map, siren, waves
+from phantoms import constant, neural_map, siren, waves
 from scipy.fft import next_fast_len
 from scipy.spatial.transform import Rotation
 
@@ -17,7 +17,7 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, LimitError, OptionError
 from nmap.grid import Grid
 from nmap.machine import memory
-from nmap.model import Field, Frame
+from nmap.model import Field, Frame, Network
 from nmap.point_group import PointGroup
 from nmap.spectrum import lattice_shape
 
@@ -160,8 +160,8 @@ def test_shells_of_a_skew_anisotropic_cell_follow_the_physical_frequency(
 def test_the_network_is_not_asked_where_the_envelope_is_zero() -> None:
     asked = []
 
-    class Watched:
-        kind, settings, tensors = "siren", None, None
+    class Watched(Network):
+        kind, tensors, build = "watched", None, None
 
         def __call__(self, t: np.ndarray, dtype: type = np.float32) -> np.ndarray:
             asked.append(t)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,28 +12,16 @@ from torch import Tensor
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_uniform
 from nmap.fit.dense.recipe import Recipe
+from nmap.fit.options import GainRule
+from nmap.fit.result import Result
+from nmap.fit.target.gains import shell_gains
 from nmap.fit.target.prepare import F32, F64, Target
 from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import Complex, ShellCurve, invert, transform
+from nmap.spectrum import Complex, invert, transform
 
 # A fitted gain is at most so many times the one trained with; below so small a part of it, it is nothing.
 _MOST_GAIN, _LEAST_GAIN = 3.0, 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A coded network and what it is worth.
-
-    Attributes:
-        neural_map: as a decoder sees it, without a record.
-        curve: fidelity FSC by shell against the source times the envelope.
-        worst: the lowest of its shells within the band limit.
-    """
-
-    neural_map: NeuralMap
-    curve: ShellCurve
-    worst: float
 
 
 def row_steps(weight: Tensor, bits: int) -> Tensor:
@@ -87,18 +74,24 @@ def finish(
         settings: of the network.
         tensors: coded network parameters.
     """
-    trial = _assembled(target, recipe, settings, {**tensors, **target.coded}, target.scale, target.solvent)
+    tensors = {**tensors, **target.coded_envelope}
+    trial = _assembled(
+        target, recipe, settings, {**tensors, "gains": target.coded_gains}, target.scale, target.solvent
+    )
     spectrum = transform(trial.field.lattice_values())
-    gains = _fitted_gains(target, spectrum)
+    gains = _fitted_gains(target, spectrum, recipe.gains)
     scale = float(gains.max())
     coded = encode_log((gains / scale).astype(np.float32))
-    stored = {**tensors, **target.coded, "gains": coded}
+    stored = {**tensors, "gains": coded}
     decoded = _assembled(target, recipe, settings, stored, 1.0, 0.0).field.gains
     if decoded is None:
         raise AssertionError("gains were stored")
     shape = target.lattice.shape
     field, truth = invert(spectrum * target.shells.spread(decoded), shape), invert(target.truth, shape)
-    scale, offset = _line(field, truth)
+    if recipe.gains == "least-squares":
+        scale, offset = _line(field, truth)
+    else:
+        offset = float(truth.mean(dtype=np.float64)) - scale * float(field.mean(dtype=np.float64))
     neural_map = _assembled(target, recipe, settings, stored, scale, target.solvent + offset)
     curve = target.fidelity(spectrum * target.shells.spread(decoded))
     return Result(neural_map, curve, float(curve.worst(target.band_limit)))
@@ -128,13 +121,14 @@ def _assembled(
     )
 
 
-def _fitted_gains(target: Target, spectrum: Complex) -> F64:
-    """Gain of each shell that brings the network's spectrum nearest to the truth in the least-squares sense."""
+def _fitted_gains(target: Target, spectrum: Complex, rule: GainRule) -> F64:
+    """Gain of each shell by the rule, near the one that was trained with."""
     last = target.last + 1
     cross = target.shells.sum((spectrum * target.truth.conj()).real)[:last]
     power = target.shells.sum(np.abs(spectrum) ** 2)[:last]
     trained = target.gains.astype(np.float64) * target.scale
-    fitted = np.divide(cross, power, out=trained.copy(), where=power > 0)
+    wanted = target.shells.sum(np.abs(target.truth) ** 2)[:last]
+    fitted = np.where(power > 0, shell_gains(cross, power, wanted, rule), trained)
     if not 0 < fitted[0] < _MOST_GAIN * trained[0]:
         fitted[0] = trained[0]  # one mode, the mean, which the offset can mend
     return np.where(fitted > _LEAST_GAIN * trained, np.minimum(fitted, _MOST_GAIN * trained), 0)
