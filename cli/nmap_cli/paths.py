@@ -38,8 +38,9 @@ def _given(context: click.Context, outputs: bool) -> Iterator[tuple[click.Parame
     """Parameters of the command, and the paths that they were given, of the one sort or the other."""
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
-        if isinstance(value, Path) and isinstance(parameter.type, OutputFile) == outputs:
-            yield parameter, value
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path) and isinstance(parameter.type, OutputFile) == outputs:
+                yield parameter, path
 
 
 def _called(parameter: click.Parameter) -> str:
