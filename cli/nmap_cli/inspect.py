@@ -150,9 +150,7 @@ def _sampling(found: Inspection) -> Rows:
     field = found.neural_map.field
     lines = mask_words(found.outcome("mask"))
     if field.envelope is not None and found.envelope_share is not None:
-        kz, ky, kx = field.envelope.shape
-        share = f"{100 * found.envelope_share:.3g} % of the box"
-        lines.append(f"it holds {share}, from {kx} x {ky} x {kz} nodes (x, y, z)")
+        lines.append(f"it holds {100 * found.envelope_share:.3g} % of the box")
     yield from (("" if number else "mask", line) for number, line in enumerate(lines))
     how = symmetry_words(found.symmetry_outcome)
     yield "symmetry", ("C1" if field.symmetry is None else field.symmetry.name) + (f" ({how})" if how else "")
@@ -160,10 +158,6 @@ def _sampling(found: Inspection) -> Rows:
 
 def _network(found: Inspection) -> Rows:
     yield "network", found.network
-    yield "", f"{found.bits_per_weight:.3g} bits for each as stored"
-    omegas = found.neural_map.field.network.settings().get("omegas")
-    if omegas:
-        yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
 
 
 def _fit(found: Inspection) -> Rows:
@@ -185,6 +179,13 @@ def _details(found: Inspection) -> Rows:
     names = {"hdf5": "HDF5 side"}
     bytes_by_use = [f"{names.get(k, k)} {v}" for k, v in found.sizes.items() if k != "total"]
     yield "bytes", ", ".join(bytes_by_use)
+    yield "", f"{found.bits_per_weight:.3g} bits for each weight"
+    field = found.neural_map.field
+    if omegas := field.network.settings().get("omegas"):
+        yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
+    if field.envelope is not None:
+        kz, ky, kx = field.envelope.shape
+        yield "mask nodes", f"{kx} x {ky} x {kz} (x, y, z)"
     for group in ("source", "fit", "fidelity"):
         for name, value in _group(found, group).items():
             if isinstance(value, Mapping | list):

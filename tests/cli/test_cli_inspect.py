@@ -40,18 +40,22 @@ def neural(tmp_path: Path) -> Path:
     return out
 
 
-def test_the_table_names_grid_network_omegas_and_origin_of_the_weights(neural: Path) -> None:
+def test_the_table_names_grid_network_and_origin_of_the_weights(neural: Path) -> None:
     text = run("inspect", neural).out
     for words in (
         "12 x 10 x 8 voxels of 2 x 2 x 2 A (x, y, z)",
         "from (0, 0, 0) to (24, 20, 16) A",
         "siren, 3-8-8-1, 113 parameters",
-        "32 bits for each",
-        "7, 7",
         "imported from w.npz",
         f"{neural.stat().st_size} bytes",
     ):
         assert words in text
+
+
+def test_what_an_engineer_asks_is_said_where_more_is_wanted(neural: Path) -> None:
+    plain, more = run("inspect", neural).out, run("inspect", neural, "--verbose").out
+    for words in ("32 bits for each", "omegas", "7, 7"):
+        assert words in more and words not in plain
 
 
 def test_json_has_the_same_facts_with_units_in_their_names(neural: Path) -> None:
