@@ -96,7 +96,7 @@ def _codecs(text: str) -> list[str]:
     names = text.split(",")
     unknown = [name for name in names if name not in CODECS and not is_ours(name)]
     if unknown:
-        raise OptionError(f"codecs {', '.join(unknown)}: wanted some of {', '.join([OURS, *CODECS])}")
+        raise OptionError(f"codecs {', '.join(unknown)}: wanted of {', '.join([OURS, *CODECS])}")
     return names
 
 

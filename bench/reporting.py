@@ -79,7 +79,7 @@ def heading(result: dict[str, Any], title: str) -> list[str]:
 RATE_NOTES = """
 FSC is the lowest over the shells named above, of the map decoded from the bytes against source times mask
 (shell = round(radius in Fourier pixels)). Bytes are all that decoding needs: nmap's weights, gains and
-envelope as stored, the others' streams with their side information; nobody's count holds the grid, and
+envelope as stored, the others' streams with their side information; no count holds the grid, and
 the size of the whole `.nmap` file with its record is under "file bytes". Seconds are of one encode and
 one decode; nmap's encode holds its search for the fewest bytes, the others are encoded at the setting
 that a search had found before. MB are the most that the process held, interpreter, libraries and source

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, command: str) -> int:
     names = options.entries.split(",")
     if not all(name in RECIPES or is_ours(name) for name in names):
-        raise OptionError(f"entries {options.entries}: wanted some of {', '.join(ENTRIES)}")
+        raise OptionError(f"entries {options.entries}: wanted of {', '.join(ENTRIES)}")
     if not (0 < options.fsc < 1 and options.seconds > 0 and options.checks >= 1):
         raise OptionError("wanted --fsc between 0 and 1, --seconds above 0 and --checks of at least 1")
     source = read_source(options.map, options.resolution, options.mask)

@@ -33,12 +33,12 @@ from nmap_cli.common import (
     voice_options,
     write_text,
 )
+from nmap_cli.comparison import both_half_maps
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE
 from nmap_cli.progress import ProgressLine
-from nmap_cli.validate import both_half_maps
 
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 

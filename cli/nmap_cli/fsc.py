@@ -18,12 +18,11 @@ from nmap_cli.common import (
     voice_options,
     write_text,
 )
+from nmap_cli.comparison import convention_option
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
 if TYPE_CHECKING:
     from nmap.maps import ReadOptions
-
-CONVENTION_NAMES = ("nmap", "relion", "linear")
 
 
 @click.command("fsc")
@@ -35,9 +34,7 @@ CONVENTION_NAMES = ("nmap", "relion", "linear")
 @click.option(
     "--resolution", type=float, metavar="A", help="Name the worst shell to here; by default to Nyquist."
 )
-@click.option(
-    "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
-)
+@convention_option
 @click.option("--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML.")
 @reading_options
 @json_option

@@ -151,7 +151,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _say_own_warning(message: Warning | str, *place: Any, **more: Any) -> None:
-    """All but numpy's on its arithmetic: what comes of a file's odd numbers is refused, or told in our own words."""
+    """All but numpy's on its arithmetic: what comes of a file's odd numbers is refused, or said in our own words."""
     if not (isinstance(message, RuntimeWarning) and "encountered in" in str(message)):
         _say_warning(message, *place, **more)
 

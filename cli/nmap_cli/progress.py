@@ -15,8 +15,11 @@ from nmap_cli.common import span
 if TYPE_CHECKING:
     from nmap.fit.progress import Progress
 
-# Seconds over which estimates of the end are averaged, and after which a line that says nothing new comes all the same.
-_STEADY, _HEARTBEAT = 10.0, 60.0
+# Seconds over which estimates of the end are averaged.
+_STEADY = 10.0
+# Seconds after which a line is written though it says nothing new.
+_HEARTBEAT = 60.0
+# Characters of the bar.
 _BAR = 24
 # Worst-shell FSC from which it is shown: below, a shell correlates by chance as much.
 _MEANINGFUL = 0.143
@@ -93,7 +96,7 @@ class ProgressLine:
 
         Args:
             stage: what is being done.
-            share: of the stage that is done, 0 to 1; None where nobody can tell.
+            share: of the stage that is done, 0 to 1; None if that is not known.
             fsc: worst-shell FSC so far.
             seconds_left: to the end.
         """

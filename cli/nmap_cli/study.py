@@ -97,8 +97,8 @@ def interpolation(
 ) -> int:
     """Lower a map to half its sampling, encode it, and decode it at the full one: against interpolation.
 
-    SOURCE itself is the truth. Up to the lowered map's Nyquist frequency something can be right; beyond it
-    nobody can be, and the table shows that. Interpolation starts from the lossless lowered map, a network
+    SOURCE itself is the truth. Up to the lowered map's Nyquist frequency a result can be right; beyond it
+    no result can be, and the table shows that. Interpolation starts from the lossless lowered map, a network
     from its bytes alone; who is truer depends on the measure, so for each rival every measure is named.
     Exit code 1 if the decode at the full sampling is less true, in any shell, than the decode at the
     encoded one by more than 0.005, or if a --target-fsc was not reached.

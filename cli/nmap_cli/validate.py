@@ -7,71 +7,49 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.errors import OptionError
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    reading_options,
-    require,
     say_json,
     say_lines,
     tell,
     voice_options,
     write_text,
 )
+from nmap_cli.comparison import comparison_options, convention_option
 from nmap_cli.limits import checked_limits, limit_options
-from nmap_cli.parameters import INPUT, MASK, OUTPUT
+from nmap_cli.parameters import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
-    from nmap.maps import ReadOptions
-
-CONVENTION_NAMES = ("nmap", "relion", "linear")
-Mask = str | Path | None
 
 
 @click.command("validate")
 @click.argument("file", type=INPUT)
 @click.argument("source", type=INPUT)
-@click.option(
-    "--mask", type=MASK, metavar="auto|none|FILE", help="Soft mask for a second FSC, then the judged one."
-)
-@click.option(
-    "--resolution", type=float, metavar="A", help="Shells count to here; by default to the file's band limit."
-)
+@comparison_options
 @limit_options
-@click.option("--half1", type=INPUT, help="First half map of the source: half-map FSC next to fidelity.")
-@click.option("--half2", type=INPUT, help="Second half map.")
-@click.option("--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode.")
 @click.option(
     "--off-grid/--no-off-grid",
     default=None,
     help="Decode at twice the sampling too; by default unless it is huge.",
 )
-@click.option(
-    "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
-)
+@convention_option
 @click.option(
     "--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML (half-map FSC if given)."
 )
 @click.option("--star", type=OUTPUT, help="Write the curves as a STAR file.")
-@reading_options
 @json_option
 @overwrite_option
 @voice_options
 def command(
     file: Path,
     source: Path,
-    mask: Mask,
-    resolution: float | None,
-    half1: Path | None,
-    half2: Path | None,
-    model: Path | None,
+    comparison: dict[str, Any],
     off_grid: bool | None,
     convention: str,
     fsc_xml: Path | None,
     star: Path | None,
-    reading: ReadOptions,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
@@ -84,36 +62,20 @@ def command(
     elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to
     decode as well between voxels as on them. A source that the file does not look like is warned of.
     """
-    half_maps = both_half_maps(half1, half2)
-    require("--resolution", resolution, above=0)
     held = checked_limits(limits)
     from nmap.validation import validate_file
 
     found = validate_file(
         file,
         source,
-        resolution=resolution,
-        mask=None if mask == "none" else mask,
-        half_maps=half_maps,
-        model=model,
         limits=held,
         off_grid=off_grid,
         convention=convention,  # type: ignore[arg-type]
-        reading=reading,
+        **comparison,
     ).findings
     _write_curves(found, fsc_xml, star, overwrite)
     _print(found, file.name, as_json=as_json, quiet=quiet, verbose=verbose)
     return 0 if found.holds else 1
-
-
-def both_half_maps(half1: Path | None, half2: Path | None) -> tuple[Path, Path] | None:
-    """Both half maps, or none."""
-    if half1 is not None and half2 is not None:
-        return half1, half2
-    if half1 is None and half2 is None:
-        return None
-    given, wanted = ("--half1", "--half2") if half2 is None else ("--half2", "--half1")
-    raise OptionError(f"{given} needs {wanted}: give both half maps, or neither")
 
 
 def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: bool) -> None:

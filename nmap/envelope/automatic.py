@@ -38,14 +38,18 @@ _CONTRAST = 4.0
 # A molecule held 33 % of the band-limited variance at the least, in strong noise; gold beads of a tomogram 4 %.
 _LEAST_VARIANCE = 0.2
 _MOST_VOLUME = 0.8
-# A valley lies this much below the lower of its peaks, by this many standard deviations of the counts, and
-# its peaks are a factor of 3 in the local rms apart.
-_DEPTH, _SURE, _APART = 1.05, 4.0, 2.2
+# A valley lies below the lower of its peaks by this factor,
+_DEPTH = 1.05
+# and by this many standard deviations of the counts.
+_SURE = 4.0
+# Its peaks are this far apart in the log of the local rms: a factor of 3.
+_APART = 2.2
 # Bins of the valley's floor hold at most this many times its lowest one.
 _VALLEY = 1.2
-# A molecule too small to make a peak of its own exceeds the solvent's by this number of standard deviations, and a
-# fifth of the strongest local rms: less is the smoothing's skirt.
-_SIGMAS, _FIFTH = 5.0, 0.2
+# A molecule too small to make a peak of its own exceeds the solvent's by this number of standard deviations,
+_SIGMAS = 5.0
+# and this share of the strongest local rms: less is the smoothing's skirt.
+_FIFTH = 0.2
 # Solvent whose local rms is below this share of the molecule's is as good as constant.
 _QUIET = 3e-3
 # In a masked map the molecule lies where at least this share of the voxels around differ from the solvent.
@@ -64,9 +68,10 @@ _FAINT = 2.0
 _ABOVE_TROUGHS = 2.0
 # a part that lies apart holds a point twice as high again.
 _APART_ABOVE = 2.0
-# Shares of a smoothed mask left outside of it: 1.3 widths from a face of it, where solvent begins, and 2 widths,
-# as far as a part may lie from the molecule.
-_SKIRT, _NEAR = 0.1, 0.02
+# Share of a smoothed mask left 1.3 widths outside a face of it, where solvent begins.
+_SKIRT = 0.1
+# The same at 2 widths, as far as a part may lie from the molecule.
+_NEAR = 0.02
 # A part is dust if it holds less than this share of the largest part's variance.
 _DUST = 0.02
 
@@ -160,7 +165,7 @@ def _look(spectrum: Complex, grid: Grid, limit: float, support: F32 | None) -> F
     density = invert(cropped, shape)
     local = _blurred(np.square(density), lattice, limit)
     candidates: list[tuple[FoundBy, Bits]] = []
-    # Where the solvent is quiet a mask too tight can be told by what it leaves out; in noise it cannot.
+    # Where the solvent is quiet a mask too tight shows by what it leaves out; in noise it cannot.
     quiet = support is not None or float(np.median(local)) < _QUIET**2 * float(np.quantile(local, 0.999))
     threshold = _valley(local, quiet)
     if threshold is not None:

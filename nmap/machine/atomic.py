@@ -20,7 +20,8 @@ from nmap.errors import OutputExistsError
 # Only writing fails in these ways: the disk or a quota is full, the file is larger than may be.
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
-_BEGINNING, _PARTIAL = ".nmap-", ".partial"
+_BEGINNING = ".nmap-"
+_PARTIAL = ".partial"
 # A half written file names its machine and its process.
 _NAME = re.compile(re.escape(_BEGINNING) + r"([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{12}" + re.escape(_PARTIAL))
 

@@ -18,7 +18,7 @@ NEGLIGIBLE = 1e-6
 ROUNDING = 1e-12
 """Mean squared amplitude, as a share of the mean over all modes, that single precision cannot tell from nothing.
 
-Rounding of float32 values and of their transform leaves some 1e-14 (measured on band-limited maps).
+Rounding of float32 values and of their transform leaves about 1e-14 (measured on band-limited maps).
 """
 
 NEGLIGIBLE_RULE = (
@@ -165,8 +165,8 @@ def correlate_shells(
     cross = shells.sum(fa.real * fb.real + fa.imag * fb.imag) / np.maximum(shells.modes, 1e-9)
     (pa, level_a), (pb, level_b) = _mean_power(fa, shells), _mean_power(fb, shells)
     norm = np.sqrt(pa * pb)
-    told = (norm > 0) & ((pa <= ROUNDING * level_a) == (pb <= ROUNDING * level_b))
-    fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=told)
+    known = (norm > 0) & ((pa <= ROUNDING * level_a) == (pb <= ROUNDING * level_b))
+    fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=known)
     if negligible is None:
         empty_a, empty_b = pa <= NEGLIGIBLE * level_a, pb <= NEGLIGIBLE * level_b
         negligible = empty_b & empty_a if reference == "both" else empty_b

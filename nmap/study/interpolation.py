@@ -1,8 +1,8 @@
 """How well a map sampled half as finely is known at the full sampling: networks against interpolation.
 
 The source is lowered to half its sampling by a Fourier crop, so its Fourier modes within the new Nyquist
-frequency are kept exactly. Everybody is then asked for the full grid, where the source itself is the truth:
-up to the lowered map's Nyquist something can be right, beyond it nobody can. (The corners of the lowered
+frequency are kept exactly. Every contender is then asked for the full grid, where the source itself is the truth:
+up to the lowered map's Nyquist a result can be right, beyond it none can. (The corners of the lowered
 map's Fourier cube reach beyond it, to 1.7 times as far; what an interpolation shows there is those.)
 
 A network is lossy and the interpolations start from the lossless lowered map, so who is truer depends on the
@@ -178,12 +178,12 @@ def study_interpolation(
         source: the map, the truth.
         options: how to fit, `downsample` excepted; preset "faithful" if None. Without a resolution the band
             limit is the lowered map's Nyquist.
-        goals: worst-shell FSC that must be reached, a network for each; one that cannot be is told in
+        goals: worst-shell FSC that must be reached, a network for each; one that cannot be is named in
             `missed`. None: one network, by `options` as they are.
         mask: multiplied into the source first, for networks and rivals alike; 0 to 1 on the source's grid.
         mask_name: what to call it.
         others: more rivals by name, densities (z, y, x) on the source's grid.
-        progress: told how far the fit is.
+        progress: called with how far the fit is.
 
     Raises:
         OptionError: a map too small to be halved, or options that do not suit it.

@@ -111,7 +111,7 @@ class Sweep:
 
 
 def quick(sweep: Sweep, source: DensityMap) -> Sweep:
-    """A sweep of small networks on the map at some 48 samples a side: minutes, not days, without a GPU.
+    """A sweep of small networks on the map at about 48 samples a side: minutes, not days, without a GPU.
 
     Widths, steps, crop or downsampling that differ from the defaults stay.
     """
@@ -136,9 +136,9 @@ def run_sweep(
         source: the map.
         sweep: which networks.
         results: JSON file, written whole after each cell; it may be there from a run that was cut off.
-        report: told each cell that is fitted, how many are done, how many there are, and the seconds left
+        report: called with each cell that is fitted, how many are done, how many there are, and the seconds left
             by the pace so far, in proportion to the cells' parameters.
-        progress: told how far the fit of a cell is.
+        progress: called with how far the fit of a cell is.
 
     Returns:
         The sweep's cells in order; the file keeps others of the same settings too.
