@@ -80,7 +80,7 @@ def test_every_experiment_runs_and_the_page_is_made_of_their_results(
     assert capsys.readouterr().err.count("holds it already") == 6
     assert main(["page", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "thesis.md").read_text() == written
-    assert main(["1", "--map", str(tmp_path / "none.mrc")]) == 4
+    assert main(["1", "--map", str(tmp_path / "none.mrc")]) == 3
     assert "none.mrc" in capsys.readouterr().err
 
 
