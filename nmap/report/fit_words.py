@@ -80,7 +80,8 @@ def mask_words(outcome: Values) -> list[str]:
         return ["no mask, as asked"]
     if rule == "everything":
         why = _filled(_EVERYTHING, outcome.get("why"), outcome)
-        return ["no mask: the whole box is kept", *([why] if why else [])]
+        given = _given_words(outcome) if outcome.get("name") or outcome.get("resampled_from") else []
+        return ["no mask: the whole box is kept", *([why] if why else []), *given]
     if rule not in ("found", "given"):
         return []
     lines = _given_words(outcome) if rule == "given" else _found_words(outcome)
