@@ -20,7 +20,9 @@ from nmap.compare.two_maps import compare_maps
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, NonFiniteError
+from nmap.file_kind import NMAP, START_BYTES, kind_of
 from nmap.grid import Grid, Shape, told_apart
+from nmap.machine.inputs import existing
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
@@ -192,10 +194,13 @@ def mask_name(mask: DensityMap | PathLike | None) -> str:
 
 
 def is_nmap(path: PathLike) -> bool:
-    """Whether a file begins as a `.nmap` does: the length of a JSON header, below 4 GB, and its first brace."""
-    with open(path, "rb") as file:
-        head = file.read(9)
-    return len(head) == 9 and head[4:] == b"\0\0\0\0{"
+    """Whether a file begins as a `.nmap` does.
+
+    Raises:
+        MissingFileError: there is no such file.
+    """
+    with open(existing(path), "rb") as file:
+        return kind_of(file.read(START_BYTES)) is NMAP
 
 
 def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:

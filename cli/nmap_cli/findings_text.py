@@ -73,7 +73,7 @@ def _sizes(found: Findings) -> Rows:
     for name, count, note in named:
         ratio = sizes.ratio(count)
         if count is not None and ratio is not None:
-            rows.append(("", f"1/{ratio:.4g} of the {name} ({size(count)}{note})"))
+            rows.append(("", f"1/{ratio:.4g} of the {name}, {size(count)}{note}"))
     return rows
 
 

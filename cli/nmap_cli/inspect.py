@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nmap.report.finding_words import recorded_crossing_words, recorded_fsc_words
 from nmap.report.fit_words import (
     band_limit_words,
     cross_validation_words,
@@ -104,23 +105,15 @@ def _fidelity(found: Inspection) -> Rows:
         if is_estimated(outcome):
             yield "", "if you know the map's resolution, set it: nmap encode --resolution"
     if "worst" in fidelity:
-        to = fidelity.get("resolution", limit)
-        yield (
-            "fidelity FSC",
-            (
-                f"{fidelity['worst']:.3f} in the worst shell"
-                + (f" to {to:.4g} A" if to else "")
-                + ", decoded against source, "
-                + ("inside the mask" if fidelity.get("mask") == "envelope" else "over the whole box")
-            ),
-        )
+        reach, within = fidelity.get("resolution", limit), str(fidelity.get("mask", "none"))
+        yield "fidelity FSC", recorded_fsc_words(fidelity["worst"], reach, within)
         crossings = [
-            f"{threshold} at {_angstrom(fidelity[f'resolution_{threshold}'])}"
+            recorded_crossing_words(threshold, fidelity[f"resolution_{threshold}"])
             for threshold in ("0.5", "0.143")
             if f"resolution_{threshold}" in fidelity
         ]
         if crossings:
-            yield "", "falls below " + ", ".join(crossings) + " (not a half-map FSC)"
+            yield "", ", ".join(crossings) + " (not a half-map FSC)"
         if "correlation" in fidelity:
             yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
         yield from _half_maps(fidelity, found.outcome("cross_validation", "fidelity"))

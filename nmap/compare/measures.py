@@ -232,6 +232,11 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 
+def measure_of(name: str) -> Measure:
+    """The entry of this name."""
+    return next(measure for measure in MEASURES if measure.name == name)
+
+
 class Limits(Mapping[str, float]):
     """What the findings are held against: `Limits(min_fsc=0.9, max_bytes=20_000)`.
 

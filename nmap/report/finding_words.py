@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nmap.compare.measures import measure_of
 from nmap.spectrum import Crossing, ShellCurve, worded
 
 if TYPE_CHECKING:
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
 def where(fidelity: Fidelity) -> str:
     """What a fidelity FSC was measured on."""
-    if fidelity.within == "box":
-        return "over the whole box"
-    return "inside the file's mask" if fidelity.within == "envelope" else f"inside the mask {fidelity.mask}"
+    return f"inside the mask {fidelity.mask}" if fidelity.within == "mask" else region(fidelity.within)
+
+
+def region(within: str) -> str:
+    """The same of what a file records: "envelope", or anything else for the whole box."""
+    return "inside the file's mask" if within == "envelope" else "over the whole box"
 
 
 def reach(resolution: float | None) -> str:
     """To which resolution shells count."""
-    return "to Nyquist" if resolution is None else f"to {resolution:g} A"
+    return "to Nyquist" if resolution is None else f"to {resolution:.4g} A"
 
 
 def measure_words(measure: Measure, found: Findings) -> str:
@@ -46,6 +50,12 @@ def measured(measure: Measure, found: Findings) -> str:
         return ""
     said = measure.written(value)
     return said if measure.say is not None else f"{measure_words(measure, found)}: {said}"
+
+
+def recorded_fsc_words(worst: float, resolution: float | None, within: str) -> str:
+    """The FSC that a file's record states, in the words in which `validate` and the report say it."""
+    measure = measure_of("fsc")
+    return f"{measure.words.format(reach=reach(resolution), where=region(within))}: {measure.written(worst)}"
 
 
 def check_words(check: Check, found: Findings) -> str:
@@ -69,7 +79,7 @@ def _filled(text: str, found: Findings) -> str:
     filled = text.format(
         reach=reach(judged.resolution),
         where=where(judged),
-        limit="Nyquist" if limit is None else f"{limit.limit:g} A",
+        limit="Nyquist" if limit is None else f"{limit.limit:.4g} A",
     )
     return worded(filled, found.grid)
 
@@ -93,9 +103,12 @@ _REMARKS = {
 
 def crossing_words(crossing: Crossing) -> str:
     """A crossing: "FSC 0.9 at 3.28 A"."""
-    if crossing.resolution is None:
-        return f"FSC {crossing.threshold:g} not before Nyquist"
-    return f"FSC {crossing.threshold:g} at {crossing.resolution:.2f} A"
+    return recorded_crossing_words(f"{crossing.threshold:g}", crossing.resolution)
+
+
+def recorded_crossing_words(threshold: str, resolution: float | None) -> str:
+    """The same of a threshold and the resolution where a curve first falls below it, Angstrom; None: nowhere."""
+    return f"FSC {threshold} " + ("not before Nyquist" if resolution is None else f"at {resolution:.2f} A")
 
 
 def crossing_shells(crossing: Crossing) -> str:

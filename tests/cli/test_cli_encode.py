@@ -62,7 +62,7 @@ def test_the_summary_says_size_ratio_band_limit_worst_shell_and_network(
     for words in (
         f"{path.stat().st_size} bytes",
         "8 A band limit",
-        "in the worst shell to 8 A",
+        "lowest FSC of the shells to 8 A",
         "siren, 3-16-16-1",
         "30 steps",
     ):
