@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from handmade import neural_map, siren
+from phantoms import neural_map, siren
 
 import nmap
 from nmap.errors import GridError, NmapError, OptionError
