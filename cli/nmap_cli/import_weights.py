@@ -15,9 +15,14 @@ from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE
 @click.command("import-weights", short_help="Write SIREN weights trained elsewhere as a .nmap.")
 @click.argument("weights", type=INPUT)
 @click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The .nmap file to write.")
-@click.option("--omega", type=float, default=30.0, show_default=True, help="Factor in the first sine layer.")
 @click.option(
-    "--omega-hidden", type=float, show_default="as --omega", help="Factor in the other sine layers."
+    "--omega", type=float, show_default="the file's, else 30", help="Factor in the first sine layer."
+)
+@click.option(
+    "--omega-hidden",
+    type=float,
+    show_default="as --omega, else the file's",
+    help="Factor in the other sine layers.",
 )
 @click.option("--grid-like", type=INPUT, help="The map that the network was fitted to: its grid is taken.")
 @click.option("--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples of the grid that it was fitted to.")
@@ -49,7 +54,7 @@ from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE
 def command(
     weights: Path,
     output: Path,
-    omega: float,
+    omega: float | None,
     omega_hidden: float | None,
     grid_like: Path | None,
     shape: Shape | None,
@@ -66,9 +71,11 @@ def command(
 ) -> None:
     """Write SIREN WEIGHTS that were trained elsewhere as a .nmap file.
 
-    Reads .npz and .safetensors files, and torch state dicts (.pt, .pth) that load without running code, in
-    the layout of the SIREN authors' notebook: net.0.linear.weight, net.0.linear.bias, ..., net.N.weight,
-    net.N.bias. The grid is given by --grid-like, or by --shape and --voxel-size.
+    Reads .npz and .safetensors files, and torch state dicts and checkpoints (.pt, .pth, .ckpt) that load without
+    running code. Layers may be named as in the SIREN authors' notebook (net.0.linear.weight, ..., net.N.weight)
+    or repository (net.net.0.0.weight), in siren-pytorch (layers.0.weight, ..., last_layer.weight) or in a plain
+    Sequential (0.weight, 2.weight, ...). The grid is given by --grid-like, or by --shape and --voxel-size; that
+    of an image, a network of two coordinates, has one section.
     """
     _check_grid(grid_like, shape, voxel_size)
     from nmap.container import save

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from nmap.container.codec import assemble, encode_bytes
+from nmap.container.codec import assemble, decode_bytes, encode_bytes
 from nmap.container.layout import RECORD, Layout, read_layout
 from nmap.errors import FormatError
 from nmap.machine.atomic import atomic_output
@@ -156,6 +156,11 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _write(data: bytes, path: Path, overwrite: bool) -> int:
+    """Write what the reader reads: its checks are run on the very bytes before anything is written."""
+    try:
+        decode_bytes(data)
+    except FormatError as error:
+        raise type(error)(f"{os.fspath(path)}: is not written, for no reader would take it: {error}") from None
     with atomic_output(path, overwrite) as file:
         file.write(data)
     return len(data)
