@@ -18,6 +18,9 @@ from nmap.grid import Triple
 from nmap.plain_text import printable, printable_lines
 from nmap_cli.parameters import BYTES, VOXEL_SIZE, OutputFile
 
+WARNINGS: list[str] = []
+"""What this run has warned of so far."""
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -179,6 +182,12 @@ def say_json(value: Any) -> None:
 def tell(line: str) -> None:
     """Print one line on stderr, safe for a terminal."""
     put(line, err=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr, and keep it for those who print JSON."""
+    WARNINGS.append(printable(text))
+    tell(f"nmap: warning: {text}")
 
 
 def put(text: str, err: bool = False, lines: bool = False) -> None:

@@ -23,8 +23,8 @@ from nmap_cli.common import (
     say,
     size,
     span,
-    tell,
     voice_options,
+    warn,
 )
 from nmap_cli.parameters import INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
@@ -150,9 +150,7 @@ def _say_not_kept(like: Path, frame: MapFrame) -> None:
     if frame.space_group > 1:
         lost.append(f"space group {frame.space_group} (written as 1)")
     if lost:
-        tell(
-            f"nmap: warning: {like}: the voxels lie where its own do, but its header is not kept: {'; '.join(lost)}"
-        )
+        warn(f"{like}: the voxels lie where its own do, but its header is not kept: {'; '.join(lost)}")
 
 
 def _list(numbers: tuple[int, ...]) -> str:
@@ -168,7 +166,7 @@ def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
     if share == 0:
         raise GridError(f"{extents}: wanted two that overlap")
     if share < 1 and not quiet:
-        tell(f"nmap: warning: {extents}: solvent is written outside the box")
+        warn(f"{extents}: solvent is written outside the box")
 
 
 def _extent(grid: Grid) -> str:

@@ -19,6 +19,7 @@ from nmap.machine.packages import require_package
 from nmap.maps import ReadOptions
 from nmap.model.kinds import KINDS
 from nmap_cli.common import (
+    WARNINGS,
     json_option,
     one_output,
     output_argument,
@@ -31,9 +32,11 @@ from nmap_cli.common import (
     table,
     tell,
     voice_options,
+    warn,
     write_text,
 )
 from nmap_cli.comparison import both_half_maps
+from nmap_cli.goal import goal_of, odd_settings, poor_fit
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
@@ -201,12 +204,13 @@ def command(
     quiet: bool,
     verbose: bool,
     **fitting: Any,
-) -> None:
+) -> int:
     """Fit a network to the density map SOURCE and write it to OUT, a .nmap file.
 
     SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2). The quality reported is that of the
-    file as written and read back. Ctrl-C ends the fit: nothing is written, or with --keep-on-interrupt the
-    best so far.
+    file as written and read back. Exit code 1 if that misses the goal: of a preset or a time budget the file is
+    written all the same, of a goal that was given it is not. Ctrl-C ends the fit: nothing is written, or with
+    --keep-on-interrupt the best so far.
     """
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
@@ -220,6 +224,7 @@ def command(
     from nmap.inspection import Inspection
     from nmap.maps import read_map_with
     from nmap.report.file import report_file
+    from nmap.report.fit_words import notices_words
     from nmap.spectrum import worded
 
     began = time.monotonic()
@@ -227,6 +232,8 @@ def command(
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     if verbose:
         _describe(density.grid, fitting)
+    for odd in odd_settings(EncodeOptions(**fitting), density.grid, output):
+        warn(odd)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
     if fitting["time_budget"] is not None:
@@ -240,18 +247,25 @@ def command(
     # The file says nothing of the time it took, so that encoding again gives the same bytes.
     took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
     found = Inspection(output.name, neural_map, sizes(output), {**neural_map.record, "fit": took})
+    goal = goal_of(EncodeOptions(**fitting), found)
+    if poor := poor_fit(found):
+        warn(poor)
     if as_json:
-        say_json(found.to_json())
+        told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
+        say_json({**found.to_json(), **goal.to_json(), "warnings": told})
     else:
         say(str(output), quiet)
         say_lines(words(table(summary(found))).split("\n"), quiet)
     if interrupt.stopped():
-        tell("nmap: warning: interrupted; the best so far was written")
+        warn("interrupted; the best so far was written")
         sys.exit(INTERRUPTED)
     if report is not None:
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
         page = partial(report_file, output, density, source_path=source, half_maps=halves, reading=reading)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
+    if not goal.met:
+        tell(f"nmap: falls short: {goal}; {output} is written all the same")
+    return 0 if goal.met else 1
 
 
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:
@@ -259,7 +273,7 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
     try:
         write_text(report, page(), overwrite)
     except Exception:
-        tell(f"nmap: warning: {output} is written, its report is not")
+        warn(f"{output} is written, its report is not")
         raise
     say(f"{report}: {size(report.stat().st_size)}", quiet)
 

@@ -17,7 +17,7 @@ import click
 
 from nmap import __version__
 from nmap.errors import NmapError, NmapWarning
-from nmap_cli.common import put, tell
+from nmap_cli.common import WARNINGS, put, tell, warn
 from nmap_cli.interrupt import Terminated, ending_signals_raise
 
 INTERRUPTED = 130
@@ -66,6 +66,7 @@ class _Commands(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         verbose = "--verbose" in arguments or "-v" in arguments
         _open_closed_streams()
+        WARNINGS.clear()
         with warnings.catch_warnings():
             warnings.simplefilter("always", NmapWarning)
             warnings.showwarning = _say_warning if verbose else _say_own_warning
@@ -157,4 +158,4 @@ def _say_own_warning(message: Warning | str, *place: Any, **more: Any) -> None:
 
 
 def _say_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
-    tell(f"nmap: warning: {message}")
+    warn(str(message))

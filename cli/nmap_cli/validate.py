@@ -14,6 +14,7 @@ from nmap_cli.common import (
     say_lines,
     tell,
     voice_options,
+    warn,
     write_text,
 )
 from nmap_cli.comparison import comparison_options, convention_option
@@ -89,7 +90,7 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
 
     for remark in found.remarks:
         if remark.code == "unlike":
-            tell(f"nmap: warning: {remark_words(remark, found.grid)}")
+            warn(f"{remark_words(remark, found.grid)}")
     for check in found.failed:
         tell(f"nmap: falls short: {check_words(check, found)}")
 

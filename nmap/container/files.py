@@ -160,7 +160,9 @@ def _write(data: bytes, path: Path, overwrite: bool) -> int:
     try:
         decode_bytes(data)
     except FormatError as error:
-        raise type(error)(f"{os.fspath(path)}: is not written, for no reader would take it: {error}") from None
+        raise type(error)(
+            f"{os.fspath(path)}: is not written, for no reader would take it: {error}"
+        ) from None
     with atomic_output(path, overwrite) as file:
         file.write(data)
     return len(data)
