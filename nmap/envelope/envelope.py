@@ -73,11 +73,10 @@ class Envelope:
 
     def on_axes(self, z: F64, y: F64, x: F64) -> F32:
         """Envelope on the grid of these box fractions along each axis, (z.size, y.size, x.size)."""
-        wz, wy, wx = (_interpolation(k, f) for k, f in zip(self.shape, (z, y, x), strict=True))
-        ky, kx = self.shape[1:]
-        t = (wz @ self.occupancy.reshape(-1, ky * kx).astype(np.float32)).reshape(-1, ky, kx)
-        t = np.tensordot(t, wx, (2, 1))
-        t = np.einsum("ab,zbx->zax", wy, t, optimize=True)
+        t = self.occupancy.astype(np.float32)
+        # Axes that get fewer samples than they have nodes first, so that nothing grows beyond nodes or samples.
+        for axis in sorted(range(3), key=lambda a: (z, y, x)[a].size / self.shape[a]):
+            t = _interpolated(t, axis, (z, y, x)[axis])
         np.clip(t, 0, 1, out=t)
         squared = t * t
         t *= -2
@@ -177,18 +176,20 @@ def _trilinear(corners: F64, weight: F64) -> F64:
     return corners
 
 
-def _interpolation(nodes: int, fractions: F64) -> F32:
-    """Matrix (samples, nodes) of periodic linear interpolation at box fractions."""
+def _interpolated(values: F32, axis: int, fractions: F64) -> F32:
+    """Values by node along an axis, interpolated linearly and periodically at box fractions along it."""
+    nodes = values.shape[axis]
     place = fractions * nodes
     # A sample that lies on a node but for rounding takes that node alone, so that bits stay exactly 0 or 1.
     place = np.where(np.abs(place - np.rint(place)) < 1e-9 * nodes, np.rint(place), place)
     low = np.floor(place).astype(np.intp)
-    weight = place - low
-    out = np.zeros((len(place), nodes))
-    rows = np.arange(len(place))
-    np.add.at(out, (rows, low % nodes), 1 - weight)
-    np.add.at(out, (rows, (low + 1) % nodes), weight)
-    return out.astype(np.float32)
+    along = [-1 if a == axis else 1 for a in range(3)]
+    above = (place - low).astype(np.float32).reshape(along)
+    below = (1 - (place - low)).astype(np.float32).reshape(along)
+    out: F32 = np.take(values, low % nodes, axis)
+    out *= below
+    out += np.take(values, (low + 1) % nodes, axis) * above
+    return out
 
 
 def _nodes_around(bits: NDArray[np.bool_], axis: int, nodes: int) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.fft as sf
 from numpy.typing import NDArray
 
-from nmap.errors import FormatError
+from nmap.errors import FormatError, LimitError
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
 from nmap.model.layers import F32
@@ -35,8 +35,12 @@ Weights = NDArray[np.float32] | NDArray[np.int8]
 # Spreads centres that fall between lattice points, for an oversampling of 1.4 (Barnett, Magland, af Klinteberg 2019,
 # eq. 3.6).
 SPREADING = SpreadingKernel(width=8, steepness=0.976 * np.pi * (1 - 1 / (2 * 1.4)))
-# Bytes for each copy of a site while a spectrum is made.
-_COPY_BYTES = 24
+# Bytes for each site while a spectrum is made: its place in the lattice and its weight.
+_SITE_BYTES = 40
+# Sites that are turned at once, and sites whose kernels are added at once: a few MB, as a processor's cache holds.
+_PART, _SPREAD = 1 << 16, 1 << 11
+# Copies of sites, and the sum of their kernels' points, that are worth waiting for: some minutes.
+MAX_COPIES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +147,20 @@ class RadialBasis(Network):
         return centres_spectrum(sites, weights, self.shape, box, symmetry)
 
     def spectrum_bytes(self, symmetry: PointGroup | None) -> int:
-        """Memory that all copies of the sites take."""
-        return 0 if symmetry is None else _COPY_BYTES * symmetry.order * self.parameters
+        """Memory that the sites take beside the lattice.
+
+        Raises:
+            LimitError: more copies of sites than can be added in minutes.
+        """
+        if symmetry is None:
+            return 0
+        copies = symmetry.order * self.parameters
+        if copies > MAX_COPIES:
+            raise LimitError(
+                f"{self.parameters} sites in {symmetry.order} copies each ({symmetry.name}): at most {MAX_COPIES} are "
+                "added: no map of this size is stored so"
+            )
+        return _SITE_BYTES * self.parameters
 
 
 def centres_spectrum(
@@ -159,14 +175,14 @@ def centres_spectrum(
         box: the box that the lattice spans.
         symmetry: point group.
     """
-    copies, on_sites = copies_of(sites, shape, box, symmetry)
+    on_sites = all(_are_whole(places) for _, places in _turned(sites, shape, box, symmetry))
     volume = np.zeros(shape, np.float32)
-    for places in copies:
+    for part, places in _turned(sites, shape, box, symmetry):
         if on_sites:
             z, y, x = np.mod(np.rint(places).astype(np.int64), np.asarray(shape)).T
-            np.add.at(volume, (z, y, x), weights)
+            np.add.at(volume, (z, y, x), weights[part])
         else:
-            _spread(volume, places, weights)
+            _spread(volume, places, weights[part])
     out = np.asarray(sf.rfftn(volume, workers=workers()), np.complex64)
     return out if on_sites else _sharpened(out, shape)
 
@@ -176,7 +192,21 @@ def copies_of(
 ) -> tuple[list[F64], bool]:
     """Lattice places (n, 3) of all copies, and whether all fall on lattice points."""
     copies = [turn_sites(sites, shape, box, symmetry, operator) for operator in symmetry.operators]
-    return copies, all(np.abs(places - np.rint(places)).max(initial=0) < 1e-6 for places in copies)
+    return copies, all(_are_whole(places) for places in copies)
+
+
+def _turned(
+    sites: NDArray[np.integer], shape: Shape, box: Grid, symmetry: PointGroup
+) -> Iterator[tuple[slice, F64]]:
+    """Lattice places of all copies, copy by copy and some sites at a time: which sites, and their places."""
+    for operator in symmetry.operators:
+        for start in range(0, len(sites), _PART):
+            part = slice(start, start + _PART)
+            yield part, turn_sites(sites[part], shape, box, symmetry, operator)
+
+
+def _are_whole(places: F64) -> bool:
+    return bool(np.abs(places - np.rint(places)).max(initial=0) < 1e-6)
 
 
 def _sharpened(half: C64, shape: Shape) -> C64:
@@ -214,7 +244,7 @@ def _footprints(shape: Shape, places: F64) -> Iterator[tuple[slice, NDArray[np.i
     wz, wy, wx = (SPREADING.values(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
     _, ny, nx = shape
     z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(shape))
-    for start in range(0, len(places), 1 << 13):
-        part = slice(start, start + (1 << 13))
+    for start in range(0, len(places), _SPREAD):
+        part = slice(start, start + _SPREAD)
         flat = (z[part, :, None, None] * ny + y[part, None, :, None]) * nx + x[part, None, None, :]
         yield part, flat, wz[part, :, None, None] * wy[part, None, :, None] * wx[part, None, None, :]
