@@ -19,6 +19,9 @@ from nmap.maps.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
 
+SIDE_CHAINS = 0.975
+"""Worst-shell FSC below which side chains of a map at some 3 A go missing (docs/fidelity.md)."""
+
 _PICTURES = ("xy", "xz", "yz")
 
 
@@ -45,6 +48,16 @@ class Inspection:
         """Text labels of the source's MRC header."""
         header = self.record.get("source", {}).get("mrc_header")
         return labels(header) if isinstance(header, bytes) else ()
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether it was made to a goal at which side chains go missing (docs/fidelity.md), or fell short that far."""
+        fit, fidelity = self.record.get("fit", {}), self.record.get("fidelity", {})
+        settings: object = fit.get("settings", {})
+        chosen = json.loads(settings) if isinstance(settings, str) else settings
+        goal = chosen.get("target_fsc") if isinstance(chosen, Mapping) else None
+        worst = None if "half_map_fsc" in fidelity else fidelity.get("worst")
+        return any(isinstance(c, int | float) and c < SIDE_CHAINS for c in (goal, worst))
 
     @property
     def source_bytes(self) -> int | None:
@@ -178,6 +191,7 @@ class Inspection:
                 "symmetry": "C1" if field.symmetry is None else field.symmetry.name,
             },
             "fidelity": _plain(self.record.get("fidelity", {})),
+            "is_preview": self.is_preview,
             "fit": _plain(self.record.get("fit", {})),
             "record_error": self.record_error or None,
         }

@@ -57,6 +57,8 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
         "ratio",
         "resolution kept",
         "fidelity FSC",
+        "side chains",
+        "contour level",
         "half maps",
         "cross-validation",
         "mask",
@@ -94,6 +96,7 @@ def _identity(found: Inspection) -> Rows:
 
 def _fidelity(found: Inspection) -> Rows:
     limit, fidelity = found.neural_map.field.band_limit, _group(found, "fidelity")
+    source = _group(found, "source")
     outcome = found.outcome("band_limit_from")
     how = band_limit_words(outcome)
     if limit is None:
@@ -116,6 +119,15 @@ def _fidelity(found: Inspection) -> Rows:
             yield "", ", ".join(crossings) + " (not a half-map FSC)"
         if "correlation" in fidelity:
             yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
+        if found.is_preview:
+            yield "side chains", "may be missing: this file is a preview; encode --preset faithful keeps them"
+        if "contour_level" in fidelity and "contour_level" in source:
+            yield (
+                "contour level",
+                f"{fidelity['contour_level']:.4g}, for {source['contour_level']:.4g} of the map",
+            )
+            volume = fidelity.get("contour_volume", 0.0)
+            yield "", f"each encloses {volume / 1000:.4g} nm^3"
         yield from _half_maps(fidelity, found.outcome("cross_validation", "fidelity"))
     else:
         yield "fidelity FSC", "not recorded; measure it with nmap validate FILE SOURCE"

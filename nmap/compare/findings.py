@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from nmap.compare.agreement import (
     BandLimit,
     OffGrid,
@@ -27,10 +29,13 @@ from nmap.compare.comparison import Comparison, found_by
 from nmap.compare.fidelity import Fidelity, in_the_envelope, in_the_mask, over_the_box
 from nmap.compare.half_maps import HalfMaps, compare_half_maps
 from nmap.compare.json_values import as_json, fields_json
+from nmap.compare.kept_atoms import KeptAtoms, compare_atoms
+from nmap.compare.local_loss import LocalLoss, local_loss
 from nmap.compare.measures import MEASURES, Check
 from nmap.compare.sizes import Sizes
+from nmap.envelope.automatic import constant_solvent
 from nmap.grid import Grid, Triple
-from nmap.spectrum import F64, shell_power
+from nmap.spectrum import F64, Shells, crop_spectrum, invert, lattice_shape, shell_power
 
 SCHEMA = "nmap-validate/1"
 UNLIKE = 0.1
@@ -141,6 +146,34 @@ def _model(c: Comparison) -> MapModel | None:
     return compare_model(c.extras.model, c.decoded, c.source, mask=c.mask, resolution=c.resolution)
 
 
+def _atoms(c: Comparison) -> KeptAtoms | None:
+    if c.extras.model is None:
+        return None
+    return compare_atoms(
+        c.extras.model,
+        c.decoded.values,
+        c.source.values,
+        c.grid,
+        band_limit=c.extras.band_limit,
+        resolution=c.resolution,
+        envelope=c.extras.envelope,
+    )
+
+
+def _local(c: Comparison) -> LocalLoss | None:
+    """Local correlation within the band limit, on the lattice that holds it: fewer voxels tell as much."""
+    limit = c.extras.band_limit or c.resolution
+    if limit is None:
+        return local_loss(c.decoded.values, c.source.values, c.grid)
+    lattice = c.grid.resampled(lattice_shape(c.grid, limit))
+    keep = Shells(lattice).spread(np.ones(Shells(lattice).last(limit) + 1, np.float32))
+    decoded, source = (
+        invert(crop_spectrum(spectrum, c.grid.shape, lattice.shape) * keep, lattice.shape)
+        for spectrum in (c.decoded_spectrum, c.source_spectrum)
+    )
+    return local_loss(decoded, source, lattice, masked=constant_solvent(c.source.values) is not None)
+
+
 @dataclass(frozen=True)
 class Findings:
     """All that a comparison of a decoded map with its source found.
@@ -163,6 +196,8 @@ class Findings:
         symmetry: None if the file has no point group.
         half_maps: None without half maps.
         model: None without an atomic model.
+        atoms: what becomes of the atomic model's residues; None without one.
+        local: local correlation with the source within the band limit; None where nothing stands above noise.
         checks: what was held against a limit.
         remarks: what the reader of the numbers should know.
     """
@@ -184,6 +219,8 @@ class Findings:
     symmetry: Symmetry | None = found_by(_symmetry)
     half_maps: HalfMaps | None = found_by(_half_maps)
     model: MapModel | None = found_by(_model)
+    atoms: KeptAtoms | None = found_by(_atoms)
+    local: LocalLoss | None = found_by(_local)
     container: Container | None = None
     checks: tuple[Check, ...] = ()
     remarks: tuple[Remark, ...] = ()

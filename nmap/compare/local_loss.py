@@ -7,6 +7,7 @@ the box, so a side chain that is gone hardly shows in it; here it does, and with
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ _SOLVENT = 0.1
 """The quantile of the local standard deviations that is taken for solvent's where the solvent is not constant."""
 
 
+KEPT, WEAK = 0.85, 0.6
+"""First percentiles from which atoms are taken to be kept, or weak; below side chains are lost (docs/fidelity.md)."""
+
+
 @dataclass(frozen=True)
 class LocalLoss:
     """The local correlation of a decode with its source.
@@ -47,8 +52,21 @@ class LocalLoss:
     place: Triple
     counted: float
 
+    WHAT: ClassVar = "correlation with the source in a Gaussian window of 5 A, over what stands above noise"
+    ALSO: ClassVar = ("verdict",)
+    RENAMED: ClassVar = {"place": "place_xyz"}
 
-def local_loss(decoded: F32, source: F32, grid: Grid, window: float = WINDOW) -> LocalLoss | None:
+    @property
+    def verdict(self) -> Literal["kept", "weak", "lost"]:
+        """What becomes of side chains, by the first percentile."""
+        if self.first_percentile >= KEPT:
+            return "kept"
+        return "weak" if self.first_percentile >= WEAK else "lost"
+
+
+def local_loss(
+    decoded: F32, source: F32, grid: Grid, window: float = WINDOW, masked: bool | None = None
+) -> LocalLoss | None:
     """The local correlation of two maps over what stands above the source's noise; None if nothing does.
 
     Args:
@@ -56,8 +74,9 @@ def local_loss(decoded: F32, source: F32, grid: Grid, window: float = WINDOW) ->
         source: the same shape.
         grid: where both lie.
         window: full width at half height, Angstrom.
+        masked: whether the source's solvent is constant, without noise; None looks at the values.
     """
-    correlation, counted = local_correlation(decoded, source, grid, window)
+    correlation, counted = local_correlation(decoded, source, grid, window, masked)
     values = correlation[counted]
     if values.size == 0:
         return None
@@ -73,7 +92,7 @@ def local_loss(decoded: F32, source: F32, grid: Grid, window: float = WINDOW) ->
 
 
 def local_correlation(
-    decoded: F32, source: F32, grid: Grid, window: float = WINDOW
+    decoded: F32, source: F32, grid: Grid, window: float = WINDOW, masked: bool | None = None
 ) -> tuple[F32, NDArray[np.bool_]]:
     """Local correlation at every voxel, 0 where a map is constant, and the voxels that stand above noise.
 
@@ -89,7 +108,8 @@ def local_correlation(
     def averaged(values: F32) -> F32:
         return np.asarray(ndi.gaussian_filter(values, widths, mode="nearest", truncate=3.0), np.float32)
 
-    constant = constant_solvent(source)
+    if masked is None:
+        masked = constant_solvent(source) is not None
     # About their own means, so that squares keep their digits.
     s = source - np.float32(source.mean(dtype=np.float64))
     d = decoded - np.float32(decoded.mean(dtype=np.float64))
@@ -100,6 +120,6 @@ def local_correlation(
     norm = np.sqrt(var_s * var_d)
     correlation = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
     level = np.sqrt(var_s)
-    noise = 0.0 if constant is not None else float(np.quantile(level, _SOLVENT))
+    noise = 0.0 if masked else float(np.quantile(level, _SOLVENT))
     floor = max(ABOVE_NOISE * noise, LEAST_LEVEL * float(np.quantile(level, 0.999)))
     return np.clip(correlation, -1, 1), level > floor

@@ -97,6 +97,17 @@ def _weaker(slope: float) -> str:
     return f"densities are {abs(percent)} % {'weaker' if percent > 0 else 'stronger'} on average"
 
 
+def _q_change(found: Findings, name: str) -> float | None:
+    """A number of the change of Q from the cut source to the decode."""
+    change = None if found.atoms is None else found.atoms.against_cut
+    return None if change is None else float(getattr(change, name))
+
+
+def _lost(found: Findings, name: str) -> float | None:
+    change = _q_change(found, name)
+    return None if change is None else -change
+
+
 def _invented_between(found: Findings) -> float | None:
     return None if found.off_grid is None or found.band_limit is None else found.off_grid.power_beyond
 
@@ -137,6 +148,53 @@ MEASURES: tuple[Measure, ...] = (
         most=1,
         heading="Densities",
         tile="correlation with the source, over the whole box",
+    ),
+    Measure(
+        name="local_correlation",
+        words="local correlation in a 5 A window, first percentile of what stands above noise",
+        value=lambda found: None if found.local is None else found.local.first_percentile,
+        relation=">=",
+        digits=".4f",
+        metavar="C",
+        asks="the first percentile of the local correlation",
+        above=-1,
+        most=1,
+        heading="Locally",
+    ),
+    Measure(
+        name="dq",
+        words="mean absolute change of a residue's Q",
+        value=lambda found: _q_change(found, "mean_abs"),
+        relation="<=",
+        digits=".3f",
+        metavar="Q",
+        asks="the mean absolute change of the Q of a resolved residue",
+        above=0,
+        needs="model",
+        heading="Atoms",
+        tile="mean change of a residue's Q",
+    ),
+    Measure(
+        name="q_loss",
+        words="loss of Q that 95 % of the residues stay within",
+        value=lambda found: _lost(found, "fifth_percentile"),
+        relation="<=",
+        digits=".3f",
+        metavar="Q",
+        asks="the loss of Q that 95 % of the resolved residues stay within",
+        needs="model",
+        heading="Atoms",
+    ),
+    Measure(
+        name="worst_q_loss",
+        words="largest loss of Q of a residue",
+        value=lambda found: _lost(found, "worst"),
+        relation="<=",
+        digits=".3f",
+        metavar="Q",
+        asks="the largest loss of Q of a resolved residue",
+        needs="model",
+        heading="Atoms",
     ),
     Measure(
         name="contrast",

@@ -74,6 +74,8 @@ VOCABULARY: dict[str, dict[str, str]] = {
         "size_ratio": "number",
         "mask": "text",
         "envelope": "bytes",
+        "contour_level": "number",
+        "contour_volume": "number",
         "half_map_fsc": "curve",
         "half_map_resolution": "number",
         "decode_half2_fsc": "curve",

@@ -15,6 +15,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.result import History, Result
 from nmap.fit.target.prepare import Target
 from nmap.maps import DensityMap, MapHeader
+from nmap.maps.contour import compare_contour
 from nmap.neural_map import NeuralMap
 from nmap.outcomes import Notice, to_json
 from nmap.version import __version__
@@ -74,14 +75,15 @@ def record(
             fit[f"{name}_step"], fit[name] = (
                 _thinned(np.asarray(c, np.float32)) for c in zip(*curve, strict=True)
             )
-    made: dict[str, dict[str, Any]] = {"fit": fit, "fidelity": fidelity(target, result)}
+    made: dict[str, dict[str, Any]] = {"fit": fit, "fidelity": fidelity(target, result, options.contour)}
     header = target.density.header
-    if header is not None:
-        made["source"] = source(header, options.resolution)
-    return {
+    made["source"] = {} if header is None else source(header, options.resolution)
+    made["source"]["contour_level"] = options.contour
+    told = {
         group: {name: value for name, value in items.items() if value is not None}
         for group, items in made.items()
     }
+    return {group: items for group, items in told.items() if items}
 
 
 def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
     }
 
 
-def fidelity(target: Target, result: Result) -> dict[str, Any]:
+def fidelity(target: Target, result: Result, contour: float | None = None) -> dict[str, Any]:
     """How true the decode is: FSC against the source times the envelope, the rest against the source itself."""
     curve, last = result.curve, target.last + 1
     correlation, psnr = _agreement(result.neural_map, target.density)
@@ -117,8 +119,20 @@ def fidelity(target: Target, result: Result) -> dict[str, Any]:
         "psnr": psnr,
         "mask": "envelope" if target.masked else "none",
         **_envelope(target),
+        **_contour(target, result, contour),
         **found,
     }
+
+
+def _contour(target: Target, result: Result, level: float | None) -> dict[str, float]:
+    """What the source's level encloses, Angstrom^3, and the level at which the decode encloses as much."""
+    if level is None:
+        return {}
+    density = target.density
+    found = compare_contour(result.neural_map.on_grid(density.grid), density.values, density.grid, level)
+    if math.isnan(found.decoded_level):
+        return {}
+    return {"contour_level": found.decoded_level, "contour_volume": found.volume}
 
 
 def _agreement(neural_map: NeuralMap, density: DensityMap) -> tuple[float | None, float | None]:

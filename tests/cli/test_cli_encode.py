@@ -275,6 +275,31 @@ def test_by_default_the_worst_shell_reaches_the_preset_faithful(data_dir: Path, 
     assert run("validate", tmp_path / "a.nmap", data_dir / "EMD-3197.map", "--min-fsc", 0.9925).code == 0
 
 
+def test_a_contour_level_is_kept_with_its_counterpart_in_the_decode(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.nmap"
+    ran = run("encode", source, out, "--resolution", 8, "--preset", "preview", "--contour", 0.3)
+    assert ran.code == 0, ran.err
+    assert run("decode", out, "-o", tmp_path / "a.mrc").code == 0
+    found = json.loads(run("inspect", out, "--json").out)
+    assert found["source"]["contour_level"] == pytest.approx(0.3)
+    volumes = []
+    for path, level in ((source, 0.3), (tmp_path / "a.mrc", found["fidelity"]["contour_level"])):
+        with mrcfile.open(path) as mrc:
+            volumes.append(8 * np.count_nonzero(mrc.data > level))
+    assert volumes[0] == pytest.approx(found["fidelity"]["contour_volume"])
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.01)
+    assert "for 0.3 of the map" in run("inspect", out).out
+
+
+def test_every_print_of_a_preview_says_that_side_chains_may_be_missing(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.nmap"
+    for preset, warned in (("preview", True), ("faithful", False)):
+        ran = run("encode", source, out, "--resolution", 8, "--preset", preset, "--overwrite")
+        assert ran.code == 0, ran.err
+        for text in (ran.out, run("inspect", out).out, run("validate", out, source).out):
+            assert ("side chains may be missing" in " ".join(text.split())) == warned
+
+
 def test_a_target_that_is_missed_is_1_and_nothing_is_written(source: Path, tmp_path: Path) -> None:
     ran = run("encode", source, tmp_path / "a.nmap", *SMALL, "--target-fsc", 0.99999)
     assert ran.code == 1

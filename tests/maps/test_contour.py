@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from nmap.compare.contour import compare_contour, enclosed_volume, level_enclosing
 from nmap.grid import Grid
+from nmap.maps.contour import compare_contour, enclosed_volume, level_enclosing
 
 GRID = Grid((40, 40, 40), (0.5, 0.5, 0.5))
 
