@@ -80,7 +80,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option(
     "--preset",
     "What the file is for. preview: a look; side chains may be missing (worst-shell FSC 0.9). faithful: atoms stay "
-    "(0.9925). near-lossless: nothing changes by more than a quarter of the map's noise, where that can be told "
+    "(0.995). near-lossless: nothing changes by more than a quarter of the map's noise, where that can be told "
     "(else 0.999).",
     type=click.Choice(["preview", "faithful", "near-lossless"]),
 )

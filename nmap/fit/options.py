@@ -18,7 +18,7 @@ MAX_FEATURES = 2048
 MAX_LAYERS = 16
 GainRule = Literal["power", "least-squares"]
 # Worst-shell fidelity FSC of each preset: docs/fidelity.md measures what each keeps of the atoms.
-PRESETS = {"preview": 0.9, "faithful": 0.9925, "near-lossless": 0.999}
+PRESETS = {"preview": 0.9, "faithful": 0.995, "near-lossless": 0.999}
 
 
 Map = DensityMap | str | os.PathLike[str]
@@ -43,7 +43,7 @@ class EncodeOptions:
         arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
             which are given.
         preset: what the file is for, as a worst-shell FSC to aim at without insisting. "preview" (0.9) loses side
-            chains; "faithful" (0.9925) keeps them; "near-lossless" errs by a quarter of the map's own noise in every
+            chains; "faithful" (0.995) keeps them; "near-lossless" errs by a quarter of the map's own noise in every
             shell where half maps or solvent tell it, else by a worst shell of 0.999, and cuts off no solvent.
         target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
         max_bytes: weights, gains and envelope must fit in this, else QualityError; the container (2 kB without

@@ -271,8 +271,8 @@ def test_by_default_the_worst_shell_reaches_the_preset_faithful(data_dir: Path, 
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
     assert found["model"]["kind"] == "radial-basis"
-    assert found["fidelity"]["worst"] >= 0.9925
-    assert run("validate", tmp_path / "a.nmap", data_dir / "EMD-3197.map", "--min-fsc", 0.9925).code == 0
+    assert found["fidelity"]["worst"] >= 0.995
+    assert run("validate", tmp_path / "a.nmap", data_dir / "EMD-3197.map", "--min-fsc", 0.995).code == 0
 
 
 def test_a_contour_level_is_kept_with_its_counterpart_in_the_decode(source: Path, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ _ANYWHERE = 0.001
 _HIGH = 0.95
 # Fine steps beyond, to which sites reach for a high goal: some two band limits.
 _REACH = 6
+# Goal beyond which they do. EMD-3488 at 0.995 takes 7 388 bytes and 5.3 s without them, as many and 9.8 s with them.
+_REACHING = 0.996
 # The same under cross-validation, next to lossless: some seven band limits.
 _LOSSLESS_REACH = 20
 # Envelope above which sites lie if an explicit high goal is missed all the same: everywhere.
@@ -200,10 +202,11 @@ def _laid_out(
     task.watch.say("laying-out")
     halves = target.halves
     high = (halves is None and options.goal_fsc > _HIGH) or owed is not None
+    far = high and (options.goal_fsc > _REACHING or owed is not None)
     if inside is None:
         inside = _ANYWHERE if high or options.cross_validate else INSIDE
     # A mask that is given says where weights may lie; cross-validation is there to measure.
-    reach = _LOSSLESS_REACH if options.cross_validate else _REACH if high and options.mask == "auto" else 0
+    reach = _LOSSLESS_REACH if options.cross_validate else _REACH if far and options.mask == "auto" else 0
     if halves is None or not options.cross_validate:
         ceiling = owed if halves is None or owed is not None else halves.ceiling(target.last + 1)
         return lattice_of(target, symmetry, device, ceiling, inside, reach)
