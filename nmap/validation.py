@@ -23,6 +23,7 @@ from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.file_kind import NMAP, START_BYTES, kind_of
 from nmap.grid import Grid, Shape, told_apart
 from nmap.machine.inputs import existing
+from nmap.inspection import is_preview
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
@@ -141,6 +142,7 @@ def validate_file(
         (mask is not None and soft is None, Remark("no-mask")),
         (large, Remark("off-grid-left-out")),
         (container.same_source is False, Remark("other-source")),
+        (is_preview(record), Remark("preview")),
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))

@@ -6,9 +6,11 @@ from nmap.compare.atomic_model import MapModel
 from nmap.compare.fidelity import Fidelity
 from nmap.compare.findings import Findings
 from nmap.compare.half_maps import HalfMaps
+from nmap.compare.kept_atoms import KeptAtoms
 from nmap.compare.measures import MEASURES
 from nmap.grid import Grid, Triple
 from nmap.outcomes import to_json
+from nmap.report.atom_words import atom_lines, detail_name, detail_words, local_words, worst_residues
 from nmap.report.finding_words import (
     check_words,
     crossing_shells,
@@ -37,6 +39,7 @@ def findings_text(found: Findings, file_name: str, verbose: bool = False) -> str
     rows = [
         *_identity(found, file_name),
         *_sizes(found),
+        *((detail_name(found) if not i else "", line) for i, line in enumerate(detail_words(found))),
         *_measures(found),
         *place_rows(found.shift, found.grid),
     ]
@@ -47,6 +50,8 @@ def findings_text(found: Findings, file_name: str, verbose: bool = False) -> str
         )
     if found.half_maps is not None:
         rows += _half_maps(found.half_maps, found.fidelity.resolution, verbose)
+    if found.atoms is not None:
+        rows += _worst(found.atoms)
     if found.model is not None:
         rows += _model(found.model, verbose)
     if verbose:
@@ -85,7 +90,20 @@ def _measures(found: Findings) -> Rows:
             headings.setdefault(measure.heading, []).append(said)
         if measure.name == "fsc":
             headings.setdefault(measure.heading, []).extend(_fidelity(found))
+        if measure.name == "local_correlation" and found.local is not None:
+            headings[measure.heading].append(local_words(found.local))
+    if found.atoms is not None:
+        headings["Atoms"] = atom_lines(found.atoms)
     return [("" if i else name, line) for name, lines in headings.items() for i, line in enumerate(lines)]
+
+
+def _worst(atoms: KeptAtoms) -> Rows:
+    """The residues that lose most, a line each."""
+    lines = [
+        f"{name}: Q {source} in the source, {cut} cut, {decoded} in the decode, {change}"
+        for name, source, cut, decoded, change in worst_residues(atoms)
+    ]
+    return [("Worst residues" if i == 0 else "", line) for i, line in enumerate(lines)]
 
 
 def _fidelity(found: Findings) -> list[str]:

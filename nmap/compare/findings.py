@@ -64,6 +64,7 @@ Code = Literal[
     "off-grid-left-out",
     "other-source",
     "part-of-source",
+    "preview",
     "record-damaged",
     "unlike",
 ]
