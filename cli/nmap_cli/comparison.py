@@ -27,7 +27,9 @@ _OPTIONS = (
     ),
     click.option("--half2", type=INPUT, help="Second half map; needs --half1."),
     click.option(
-        "--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode."
+        "--model",
+        type=INPUT,
+        help="Atomic model (mmCIF or PDB): Q and CC of its residues, and map-model FSC.",
     ),
     reading_options,
 )

@@ -22,7 +22,8 @@ from nmap_cli.comparison import convention_option
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
 if TYPE_CHECKING:
-    from nmap.maps import ReadOptions
+    from nmap.compare.kept_atoms import KeptAtoms
+    from nmap.maps import DensityMap, ReadOptions
 
 
 @click.command("fsc")
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     "--resolution", type=float, metavar="A", help="Name the worst shell to here; by default to Nyquist."
 )
 @convention_option
+@click.option(
+    "--model", type=INPUT, help="Atomic model (mmCIF or PDB): Q and CC of its residues in A and in B."
+)
 @click.option("--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML.")
 @reading_options
 @json_option
@@ -46,6 +50,7 @@ def command(
     mask: str | Path | None,
     resolution: float | None,
     convention: str,
+    model: Path | None,
     fsc_xml: Path | None,
     reading: ReadOptions,
     as_json: bool,
@@ -81,20 +86,48 @@ def command(
 
         title = worded(f"FSC of {a.name} and {b.name}, mask {name}", second.grid)
         write_text(fsc_xml, as_xml(curve, title), overwrite)
+    atoms = None if model is None else _atoms(model, first, second, resolution)
     measured = Fidelity(curve, "box" if soft is None else "mask", name, resolution)
     if as_json:
-        say_json({"maps": [a.name, b.name], "mask": name, **_json(measured, second.grid)})
+        say_json({"maps": [a.name, b.name], "mask": name, **_json(measured, second.grid, atoms)})
         return
     from nmap_cli.findings_text import convention_rows, fidelity_rows
 
     rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
     rows += fidelity_rows(measured, "FSC", verbose)
+    rows += [] if atoms is None else _atom_rows(atoms, a.name, b.name)
     rows += convention_rows(curve) if verbose else []
     say_lines(worded(table(rows), second.grid).split("\n"), quiet)
 
 
-def _json(measured: Any, grid: Any) -> dict[str, Any]:
-    from nmap.compare.json_values import curve_json, finite, grid_json
+def _atoms(model: Path, first: DensityMap, second: DensityMap, resolution: float | None) -> KeptAtoms:
+    """The model in both maps; B stands for the source, A for its decode."""
+    from nmap.compare.kept_atoms import compare_atoms
+
+    return compare_atoms(model, first.values, second.values, second.grid, resolution=resolution)
+
+
+def _atom_rows(atoms: KeptAtoms, a: str, b: str) -> list[tuple[str, str]]:
+    from nmap.report.atom_words import change_words, worst_residues
+
+    lines = [
+        f"{atoms.name}: {atoms.atoms} atoms, {100 * atoms.inside:.4g} % in the box",
+        f"mean Q {atoms.q_decoded:.3f} in {a}, {atoms.q_source:.3f} in {b}",
+        f"CC in the model's mask to {atoms.resolution:.3g} A: {atoms.cc_mask_decoded:.4f} of {a}, "
+        f"{atoms.cc_mask_source:.4f} of {b}",
+    ]
+    if atoms.against_source is not None:
+        lines.append(f"from {b} to {a} {change_words(atoms.against_source)}")
+    worst = [
+        f"{name}: Q {first} in {a}, {second} in {b}, {change}"
+        for name, second, _, first, change in worst_residues(atoms)
+    ]
+    rows = [("Atoms" if i == 0 else "", line) for i, line in enumerate(lines)]
+    return rows + [("Worst residues" if i == 0 else "", line) for i, line in enumerate(worst)]
+
+
+def _json(measured: Any, grid: Any, atoms: KeptAtoms | None) -> dict[str, Any]:
+    from nmap.compare.json_values import as_json, curve_json, finite, grid_json
     from nmap.spectrum import worded
 
     what = worded("FSC of two maps", grid)
@@ -103,4 +136,10 @@ def _json(measured: Any, grid: Any) -> dict[str, Any]:
         "worst": finite(measured.worst),
         "worst_shell": measured.worst_shell,
     }
-    return {"grid": grid_json(grid), "resolution": measured.resolution, **worst, **curve_json(measured.curve)}
+    found = {
+        "grid": grid_json(grid),
+        "resolution": measured.resolution,
+        **worst,
+        **curve_json(measured.curve),
+    }
+    return found if atoms is None else {**found, "atoms": as_json(atoms)}

@@ -144,7 +144,7 @@ class KeptAtoms:
     def worst(self) -> tuple[ChangedResidue, ...]:
         """The residues that lose most against the cut source, of those that it resolves; the worst first."""
         change = self.residue_q_decoded - self.residue_q_cut
-        counted = np.flatnonzero(np.isfinite(change) & (self.residue_q_cut >= RESOLVED))
+        counted = np.flatnonzero((change < 0) & (self.residue_q_cut >= RESOLVED))
         return tuple(
             ChangedResidue(
                 self.residues[i],

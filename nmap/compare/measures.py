@@ -172,7 +172,6 @@ MEASURES: tuple[Measure, ...] = (
         above=0,
         needs="model",
         heading="Atoms",
-        tile="mean change of a residue's Q",
     ),
     Measure(
         name="q_loss",

@@ -13,6 +13,7 @@ from nmap.compare.findings import Findings
 from nmap.compare.measures import MEASURES
 from nmap.machine.packages import require_package
 from nmap.maps import DensityMap
+from nmap.report.atom_words import atom_lines, detail_name, detail_verdict, detail_words, worst_residues
 from nmap.report.finding_words import (
     check_words,
     crossing_words,
@@ -36,8 +37,15 @@ LOCAL = (
     "On the same slices, in a Gaussian window: correlation of decode and source (grey: next to no contrast), and "
     "rms error as a share of the source's largest local rms."
 )
+CHANGES = (
+    "Above: change of each residue's Q from the source, cut at the band limit, to the decode; grey where the source "
+    "does not resolve it (Q below 0.4); dotted lines: 0.05. Below: correlation of each residue with the model's "
+    "density, in both."
+)
 DETAILS = (
     "measures",
+    "atoms",
+    "local",
     "real_space",
     "fidelity",
     "fidelity_enveloped",
@@ -85,6 +93,7 @@ def build_report(report: Report) -> str:
     found = report.findings
     sections = [
         Section("What it is", rows=[*report.identity, *_size_rows(found)]),
+        *_atoms(found),
         Section(worded("Fidelity by Fourier shell", found.grid), pictures=_shell_pictures(report)),
         Section("Slices", pictures=_slice_pictures(report)),
         *([] if found.grid.is_flat else [Section("Surface", pictures=_surfaces(report), side_by_side=True)]),
@@ -96,13 +105,31 @@ def build_report(report: Report) -> str:
     return page(found.decoded, lead, _cards(found), sections, footer)
 
 
+def _atoms(found: Findings) -> list[Section]:
+    """What becomes of the model's residues, where there is one."""
+    atoms = found.atoms
+    if atoms is None:
+        return []
+    from nmap.report.chains import CHAINS, chain_names, chains_figure
+
+    more = len(chain_names(atoms)) - CHAINS
+    caption = CHANGES + (f" The first {CHAINS} chains of {CHAINS + more} are shown." if more > 0 else "")
+    picture = Picture(chains_figure(atoms), "Change of Q and correlation along each chain", caption)
+    head = ["residue", "Q, source", "Q, cut source", "Q, decode", "change"]
+    table = Fold("residues that lose most", head=head, lines=worst_residues(atoms))
+    return [Section("Atoms", texts=atom_lines(atoms), pictures=[picture], folds=[table])]
+
+
 def _bytes(found: Findings) -> str:
     return "unknown size" if found.sizes is None else f"{found.sizes.nmap / 1000:.1f} kB"
 
 
 def _cards(found: Findings) -> list[Card]:
-    """The tiles: how small, how fine, how true, and whether it holds."""
+    """The tiles: whether the atoms are kept, how small, how fine, how true, and whether it holds."""
     cards = []
+    if (verdict := detail_verdict(found)) is not None:
+        why = f"{detail_name(found).lower()}: {detail_words(found)[-1]}"
+        cards.append(Card(verdict, why, {"kept": "good", "weak": "", "lost": "bad"}[verdict]))
     if found.sizes is not None:
         gz = found.sizes.ratio_gz
         beside = "" if gz is None else f", {gz:.0f} times smaller than its .gz"
