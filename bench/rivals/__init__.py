@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from bench.rivals.codec import Codec
 from bench.rivals.error_bounded import SZ3, ZFP
-from bench.rivals.lossless import FLOAT16_GZIP, GZIP
+from bench.rivals.lossless import BYTE_GZIP, FLOAT16_GZIP, GZIP
 from bench.rivals.wavelet import CROP_SPERR, SPERR, WHITE_SPERR
 
 CODECS: dict[str, Codec] = {
-    codec.name: codec for codec in (WHITE_SPERR, CROP_SPERR, SPERR, SZ3, ZFP, FLOAT16_GZIP, GZIP)
+    codec.name: codec for codec in (WHITE_SPERR, CROP_SPERR, SPERR, SZ3, ZFP, BYTE_GZIP, FLOAT16_GZIP, GZIP)
 }
 
 __all__ = ["CODECS", "Codec"]
