@@ -53,7 +53,7 @@ def record(
     """
     fit: dict[str, Any] = {
         "settings": {
-            **_settings(options),
+            **_settings(target, options),
             **history.settings,
             "symmetry": to_json(target.outcomes.symmetry),
         },
@@ -162,7 +162,7 @@ def _envelope(target: Target) -> dict[str, bytes]:
     return {"envelope": with_shape(target.envelope.occupancy)}
 
 
-def _settings(options: EncodeOptions) -> dict[str, Any]:
+def _settings(target: Target, options: EncodeOptions) -> dict[str, Any]:
     return {
         "arch": options.arch,
         "crop": options.crop,
@@ -171,7 +171,7 @@ def _settings(options: EncodeOptions) -> dict[str, Any]:
         "cross_validate": options.cross_validate or None,
         "gains": options.gains,
         "preset": options.preset,
-        "target_fsc": options.goal_fsc,
+        "target_fsc": options.goal_for(target.masked),
         "time_budget": options.time_budget,
         **({} if options.slice is None else {"slice": "{}={}".format(*options.slice)}),
     }

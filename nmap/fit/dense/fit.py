@@ -51,7 +51,7 @@ def fit_dense(task: Task) -> tuple[Result, History]:
         QualityError: a target FSC that was not reached.
     """
     target, options, watch = task.target, task.options, task.watch
-    goal = options.goal_fsc
+    goal = options.goal_for(target.masked)
     with Workers(task.device) as workers:
         rounds = _Rounds(Training(target, choose_recipe(target, options), task.device, workers, watch), watch)
         rounds.grow_to(goal)

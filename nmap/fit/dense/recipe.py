@@ -85,7 +85,9 @@ class Recipe:
 def choose_recipe(target: Target, options: EncodeOptions) -> Recipe:
     """The recipe for a map: what the options say, and defaults from its size and band limit."""
     layers = options.hidden_layers or _LAYERS
-    features = options.hidden_features or default_features(target.freedom, layers, options.goal_fsc)
+    features = options.hidden_features or default_features(
+        target.freedom, layers, options.goal_for(target.masked)
+    )
     points = target.inside.size
     if options.omega0 is not None:
         omega0 = options.omega0
