@@ -46,7 +46,7 @@ class EncodeOptions:
         arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
             which are given.
         preset: what the file is for, as a worst-shell FSC to aim at without insisting. "preview" (0.9) loses side
-            chains. "faithful" (0.995; 0.99 inside a mask in noisy solvent) keeps them. "near-lossless" errs by a quarter
+            chains. "faithful" (0.995; 0.99 inside a mask in noisy solvent) keeps them. "near-lossless" errs by 1/4
             of the map's own noise in every shell where half maps or solvent tell it, else by a worst shell of 0.999,
             and cuts off no solvent.
         target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
