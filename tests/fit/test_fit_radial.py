@@ -246,7 +246,7 @@ def test_a_small_molecule_in_a_large_box_is_as_true_in_the_whole_box():
     values = np.zeros(grid.shape, np.float32)
     values[40:88, 6:54, 30:78] = blobs(np.eye(3)[None], 90)
     density = DensityMap(values, grid)
-    target = prepare(density, options())
+    target = prepare(density, options(target_fsc=0.9))
     lattice = lattice_of(target, None, torch.device("cpu"))
     assert np.prod(lattice.shape) < 0.6 * np.prod(lattice.full.shape)
     neural_map = encode(density, options(target_fsc=0.9))
@@ -312,7 +312,7 @@ def test_a_failed_further_search_keeps_what_the_first_one_found(fourfold, monkey
 
     first = iter([True])
 
-    def laid_out(task, symmetry, inside=None):
+    def laid_out(task, symmetry, owed, inside=None):
         if next(first, False):
             return lattice_of(task.target, symmetry, task.device)
         raise MemoryError("too many sites")

@@ -37,7 +37,7 @@ class Schedule:
             mean: correlation of the mean shell.
             goal: correlation wanted of every shell; None for as high as the bytes allow.
         """
-        if goal is not None and (mean < _FAR_SHARE * goal or mean < 1 - _FAR_MISSING * (1 - goal)):
+        if goal is not None and (mean < _FAR_SHARE * goal or mean < min(1 - _FAR_MISSING * (1 - goal), _STILL_FAR)):
             return *self.haste, self.settled
         if goal is not None and mean > _NEAR_ONE:
             return _FINE
@@ -57,6 +57,8 @@ _FAR_SHARE = 0.85
 # So is one that lacks so many times as much as the goal lets be missing: for EMD-3488 at 0.99 two thirds of the time
 # for no more bytes (docs/decisions.md).
 _FAR_MISSING = 4.0
+# Beyond this mean shell no goal is far: a step that shrinks in haste leaves weights that never settle.
+_STILL_FAR = 0.96
 # Beyond this mean shell most weights are more than one, and a new step rounds them all anew: fewer and longer
 # steps, or they never settle. A goal as high is not come to in haste.
 _NEAR_ONE, _FINE = 0.99, (0.9, 30, 0.03)
