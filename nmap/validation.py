@@ -22,8 +22,8 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.file_kind import NMAP, START_BYTES, kind_of
 from nmap.grid import Grid, Shape, told_apart
-from nmap.machine.inputs import existing
 from nmap.inspection import is_preview
+from nmap.machine.inputs import existing
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field

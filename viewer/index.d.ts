@@ -37,8 +37,6 @@ export interface Density extends Grid {
 }
 
 export interface Inspection {
-  /** File name of the source map: a text from the file, to be escaped where it is shown. */
-  name: string;
   version: string;
   bytes: number;
   kind: string;
@@ -92,5 +90,17 @@ export function decode(
 export function gridOf(map: NmapFile, shape?: Triple, region?: Region): Grid;
 /** The density at positions, Angstrom. */
 export function sample(map: NmapFile, points: Triple[]): Float32Array;
+/** An array of the record. */
+export interface RecordArray {
+  type: "F32" | "F16" | "U8";
+  shape: number[];
+  values: Float32Array | Uint8Array;
+}
+
+/**
+ * What decoding does not need: which map it was, how it was fitted, how true it is; groups of items, as in the
+ * specification's record.md. Texts are from the file: escape them where they are shown.
+ */
+export function record(map: NmapFile): Promise<{ record: Record<string, Record<string, unknown>>; dropped: string[] }>;
 /** What a file says of itself. */
 export function inspect(map: NmapFile): Inspection;

@@ -18,6 +18,7 @@ import { checkBand, readMetadata } from "./src/metadata.js";
 import { checkModel } from "./src/networks.js";
 import { Polynomial } from "./src/polynomial.js";
 import { radialCoefficients } from "./src/radial.js";
+import { readRecord } from "./src/record.js";
 
 export { AppendedDataError, FormatError, LimitError, UnsupportedError } from "./src/errors.js";
 
@@ -128,12 +129,11 @@ export function sample(map, points) {
 /** What a file says of itself, as plain values. */
 export function inspect(map) {
   const { metadata, tensors, length } = map;
-  const { grid, model, bandLimit, lattice, symmetry, alignment, name, version } = metadata;
+  const { grid, model, bandLimit, lattice, symmetry, alignment, version } = metadata;
   const isCount = ([key]) => key !== "gains" && key !== "envelope";
   const parameters = [...tensors].filter(isCount).reduce((sum, [, { values }]) => sum + values.reduce((n, v) => n + (v !== 0), 0), 0);
   const envelope = tensors.get("envelope");
   return {
-    name,
     version,
     bytes: length,
     kind: model.kind,
@@ -149,6 +149,14 @@ export function inspect(map) {
     envelopeShare: envelope ? envelope.values.reduce((a, b) => a + b, 0) / envelope.values.length : null,
     hasHdf5: map.layout.hasHdf5,
   };
+}
+
+/**
+ * What decoding does not need: which map it was, how it was fitted, how true it is.
+ * @returns {Promise<{record: object, dropped: string[]}>} groups of items, and in words what was damaged
+ */
+export function record(map) {
+  return readRecord(map.layout.record);
 }
 
 /** Steps between samples along (z, y, x), as box fractions. */

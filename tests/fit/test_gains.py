@@ -31,7 +31,9 @@ def test_a_shell_that_cannot_be_trusted_is_raised_by_nothing(correlation):
 
 def test_between_them_strength_changes_smoothly():
     factors = [
-        float((shell_gains(*inner_products(c), "power") / shell_gains(*inner_products(c), "least-squares"))[0])
+        float(
+            (shell_gains(*inner_products(c), "power") / shell_gains(*inner_products(c), "least-squares"))[0]
+        )
         for c in np.linspace(0.5, 0.75, 26)
     ]
     assert factors[0] == pytest.approx(1) and factors[-1] == pytest.approx(1 / 0.75)

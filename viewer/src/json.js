@@ -12,19 +12,20 @@ const HALF_PAIR = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc0
 const ESCAPES = { '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" };
 const WORDS = { true: true, false: false, null: null };
 
-/** The object that a JSON text is; `what` names the text in messages. */
-export function parseObject(text, what) {
+/** The object that a JSON text is; `what` names the text in messages. It is one deep. */
+export function parseObject(text, what, depth = MAX_DEPTH) {
   if (!text.startsWith("{")) throw new FormatError(CHECK, `${what} begins with "${shown(text.slice(0, 1))}", wanted "{"`);
   const end = text.replace(/ +$/, "").length;
   if (text[end - 1] !== "}") throw new FormatError(CHECK, `${what} ends with "${shown(text[end - 1])}", wanted "}" and spaces only`);
-  const parser = new Parser(text.slice(0, end), what);
+  const parser = new Parser(text.slice(0, end), what, depth);
   const value = parser.value(0);
   if (parser.at !== end) parser.fail("more than one value");
   return value;
 }
 
 class Parser {
-  constructor(text, what) {
+  constructor(text, what, depth) {
+    this.depth = depth;
     this.text = text;
     this.what = what;
     this.at = 0;
@@ -47,8 +48,8 @@ class Parser {
   }
 
   value(depth) {
-    if (depth > MAX_DEPTH) this.fail(`nested deeper than ${MAX_DEPTH}`);
     this.skip();
+    if ("{[".includes(this.text[this.at] ?? "x") && depth === this.depth) this.fail(`objects and lists deeper than ${this.depth}`);
     if (this.takes("{")) return this.object(depth);
     if (this.takes("[")) return this.array(depth);
     if (this.takes('"')) return this.string();

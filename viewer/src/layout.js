@@ -17,8 +17,8 @@ const TENSOR_KEYS = "data_offsets,dtype,shape";
 /**
  * The parts of a file.
  * @param {Uint8Array} bytes all of it
- * @returns {{text: string, metadata: object, tensors: Map, hasHdf5: boolean, prefix: number}} text and value of the
- *   metadata; tensors by name, each with dtype, shape and its bytes, record and HDF5 part left out
+ * @returns {{text: string, metadata: object, tensors: Map, record: object, hasHdf5: boolean}} text and value of the
+ *   metadata; tensors by name, each with dtype, shape and its bytes, those that decoding does not need left out
  */
 export function readLayout(bytes) {
   const n = headerSize(bytes);
@@ -33,15 +33,16 @@ export function readLayout(bytes) {
   if (names.length > MAX_TENSORS) throw new FormatError(4, `${names.length} tensors, at most ${MAX_TENSORS}`);
   const entries = names.map((name) => entry(name, header[name])).sort((a, b) => a.begin - b.begin || a.end - b.end);
   const length = tile(entries);
-  const hasHdf5 = entries.some(({ name }) => name.startsWith(OPAQUE));
-  const kept = entries.filter(({ name }) => name !== RECORD && !name.startsWith(OPAQUE));
+  const kept = entries.filter(({ name }) => !name.startsWith(OPAQUE));
+  const hasHdf5 = kept.length < entries.length;
   checkLength(bytes.length, 8 + n + length, hasHdf5);
   const tensors = new Map();
   for (const { name, dtype, shape, begin, end } of kept) {
     tensors.set(name, { dtype, shape, bytes: bytes.subarray(8 + n + begin, 8 + n + end) });
   }
-  const metadata = parseObject(notes.nmap, "metadata");
-  return { text: notes.nmap, metadata, tensors, hasHdf5, prefix: 8 + n };
+  const record = tensors.get(RECORD);
+  tensors.delete(RECORD);
+  return { text: notes.nmap, metadata: parseObject(notes.nmap, "metadata"), tensors, record, hasHdf5 };
 }
 
 /** Check 9: the checksum of section 4. */

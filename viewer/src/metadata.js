@@ -9,7 +9,6 @@ const MAX_COUNT = 65536;
 const MAX_VOXELS = 2 ** 33;
 const MAX_LATTICE = 2 ** 30;
 const MAX_SETTINGS = 256;
-const MAX_NAME = 255;
 const FEATURES = [];
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -105,10 +104,9 @@ function readCodings(codings) {
  */
 export function readMetadata(metadata) {
   checkVersion(metadata);
-  const { name = "", alignment = "box", band_limit: bandLimit, lattice } = metadata;
+  const { alignment = "box", band_limit: bandLimit, lattice } = metadata;
   if (typeof metadata.sha256 !== "string" || !/^[0-9a-f]{64}$/.test(metadata.sha256)) refuse("sha256", metadata.sha256, "64 digits");
   if (alignment !== "box" && alignment !== "corners") refuse("alignment", alignment, '"box" or "corners"');
-  if (typeof name !== "string" || [...name].length > MAX_NAME) refuse("name", name, `a text of at most ${MAX_NAME} characters`);
   const grid = readGrid(metadata.grid);
   const limit = bandLimit === undefined ? null : number("band_limit", bandLimit, 1e-3, 1e6);
   return {
@@ -124,7 +122,6 @@ export function readMetadata(metadata) {
     symmetry: readSymmetry(metadata.symmetry),
     alignment,
     codings: readCodings(given(metadata.codings, Object.create(null))),
-    name,
   };
 }
 

@@ -5,9 +5,9 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { SimdLayers } from "../simd.js";
-import { decode, gridOf, open, sample } from "../nmap.js";
+import { decode, gridOf, open, record, sample } from "../nmap.js";
 
-const suite = new URL("../../spec/conformance/", import.meta.url);
+const suite = new URL(process.env.NMAP_SUITE ?? "../../spec/conformance/", import.meta.url);
 const manifest = JSON.parse(readFileSync(new URL("manifest.json", suite)));
 const read = (file) => new Uint8Array(readFileSync(new URL(file, suite)));
 
@@ -47,6 +47,17 @@ for (const { file, says, points_xyz: points, values, tolerance } of manifest.rec
 for (const { file, says, check, error } of manifest.invalid) {
   test(`${file} is refused: ${says}`, () => {
     assert.throws(() => open(read(file)), (failure) => failure.name === error && failure.check === check);
+  });
+}
+
+for (const { file, says, points_xyz: points, values, tolerance, kept } of manifest.record ?? []) {
+  test(`${file} decodes, and keeps of its record what is good: ${says}`, async () => {
+    const map = open(read(file));
+    assert.ok(worst(sample(map, points), values) <= tolerance);
+    const found = await record(map);
+    const names = Object.entries(found.record).map(([group, items]) => [group, Object.keys(items).sort()]).filter(([, items]) => items.length);
+    assert.deepEqual(Object.fromEntries(names), kept);
+    assert.ok(found.dropped.length > 0 && found.dropped.every((words) => !words.includes("\n")));
   });
 }
 

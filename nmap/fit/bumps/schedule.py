@@ -37,7 +37,9 @@ class Schedule:
             mean: correlation of the mean shell.
             goal: correlation wanted of every shell; None for as high as the bytes allow.
         """
-        if goal is not None and (mean < _FAR_SHARE * goal or mean < min(1 - _FAR_MISSING * (1 - goal), _STILL_FAR)):
+        if goal is not None and (
+            mean < _FAR_SHARE * goal or mean < min(1 - _FAR_MISSING * (1 - goal), _STILL_FAR)
+        ):
             return *self.haste, self.settled
         if goal is not None and mean > _NEAR_ONE:
             return _FINE
