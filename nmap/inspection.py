@@ -195,18 +195,10 @@ class Inspection:
 def is_preview(record: Record) -> bool:
     """Whether a file was made to a goal at which side chains go missing (docs/fidelity.md), or fell short that far."""
     fit, fidelity = record.get("fit", {}), record.get("fidelity", {})
-    chosen = _settings(fit.get("settings", {}))
+    chosen = fit.get("settings", {})
     goal = chosen.get("target_fsc") if isinstance(chosen, Mapping) else None
     worst = None if "half_map_fsc" in fidelity else fidelity.get("worst")
     return any(isinstance(c, int | float) and c < SIDE_CHAINS for c in (goal, worst))
-
-
-def _settings(stored: object) -> object:
-    """Settings of a fit, which a file keeps as JSON; None where that is damaged."""
-    try:
-        return json.loads(stored) if isinstance(stored, str) else stored
-    except ValueError:
-        return None
 
 
 def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:
