@@ -34,6 +34,8 @@ class InputFile(click.ParamType[Path]):
         path = existing(value)
         if path.is_dir():
             raise NmapError(f"{path}: is a folder: give the path of a file")
+        if not path.is_file():
+            raise NmapError(f"{path}: is not a regular file: give the path of a file")
         if not os.access(path, os.R_OK):
             raise NmapError(f"{path}: may not be read: change its permissions or give another file")
         return path
