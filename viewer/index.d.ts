@@ -74,6 +74,7 @@ export interface Layer {
 /** What computes the layers of a network, for rows of 128 points. */
 export interface LayersClass {
   new (layers: Layer[], inputs: number): {
+    set(index: number, change: { weight?: ArrayLike<number>; bias: ArrayLike<number> }): void;
     run(inputs: Float64Array, points: number, out: Float64Array): void;
   };
 }

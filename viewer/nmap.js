@@ -15,7 +15,7 @@ import { apply, inverseCell, shellOf } from "./src/geometry.js";
 import { Layers as PlainLayers } from "./src/layers.js";
 import { checkSum, readLayout } from "./src/layout.js";
 import { checkBand, readMetadata } from "./src/metadata.js";
-import { checkModel } from "./src/networks.js";
+import { checkModel, latticeValues } from "./src/networks.js";
 import { Polynomial } from "./src/polynomial.js";
 import { radialCoefficients } from "./src/radial.js";
 import { readRecord } from "./src/record.js";
@@ -176,18 +176,21 @@ function planes(field, axes, take) {
 }
 
 /** Section 6.4: coefficients of m . u, times gains, without what lies beyond the last shell. */
-function filtered({ metadata, tensors, field }) {
+function filtered({ metadata, tensors, field, Layers }) {
   const { grid, band, lattice, model } = metadata;
   const { lastShell, width, degree } = band;
   const gains = tensors.get("gains")?.values;
   let out;
+  const [nz, ny, nx] = lattice;
+  const values = latticeValues(metadata, tensors, field, Layers);
   if (model.kind === "radial-basis") out = radialCoefficients(metadata, tensors.get("weights").values);
+  else if (values) out = Polynomial.of(lattice, degree, (z, plane) => plane.set(values.subarray(z * ny * nx, (z + 1) * ny * nx)));
   else {
     const [fz, fy, fx] = lattice.map((n) => Float64Array.from({ length: n }, (_, i) => i / n));
     out = Polynomial.of(lattice, degree, (z, plane) => field.onGrid(fz.subarray(z, z + 1), fy, fx, plane));
   }
   const shell = shellOf(grid, width);
-  const points = lattice[0] * lattice[1] * lattice[2];
+  const points = nz * ny * nx;
   out.scale((l, k, h) => {
     const s = shell(h, k, l);
     return s > lastShell ? 0 : (gains ? gains[s] : 1) / points;

@@ -164,12 +164,19 @@ export class SimdLayers {
   /** Weights and biases, times omega, where the program wants them. */
   place({ weight: start, bias: biasStart, columns, source }) {
     const { weight, bias, omega } = source;
+    for (let o = 0; o < bias.length; o++) this.memory[biasStart / 4 + o] = omega * bias[o];
+    if (!weight) return;
     const real = weight.length / bias.length;
     for (let o = 0; o < bias.length; o++) {
-      this.memory[biasStart / 4 + o] = omega * bias[o];
       const block = start / 4 + (o - (o % ROWS)) * columns + (o % ROWS);
       for (let i = 0; i < real; i++) this.memory[block + i * ROWS] = omega * weight[o * real + i];
     }
+  }
+
+  /** Gives a layer another weight or bias. */
+  set(index, { weight, bias }) {
+    const { source } = this.steps[index];
+    this.place({ ...this.steps[index], source: { ...source, weight, bias } });
   }
 
   /** Takes inputs, rows of BATCH; writes the first row of the last layer. */

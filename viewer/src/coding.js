@@ -3,6 +3,7 @@
 import { FormatError, UnsupportedError, shown } from "./errors.js";
 import { floats } from "./floats.js";
 import { checkLattice, decodeLattice } from "./lattice.js";
+import { decodeMatrices, matrixShapes } from "./matrices.js";
 import { decodeOccupancy } from "./occupancy.js";
 
 const MAX_EDGE = 16384;
@@ -94,7 +95,21 @@ const lattice = {
   decode: (shape, coding, { bytes }, beside) => decodeLattice(bytes, beside.blocks.bytes, shape),
 };
 
-const CODINGS = { float, uniform, log, occupancy, lattice };
+const matrices = {
+  companions: ["step"],
+  shape: (name, { shapes }) => [matrixShapes(name, shapes).reduce((sum, [rows, columns]) => sum + rows * columns, 0)],
+  check(name, shape, { shapes }, stored, beside) {
+    wantStored(name, stored, ["U8"]);
+    if (stored.shape.length !== 1) refuse(`tensor "${name}" has ${stored.shape.length} axes, wanted 1`);
+    wantStored(`${name}.step`, beside.step, ["F16"], [matrixShapes(name, shapes).length]);
+    if (floats(beside.step).some((step) => !(step > 0 && step < Infinity))) refuse(`"${name}" has a step that is not a finite number above 0`);
+    const most = 4096 + 64 * stored.shape[0];
+    if (shape[0] > most) throw new FormatError(11, `coding of "${name}" has ${shape[0]} numbers in ${stored.shape[0]} bytes, at most ${most}`);
+  },
+  decode: (shape, { shapes }, { bytes }, beside) => decodeMatrices(bytes, matrixShapes("", shapes), floats(beside.step)),
+};
+
+const CODINGS = { matrices, float, uniform, log, occupancy, lattice };
 
 /**
  * Decoded tensors by name: {shape, values}, values a typed array in C order.
@@ -124,7 +139,7 @@ function plan(stored, codings) {
     const beside = {};
     for (const suffix of coding.companions) beside[suffix] = rest.get(`${name}.${suffix}`);
     if (!main) refuse(`tensor "${shown(name)}" is missing, "codings" names it`);
-    const shape = parameters.shape ?? main.shape;
+    const shape = coding.shape?.(name, parameters) ?? parameters.shape ?? main.shape;
     coding.check(name, shape, parameters, main, beside);
     rest.delete(name);
     for (const suffix of coding.companions) rest.delete(`${name}.${suffix}`);
@@ -152,7 +167,7 @@ function checkSizes(plans) {
       if (++lattices > 1) throw new FormatError(11, `tensor "${name}" is a second one of the coding lattice`);
       continue;
     }
-    if (shape.some((n) => n > MAX_EDGE)) throw new FormatError(11, `tensor "${name}" has shape [${shape}], at most ${MAX_EDGE} along an axis`);
+    if (coding !== matrices && shape.some((n) => n > MAX_EDGE)) throw new FormatError(11, `tensor "${name}" has shape [${shape}], at most ${MAX_EDGE} along an axis`);
     if (name === "envelope" && product(shape) > MAX_NODES) throw new FormatError(11, `an envelope of ${product(shape)} nodes, at most ${MAX_NODES}`);
     total += product(shape);
   }

@@ -63,7 +63,7 @@ export class Field {
     this.count = 0;
   }
 
-  /** Writes S of a position to `at`. */
+  /** Writes S of a position to `at`; how far it is ahead along the reference direction, Angstrom. */
   fold(z, y, x) {
     let best = null;
     let highest = -Infinity;
@@ -79,6 +79,8 @@ export class Field {
     this.at[2] = m[0] * x + m[1] * y + m[2] * z + shift[0];
     this.at[1] = m[3] * x + m[4] * y + m[5] * z + shift[1];
     this.at[0] = m[6] * x + m[7] * y + m[8] * z + shift[2];
+    const [a, b, c] = this.turns[0].direction;
+    return highest - (a * x + b * y + c * z - this.turns[0].level);
   }
 
   shareAt(fz, fy, fx) {

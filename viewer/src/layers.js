@@ -16,6 +16,12 @@ export class Layers {
     this.buffers = [new Float64Array(widest * BATCH), new Float64Array(widest * BATCH)];
   }
 
+  /** Gives a layer another weight or bias. */
+  set(index, { weight, bias }) {
+    if (weight) this.layers[index].weight.set(weight);
+    this.layers[index].bias.set(bias);
+  }
+
   /** Takes inputs, rows of BATCH; writes the first row of the last layer. */
   run(inputs, points, out) {
     let from = inputs;

@@ -1,6 +1,7 @@
 // The model kinds that have a value at every point: their pages in the specification, and their part of check 13.
 
 import { FormatError, UnsupportedError, shown } from "./errors.js";
+import { blockValues, checkBlocks } from "./blocks.js";
 import { BATCH } from "./layers.js";
 import { checkRadialBasis } from "./radial.js";
 
@@ -100,7 +101,16 @@ const radialBasis = {
   network: null,
 };
 
-const KINDS = { siren, "fourier-features": fourierFeatures, "radial-basis": radialBasis };
+const blockSiren = {
+  check(tensors, metadata) {
+    checkBlocks(metadata, tensors);
+    fit(tensors, { network: tensors.get("network").shape });
+  },
+  network: null,
+  onLattice: blockValues,
+};
+
+const KINDS = { siren, "fourier-features": fourierFeatures, "radial-basis": radialBasis, "block-siren": blockSiren };
 
 /** Check 13, and that of the gains and the envelope, which any kind may have. */
 export function checkModel(metadata, tensors) {
@@ -125,4 +135,9 @@ export function checkModel(metadata, tensors) {
  */
 export function networkOf(metadata, tensors, Layers) {
   return KINDS[metadata.model.kind].network?.(tensors, metadata, Layers) ?? null;
+}
+
+/** m . u on the lattice, of a kind that has values there only; null of any other. */
+export function latticeValues(metadata, tensors, field, Layers) {
+  return KINDS[metadata.model.kind].onLattice?.(metadata, tensors, field, Layers) ?? null;
 }

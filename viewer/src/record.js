@@ -46,7 +46,7 @@ const ITEMS = {
   },
   fidelity: {
     "a text": "mask",
-    "a number": "worst resolution resolution_0.5 resolution_0.143 correlation psnr size_ratio half_map_resolution",
+    "a number": "worst resolution resolution_0.5 resolution_0.143 correlation psnr size_ratio half_map_resolution contour_level contour_volume",
     "a text or object": "cross_validation",
     bytes: "envelope",
     "a curve": "fsc frequency half_map_fsc decode_half2_fsc",

@@ -54,17 +54,18 @@ function rotation(degrees, axis) {
 
 /**
  * The group's rotations as maps of box fractions: (f_x, f_y, f_z) to matrix times it plus shift.
- * @returns a list of {matrix, shift, direction}; the copy with the largest dot product of direction and
- *   (f - pivot) is S of section 6.3
+ * @returns a list of {matrix, shift, direction, level}, the identity first; direction . f - level is how far the copy
+ *   lies along the reference direction, Angstrom: the copy with the largest is S of section 6.3
  */
 export function foldings(grid, symmetry) {
   const inverse = inverseCell(grid.cell);
   const { turns, reference } = pointGroup(symmetry.group);
   const pivot = apply(inverse, symmetry.center);
+  const unit = reference.map((r) => r / Math.hypot(...reference));
   return turns.map((turn) => {
     const matrix = times(inverse, times(turn, grid.cell));
     const moved = apply(matrix, pivot);
-    const row = [0, 1, 2].map((j) => reference.reduce((sum, r, i) => sum + r * turn[3 * i + j], 0));
+    const row = [0, 1, 2].map((j) => unit.reduce((sum, r, i) => sum + r * turn[3 * i + j], 0));
     const direction = [0, 1, 2].map((j) => row.reduce((sum, r, i) => sum + r * grid.cell[3 * i + j], 0));
     const level = direction.reduce((sum, d, i) => sum + d * pivot[i], 0);
     return { matrix, shift: pivot.map((v, i) => v - moved[i]), direction, level };

@@ -10,15 +10,16 @@ const number = (value, digits = 3) => Number(Number(value).toPrecision(digits)).
 
 /** The line of facts: what map, how small, how true. */
 export function factsLine(about) {
-  const { name, shape, voxelSize, bytes, kind, parameters, bandLimit, symmetry, fidelity } = about;
+  const { name, shape, voxelSize, bytes, kind, parameters, bandLimit, symmetry, worst, worstTo, correlation } = about;
   const whole = 1024 + 4 * shape[0] * shape[1] * shape[2];
   const parts = [
     `${name || "map"}: ${shape.join(" × ")} voxels of ${number(voxelSize[0], 4)} Å`,
     `${size(bytes)}, 1/${Math.round(whole / bytes)} of the map's ${size(whole)}`,
     `${kind}, ${parameters} weights${symmetry === "C1" ? "" : `, ${symmetry}`}`,
-    bandLimit ? `nothing finer than ${number(bandLimit)} Å` : "no band limit",
+    bandLimit ? `nothing finer than ${number(bandLimit)} Å is kept` : "no band limit",
   ];
-  if (fidelity?.worst !== undefined) parts.push(`worst Fourier shell against the source ${number(fidelity.worst)} (not a half-map FSC)`);
+  if (worst !== undefined) parts.push(`against its source: FSC ${number(worst)} in the worst shell${worstTo ? ` to ${number(worstTo)} Å` : ""}`);
+  if (correlation !== undefined) parts.push(`correlation ${number(correlation)}`);
   return parts.join(" · ");
 }
 
@@ -26,7 +27,8 @@ export function factsLine(about) {
 const SIDE_CHAINS = 0.98;
 
 /** A warning where the file loses side chains; "" where nothing is known against it. */
-export function warningLine({ fidelity }) {
-  if (fidelity?.worst === undefined || fidelity.worst >= SIDE_CHAINS) return "";
-  return `Stored with a worst-shell FSC of ${number(fidelity.worst)}: side chains may look weaker than in the source, or be lost. Do not build or judge side chains in it.`;
+export function warningLine({ worst, preset }) {
+  if (worst === undefined || worst >= SIDE_CHAINS) return "";
+  const how = typeof preset === "string" ? `Stored with the preset "${preset}"` : "Stored";
+  return `${how}, at an FSC of ${number(worst)} in the worst shell: side chains may be weaker than in the source, or missing. Do not build or judge them here.`;
 }

@@ -1,6 +1,6 @@
 // Decodes in a worker, so that the page stays alive. One message, one answer.
 
-import { decode, inspect, open } from "./reader/nmap.js";
+import { decode, inspect, open, record } from "./reader/nmap.js";
 import { SimdLayers } from "./reader/simd.js";
 import { fastCount } from "./reader/src/fft.js";
 import { statistics } from "./statistics.js";
@@ -9,9 +9,11 @@ const OPTIONS = SimdLayers.isSupported() ? { Layers: SimdLayers } : {};
 let map = null;
 
 const answers = {
-  open({ bytes }) {
-    map = open(bytes, OPTIONS);
-    return { ...inspect(map), first: firstShape(map.metadata) };
+  async open({ bytes }) {
+    const opened = open(bytes, OPTIONS);
+    const { record: groups, dropped } = await record(opened);
+    map = opened;
+    return { ...inspect(map), first: firstShape(map.metadata), ...told(groups), dropped };
   },
   decode({ shape, region }) {
     const density = decode(map, shape, { region });
@@ -22,6 +24,18 @@ const answers = {
   },
 };
 
+/** What the page shows of the record. */
+function told({ source = {}, fit = {}, fidelity = {} }) {
+  return {
+    name: source.file ?? "",
+    contourLevel: fidelity.contour_level ?? source.contour_level,
+    preset: fit.settings?.preset,
+    worst: fidelity.worst,
+    worstTo: fidelity.resolution,
+    correlation: fidelity.correlation,
+  };
+}
+
 /** Counts that just hold the band limit, where that saves much; null where it does not. */
 function firstShape({ band, grid }) {
   if (!band) return null;
@@ -30,10 +44,10 @@ function firstShape({ band, grid }) {
   return share < 0.7 ? shape : null;
 }
 
-self.onmessage = ({ data }) => {
+self.onmessage = async ({ data }) => {
   const { id, what } = data;
   try {
-    const answer = answers[what](data);
+    const answer = await answers[what](data);
     self.postMessage({ id, answer }, answer.values ? [answer.values.buffer] : []);
   } catch (failure) {
     self.postMessage({ id, failure: { name: failure.name, message: failure.message } });
