@@ -32,7 +32,7 @@ test-browser: $(READY)
 	@command -v node chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium nodejs npm)
 	@cd tests/browser && npm install --no-fund --no-audit --no-package-lock --silent
 	@node --test viewer/test/
-	@node --test tests/browser/view.test.mjs
+	@node --test tests/browser/words.test.mjs tests/browser/view.test.mjs
 
 check: $(READY)
 	@echo "== ruff check";  $(BIN)/ruff check .
