@@ -207,7 +207,7 @@ def _laid_out(
     high = (halves is None and options.goal_fsc > _HIGH) or owed is not None
     far = high and (options.goal_fsc > _REACHING or target.masked or owed is not None)
     if inside is None:
-        inside = _ANYWHERE if high or options.cross_validate else INSIDE
+        inside = _ANYWHERE if far or options.cross_validate else INSIDE
     # A mask that is given says where weights may lie; cross-validation is there to measure.
     reach = _LOSSLESS_REACH if options.cross_validate else _REACH if far and options.mask == "auto" else 0
     if halves is None or not options.cross_validate:
