@@ -113,7 +113,7 @@ def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axi
     assert frc[1:14].min() > 0.8
     # The thickness has no coordinate: the network is asked at 0 there.
     across = "zyx".index(axis)
-    assert neural.field.center[across] == 0
+    assert neural.field.frame.center[across] == 0
 
 
 def test_a_crop_and_a_lower_sampling_of_a_section_stay_a_section(source: DensityMap) -> None:
