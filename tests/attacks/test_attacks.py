@@ -5,56 +5,15 @@ from __future__ import annotations
 import os
 import re
 import resource
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cli_files import run
 
 from attacks.corpus import EITHER, READ, Attack, everything, file_bytes, map_bytes
+from attacks.cost import commands, cost_of
 
 CORPUS = everything()
-GRID = ("--shape", "8", "--voxel-size", "2")
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-
-def commands(path: Path, folder: Path) -> list[tuple[object, ...]]:
-    """What is done with a file, by its kind."""
-    if path.suffix == ".nmap":
-        return [
-            ("inspect", path),
-            ("decode", path, folder / "out.mrc"),
-            ("strip", path, "-o", folder / "s.nmap"),
-        ]
-    if path.suffix == ".mrc":
-        return [("fsc", path, path)]
-    return [("import-weights", path, "-o", folder / "out.nmap", *GRID)]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Processor seconds and megabytes that some work took."""
-
-    seconds: float
-    megabytes: float
-
-
-def cost_of(work: Callable[[], None]) -> Cost:
-    """Processor time, and how far the memory of this process rose."""
-
-    def kilobytes(name: str) -> int:
-        found = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
-        return int(found[1]) if found else 0
-
-    measured = _RESET.exists() and os.access(_RESET, os.W_OK)
-    if measured:
-        _RESET.write_text("5")  # forgets the highest memory so far
-    before, began = kilobytes("VmRSS") if measured else 0, time.process_time()
-    work()
-    seconds = time.process_time() - began
-    return Cost(seconds, (kilobytes("VmHWM") - before) / 1024 if measured else 0.0)
 
 
 def hold(attack: Attack, path: Path, folder: Path) -> None:
