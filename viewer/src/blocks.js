@@ -101,72 +101,81 @@ function placesOf({ lattice, grid }, field) {
 function insideTest(envelope, lattice) {
   if (!envelope) return () => true;
   const { values, shape } = envelope;
-  const nodes = (place, axis) => {
-    const k = shape[axis];
-    const n = lattice[axis];
-    const whole = Math.round(place);
-    const isWhole = Math.abs(place - whole) < ON_PLANE;
-    const low = Math.floor(((isWhole ? whole : place) * k) / n);
-    const wrapped = ((low % k) + k) % k;
-    return isWhole && (whole * k) % n === 0 ? [wrapped] : [wrapped, (wrapped + 1) % k];
+  const low = [0, 0, 0];
+  const high = [0, 0, 0];
+  return (place) => {
+    for (let axis = 0; axis < 3; axis++) {
+      const k = shape[axis];
+      const n = lattice[axis];
+      const whole = Math.round(place[axis]);
+      const isWhole = Math.abs(place[axis] - whole) < ON_PLANE;
+      const node = Math.floor(((isWhole ? whole : place[axis]) * k) / n);
+      low[axis] = ((node % k) + k) % k;
+      high[axis] = isWhole && (whole * k) % n === 0 ? low[axis] : (low[axis] + 1) % k;
+    }
+    for (let corner = 0; corner < 8; corner++) {
+      const [z, y, x] = [corner & 4 ? high[0] : low[0], corner & 2 ? high[1] : low[1], corner & 1 ? high[2] : low[2]];
+      if (values[(z * shape[1] + y) * shape[2] + x]) return true;
+    }
+    return false;
   };
-  return ([z, y, x]) => nodes(z, 0).some((a) => nodes(y, 1).some((b) => nodes(x, 2).some((c) => values[(a * shape[1] + b) * shape[2] + c])));
 }
 
 /** The blocks: a set of points is cut across its longest axis, again and again. */
 class Tree {
   constructor(points, blocks, lattice) {
     if (blocks > points.length) refuse(`${blocks} blocks for ${points.length} lattice points inside`);
+    const [, ny, nx] = lattice;
     this.lattice = lattice;
+    this.places = [points.map((i) => Math.floor(i / (ny * nx))), points.map((i) => Math.floor(i / nx) % ny), points.map((i) => i % nx)];
     this.centers = new Array(blocks);
-    this.root = this.cut(points, 0, blocks);
+    this.root = this.cut(points.map((_, row) => row), 0, blocks);
   }
 
-  split(index) {
-    const [, ny, nx] = this.lattice;
-    return [Math.floor(index / (ny * nx)), Math.floor(index / nx) % ny, index % nx];
-  }
-
-  key([z, y, x], [a, b, c]) {
-    const place = [z, y, x];
-    return (place[a] * this.lattice[b] + place[b]) * this.lattice[c] + place[c];
-  }
-
-  cut(points, first, blocks) {
-    const low = [Infinity, Infinity, Infinity];
-    const high = [-1, -1, -1];
-    for (const index of points) {
-      this.split(index).forEach((n, axis) => {
-        if (n < low[axis]) low[axis] = n;
-        if (n > high[axis]) high[axis] = n;
-      });
-    }
+  /** A node of the tree over these rows of `places`. */
+  cut(rows, first, blocks) {
+    const ends = this.places.map((place) => {
+      let low = Infinity;
+      let high = -1;
+      for (const row of rows) {
+        if (place[row] < low) low = place[row];
+        if (place[row] > high) high = place[row];
+      }
+      return [low, high];
+    });
     if (blocks === 1) {
-      this.centers[first] = low.map((n, axis) => (n + high[axis]) / 2);
+      this.centers[first] = ends.map(([low, high]) => (low + high) / 2);
       return { block: first };
     }
-    const widths = low.map((n, axis) => high[axis] - n);
+    const widths = ends.map(([low, high]) => high - low);
     const longest = widths.indexOf(Math.max(...widths));
     const axes = [longest, ...[0, 1, 2].filter((axis) => axis !== longest)];
-    const keys = Float64Array.from(points, (index) => this.key(this.split(index), axes));
+    const [a, b, c] = axes.map((axis) => this.places[axis]);
+    const [, nb, nc] = axes.map((axis) => this.lattice[axis]);
+    const keys = Float64Array.from(rows, (row) => (a[row] * nb + b[row]) * nc + c[row]);
     const half = Math.floor(blocks / 2);
-    const from = Float64Array.from(keys).sort()[Math.floor((points.length * half) / blocks)];
-    const below = this.cut(points.filter((_, i) => keys[i] < from), first, half);
-    return { axes, from, below, above: this.cut(points.filter((_, i) => keys[i] >= from), first + half, blocks - half) };
+    const from = Float64Array.from(keys).sort()[Math.floor((rows.length * half) / blocks)];
+    const below = this.cut(rows.filter((_, i) => keys[i] < from), first, half);
+    return { axes, from, below, above: this.cut(rows.filter((_, i) => keys[i] >= from), first + half, blocks - half) };
   }
 
   /** The block of the lattice point nearest to a position in steps. */
-  find(z, y, x) {
-    const nearest = [z, y, x].map((p, axis) => Math.min(Math.max(Math.floor(p + HALF), 0), this.lattice[axis] - 1));
+  find(steps, at) {
+    const { lattice } = this;
+    const nearest = (axis) => Math.min(Math.max(Math.floor(steps[at + axis] + HALF), 0), lattice[axis] - 1);
     let node = this.root;
-    while (node.block === undefined) node = this.key(nearest, node.axes) < node.from ? node.below : node.above;
+    while (node.block === undefined) {
+      const [a, b, c] = node.axes;
+      const key = (nearest(a) * lattice[b] + nearest(b)) * lattice[c] + nearest(c);
+      node = key < node.from ? node.below : node.above;
+    }
     return node.block;
   }
 
   /** Blocks, each with the numbers of its places. */
   *grouped({ flat, steps }) {
     const members = Array.from(this.centers, () => []);
-    for (let i = 0; i < flat.length; i++) members[this.find(steps[3 * i], steps[3 * i + 1], steps[3 * i + 2])].push(i);
+    for (let i = 0; i < flat.length; i++) members[this.find(steps, 3 * i)].push(i);
     for (let block = 0; block < members.length; block++) if (members[block].length) yield { block, members: Int32Array.from(members[block]) };
   }
 }
@@ -224,29 +233,30 @@ class BlockNetwork {
 /** A few plane waves; each is a product of one along every axis. */
 class Waves {
   constructor(vectors, amplitudes) {
-    this.vectors = vectors;
     this.amplitudes = amplitudes;
     this.reach = vectors.reduce((most, k) => Math.max(most, ...k.map(Math.abs)), 0);
+    this.vectors = Int32Array.from(vectors.flatMap((k) => k.map((n) => n + this.reach)));
     this.axes = [0, 1, 2].map(() => ({ re: new Float64Array(2 * this.reach + 1), im: new Float64Array(2 * this.reach + 1) }));
   }
 
   at(t) {
     const { vectors, amplitudes, reach, axes } = this;
     if (!vectors.length) return 0;
-    axes.forEach(({ re, im }, axis) => {
-      for (let k = -reach; k <= reach; k++) {
-        re[k + reach] = Math.cos(WAVE * k * t[axis]);
-        im[k + reach] = Math.sin(WAVE * k * t[axis]);
+    for (let axis = 0; axis < 3; axis++) {
+      const { re, im } = axes[axis];
+      for (let k = 0; k <= reach; k++) {
+        re[reach - k] = re[reach + k] = Math.cos(WAVE * k * t[axis]);
+        im[reach + k] = Math.sin(WAVE * k * t[axis]);
+        im[reach - k] = -im[reach + k];
       }
-    });
+    }
     const [z, y, x] = axes;
     let sum = amplitudes[0];
-    for (let i = 1; i < vectors.length; i++) {
-      const [a, b, c] = vectors[i];
-      const re = z.re[a + reach] * y.re[b + reach] - z.im[a + reach] * y.im[b + reach];
-      const im = z.re[a + reach] * y.im[b + reach] + z.im[a + reach] * y.re[b + reach];
-      sum += amplitudes[2 * i - 1] * (re * x.re[c + reach] - im * x.im[c + reach]);
-      sum += amplitudes[2 * i] * (re * x.im[c + reach] + im * x.re[c + reach]);
+    for (let i = 3, at = 1; i < vectors.length; i += 3, at += 2) {
+      const a = vectors[i], b = vectors[i + 1], c = vectors[i + 2];
+      const re = z.re[a] * y.re[b] - z.im[a] * y.im[b];
+      const im = z.re[a] * y.im[b] + z.im[a] * y.re[b];
+      sum += amplitudes[at] * (re * x.re[c] - im * x.im[c]) + amplitudes[at + 1] * (re * x.im[c] + im * x.re[c]);
     }
     return sum;
   }

@@ -10,6 +10,8 @@ import { Slices } from "./slices.js";
 // More samples than this are shown for the middle of the box only: memory, and time to draw.
 const MOST_SAMPLES = 2 ** 25;
 const COLORS = { decode: 0x5b9bd5, source: 0xd9a441 };
+// How solid a surface is with sticks in it, and the source over the decode.
+const THROUGH = { model: 0.55, source: 0.45 };
 const GROUND = { light: 0xffffff, dark: 0x101318 };
 
 const config = JSON.parse(document.getElementById("config").textContent);
@@ -18,7 +20,7 @@ const decoder = new Decoder(byId("reader").textContent);
 const slices = new Slices(byId("slices"));
 const levels = new Levels(changeLevel);
 const scenes = {};
-const state = { turn: 0, about: null, decode: null, source: null, sampling: 1, arrangement: "beside", isReady: false };
+const state = { turn: 0, about: null, decode: null, source: null, sampling: 1, arrangement: "beside", alpha: 1, isReady: false };
 // For tests, and for the curious.
 window.nmapView = state;
 state.camera = (name) => [...scenes[name].plugin.canvas3d.camera.getSnapshot().position];
@@ -51,6 +53,7 @@ const molstarReady = loadMolstar(config).then(async (molstar) => {
   scenes.decode = await Scene.create(molstar, byId("view-decode"));
   scenes.molstar = molstar;
   paintGround();
+  await scenes.decode.warmUp();
   mark("molstar");
 });
 
@@ -99,7 +102,7 @@ async function showDecode(turn, density, name) {
   mark(`${name}-decoded`);
   await molstarReady;
   say("Drawing");
-  await scenes.decode.show("decode", density, levels.value, { color: COLORS.decode });
+  await scenes.decode.show("decode", density, levels.value, { color: COLORS.decode, alpha: state.alpha });
   mark(name);
 }
 
@@ -130,6 +133,7 @@ async function forgetCompany() {
   for (const id of ["source-controls", "model-controls"]) byId(id).hidden = true;
   await arrange();
   await scenes.decode?.hideModel();
+  state.alpha = 1;
 }
 
 let drawing = Promise.resolve();
@@ -170,7 +174,7 @@ async function arrange() {
 }
 
 async function drawSource(arrangement, source) {
-  await (arrangement === "over" ? scenes.decode.show("source", source, levels.value, { color: COLORS.source, alpha: 0.45 }) : scenes.decode.hide("source"));
+  await (arrangement === "over" ? scenes.decode.show("source", source, levels.value, { color: COLORS.source, alpha: THROUGH.source }) : scenes.decode.hide("source"));
   if (arrangement === "beside") {
     if (!scenes.source) {
       scenes.source = await Scene.create(scenes.molstar, byId("view-source"));
@@ -188,13 +192,21 @@ async function openModel() {
   const show = async () => {
     state.isReady = false;
     await molstarReady;
-    if (byId("model-shown").checked) await scenes.decode.showModel(text, config.model.format, config.model.name);
+    const isShown = byId("model-shown").checked;
+    if (isShown) await scenes.decode.showModel(text, config.model.format, config.model.name);
     else await scenes.decode.hideModel();
+    await makeSolid(isShown ? THROUGH.model : 1);
     state.isReady = true;
     mark("model");
   };
   byId("model-shown").addEventListener("change", () => guarded(show));
   await show();
+}
+
+/** Draws the decode's surface solid (1), or so that one sees through it. */
+async function makeSolid(alpha) {
+  state.alpha = alpha;
+  if (state.decode) await scenes.decode.show("decode", state.decode, levels.value, { color: COLORS.decode, alpha });
 }
 
 function paintGround() {

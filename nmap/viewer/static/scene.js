@@ -56,6 +56,16 @@ export class Scene {
     });
   }
 
+  /** Draws a dot once, so that the drawing programs are ready before the first surface is. */
+  async warmUp() {
+    const values = Float32Array.from({ length: 64 }, (_, i) => (i === 21 ? 1 : 0));
+    const axes = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
+    const dot = { values, shape: [4, 4, 4], origin: [0, 0, 0], axes, statistics: { min: 0, max: 1, mean: 0, sigma: 0.1 } };
+    await this.show("dot", dot, 0.5, { color: 0 });
+    await this.hide("dot");
+    this.hasCamera = false;
+  }
+
   setGround(color) {
     this.plugin.canvas3d?.setProps({ renderer: { backgroundColor: color } });
   }
