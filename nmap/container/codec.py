@@ -161,8 +161,9 @@ def _check_sizes(tensors: Mapping[str, CodedTensor]) -> None:
             lattices, most = lattices + 1, MAX_LATTICE_POINTS
         else:
             total += coded.size
-        if max(coded.shape, default=1) > MAX_EDGE or max(total, coded.size) > most:
-            limits = f"{MAX_EDGE} along an axis and {most} in all"
+        edge = most if coded.coding == "matrices" else MAX_EDGE
+        if max(coded.shape, default=1) > edge or max(total, coded.size) > most:
+            limits = f"{edge} along an axis and {most} in all"
             raise FormatError(f'tensor "{name:.60}" has decoded shape {coded.shape}: more than {limits}')
         if lattices > 1:
             raise FormatError(f'tensor "{name:.60}" is the second of the lattice coding: wanted one at most')

@@ -10,6 +10,7 @@ import torch
 
 from nmap.errors import QualityError
 from nmap.fit.bumps.fit import fit_radial
+from nmap.fit.blocks.fit import fit_blocks
 from nmap.fit.dense.quantise import Result, coded_tensors, finish
 from nmap.fit.dense.recipe import Recipe, choose_recipe
 from nmap.fit.dense.train import Training
@@ -60,6 +61,10 @@ def fit(
         symmetry, measured = find_symmetry(target, options, watch)
         target = with_copies(target, symmetry, density, options)
         result, history = fit_radial(target, symmetry, measured, options, watch, device, notes)
+    elif options.in_blocks:
+        symmetry, measured = find_symmetry(target, options, watch)
+        target = with_copies(target, symmetry, density, options)
+        result, history = fit_blocks(target, symmetry, measured, options, watch, device, notes)
     else:
         result, history = _train(target, options, watch, device, notes)
     made = record(target, options, history, result, notes, device_name(device))
@@ -162,4 +167,4 @@ def _stored(training: Training) -> Result:
     if training.row_steps is not None:
         steps = training.row_steps[..., 0].cpu().numpy().astype(np.float16)
     coded = coded_tensors(parameters, training.recipe, steps)
-    return finish(training.target, training.recipe, training.settings, coded)
+    return finish(training.target, training.recipe.kind, training.settings, coded)

@@ -47,6 +47,8 @@ class EncodeOptions:
             that of what they share, and may fall short by two standard errors, at most 0.02.
         force_symmetry: take the given group even if it does not hold.
         checkpoint: folder in which a radial-basis fit keeps its state, and from which it goes on.
+        blocks: blocks of a SIREN, 1 for one plain network; None lets the map decide, or takes one plain network
+            where steps, hidden_features, hidden_layers, omega0, omega_hidden or weight_bits is given; siren only.
         hidden_features: neurons in a layer.
         hidden_layers: hidden layers after the first.
         omega0: sine factor of the first layer.
@@ -82,6 +84,7 @@ class EncodeOptions:
     symmetry_threshold: float = 0.99
     force_symmetry: bool = False
     checkpoint: str | os.PathLike[str] | None = None
+    blocks: int | None = None
     hidden_features: int | None = None
     hidden_layers: int | None = None
     omega0: float | None = None
@@ -113,6 +116,7 @@ class EncodeOptions:
         _whole("max bytes", self.max_bytes, 16, 1 << 40)
         _whole("seed", self.seed, 0, 2**63 - 1)
         _whole("steps", self.steps, 1, 10**8)
+        _whole("blocks", self.blocks, 1, 1 << 20)
         _whole("hidden features", self.hidden_features, 4, MAX_FEATURES)
         _whole("hidden layers", self.hidden_layers, 1, MAX_LAYERS)
         if self.slice is not None and self.slice[0] not in ("x", "y", "z"):
@@ -144,10 +148,12 @@ class EncodeOptions:
             for name in ("max_bytes", "ratio", "checkpoint"):
                 if getattr(self, name) is not None:
                     raise OptionError(f"{name} with arch {self.arch}: only radial-basis can; leave it out")
-            if self.symmetry.upper() not in ("AUTO", "C1"):
-                raise OptionError(f"symmetry {self.symmetry} with arch {self.arch}: only radial-basis can")
-        elif self.symmetry != "auto":
-            PointGroup(self.symmetry)
+        if self.symmetry != "auto":
+            group = PointGroup(self.symmetry)
+            if self.arch != "radial-basis" and not self.in_blocks and group.name != "C1":
+                raise OptionError(
+                    f"symmetry {self.symmetry} with arch {self.arch}: only radial-basis and a siren in blocks can"
+                )
 
     def _check_halves(self) -> None:
         if (self.half1 is None) != (self.half2 is None):
@@ -157,6 +163,13 @@ class EncodeOptions:
             raise OptionError(f"half1 with arch {self.arch}: only radial-basis can; leave the half maps out")
         if self.cross_validate and self.half1 is None:
             raise OptionError("cross_validate without half maps: wanted half1 and half2")
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether a SIREN is fitted in blocks: it is, unless one plain network or a size of its layers is asked for."""
+        if self.arch != "siren" or self.blocks == 1:
+            return False
+        return self.blocks is not None or all(getattr(self, name) is None for name in DENSE)
 
     @property
     def goal_fsc(self) -> float:

@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.errors import FormatError, UnsupportedError
+from nmap.model.block_siren import BlockSiren
 from nmap.model.field import Field
 from nmap.model.fourier_features import FourierFeatures
 from nmap.model.layers import Network
 from nmap.model.radial_basis import RadialBasis
 from nmap.model.siren import Siren
 
-__all__ = ["KINDS", "Field", "FourierFeatures", "Network", "RadialBasis", "Siren", "build_network"]
+__all__ = ["KINDS", "BlockSiren", "Field", "FourierFeatures", "Network", "RadialBasis", "Siren", "build_network"]
 
-KINDS: dict[str, type[Siren] | type[FourierFeatures] | type[RadialBasis]] = {
+KINDS: dict[str, type[Siren] | type[BlockSiren] | type[FourierFeatures] | type[RadialBasis]] = {
     "siren": Siren,
+    "block-siren": BlockSiren,
     "fourier-features": FourierFeatures,
     "radial-basis": RadialBasis,
 }
@@ -64,4 +66,5 @@ _NAMES = {
     "frequencies",
     "amplitudes",
     "weights",
+    "network",
 }

@@ -21,6 +21,7 @@ from nmap.envelope.envelope import Envelope, RadialSupport
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape, Triple
 from nmap.machine.memory import require_memory
+from nmap.model.block_siren import BlockSiren
 from nmap.model.layers import F32, Array, Network
 from nmap.model.radial_basis import RadialBasis
 from nmap.point_group import PointGroup
@@ -88,6 +89,8 @@ class Field:
             raise FormatError(f"alignment {self.alignment!r}: wanted 'box' or 'corners'")
         if isinstance(self.network, RadialBasis):
             self._check_radial(self.network)
+        if isinstance(self.network, BlockSiren) and self.band_limit is None:
+            raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
         if self.band_limit is not None and self.lattice is not None:
             self._check_band(self.band_limit, self.lattice)
         elif any(part is not None for part in (self.band_limit, self.lattice, self.gains)):
@@ -163,6 +166,11 @@ class Field:
         Returns:
             float32 (z, y, x); the shape of `lattice_grid`.
         """
+        if isinstance(self.network, BlockSiren):
+            center, half_width = np.asarray(self.center), np.asarray(self.half_width)
+            return self.network.lattice_values(
+                self.lattice_grid, self.envelope, self.symmetry, center, half_width
+            )
         z, y, x = (np.arange(n) / n for n in self.lattice_grid.shape)
         out = np.empty((z.size, y.size, x.size), np.float32)
         rows = max(1, _BLOCK // (y.size * x.size))

@@ -15,6 +15,7 @@ from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_un
 from nmap.fit.dense.recipe import Recipe
 from nmap.fit.target.prepare import F32, F64, Target
 from nmap.neural_map import NeuralMap
+from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, ShellCurve, invert, transform
 
 # A fitted gain is at most so many times the one trained with; below so small a part of it, it is nothing.
@@ -76,53 +77,52 @@ def _float16(values: F32) -> CodedTensor:
 
 
 def finish(
-    target: Target, recipe: Recipe, settings: Mapping[str, Any], tensors: Mapping[str, CodedTensor]
+    target: Target,
+    kind: str,
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, CodedTensor],
+    symmetry: PointGroup | None = None,
 ) -> Result:
     """The map of coded tensors, with the gains, scale and offset that suit the decoded ones best.
 
     Args:
         target: what was fitted.
-        recipe: how.
+        kind: of the network.
         settings: of the network.
         tensors: coded network parameters.
+        symmetry: point group; None for C1.
     """
-    trial = _assembled(target, recipe, settings, {**tensors, **target.coded}, target.scale, target.solvent)
+
+    def assembled(tensors: Mapping[str, CodedTensor], scale: float, offset: float) -> NeuralMap:
+        return NeuralMap.from_tensors(
+            kind,
+            settings,
+            tensors,
+            box=target.density.grid,
+            center=target.center,
+            half_width=target.half_width,
+            offset=offset,
+            scale=scale,
+            band_limit=target.band_limit,
+            lattice=target.lattice.shape,
+            symmetry=symmetry,
+        )
+
+    trial = assembled({**tensors, **target.coded}, target.scale, target.solvent)
     spectrum = transform(trial.field.lattice_values())
     gains = _fitted_gains(target, spectrum)
     scale = float(gains.max())
     coded = encode_log((gains / scale).astype(np.float32))
     stored = {**tensors, **target.coded, "gains": coded}
-    decoded = _assembled(target, recipe, settings, stored, 1.0, 0.0).field.gains
+    decoded = assembled(stored, 1.0, 0.0).field.gains
     if decoded is None:
         raise AssertionError("gains were stored")
     shape = target.lattice.shape
     field, truth = invert(spectrum * target.shells.spread(decoded), shape), invert(target.truth, shape)
     scale, offset = _line(field, truth)
-    neural_map = _assembled(target, recipe, settings, stored, scale, target.solvent + offset)
+    neural_map = assembled(stored, scale, target.solvent + offset)
     curve = target.fidelity(spectrum * target.shells.spread(decoded))
     return Result(neural_map, curve, float(curve.worst(target.band_limit)))
-
-
-def _assembled(
-    target: Target,
-    recipe: Recipe,
-    settings: Mapping[str, Any],
-    tensors: Mapping[str, CodedTensor],
-    scale: float,
-    offset: float,
-) -> NeuralMap:
-    return NeuralMap.from_tensors(
-        recipe.kind,
-        settings,
-        tensors,
-        box=target.density.grid,
-        center=target.center,
-        half_width=target.half_width,
-        offset=offset,
-        scale=scale,
-        band_limit=target.band_limit,
-        lattice=target.lattice.shape,
-    )
 
 
 def _fitted_gains(target: Target, spectrum: Complex) -> F64:
