@@ -8,13 +8,14 @@ agree. The range coder is the one of `nmap.coding.range_coder`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmap.coding.range_coder import CHANCES, Decoder, Encoder, bounded
-from nmap.coding.tensor import CodedTensor, Coding, check_array
+from nmap.coding.tensor import CodedTensor, Coding, Parameter, check_array
 from nmap.errors import FormatError, OptionError
 
 # Binary digits of the largest number, and how many leading ones below the first are learned.
@@ -27,7 +28,7 @@ _UNIT, _BEGIN = 16, 4
 _FIRST = 32
 # What a reader's work is bounded by: numbers that are free, and so many more for each byte of the stream.
 _FREE_NUMBERS, _NUMBERS_PER_BYTE = 4096, 64
-MAX_PARTS = 64
+MAX_PARTS, MAX_COUNT = 64, 1 << 20
 
 F32 = NDArray[np.float32]
 Shapes = tuple[tuple[int, int], ...]
@@ -168,14 +169,17 @@ def shapes_of(text: str) -> Shapes:
         shapes = tuple((rows, columns) for rows, columns in pairs)
     except ValueError:
         raise FormatError(f'shapes {text!r:.60}: wanted a text such as "36x3 36x36"') from None
-    if not 0 < len(shapes) <= MAX_PARTS or any(rows < 1 or columns < 1 for rows, columns in shapes):
-        raise FormatError(f"shapes {text!r:.60}: wanted 1 to {MAX_PARTS} matrices, none of them empty")
+    counts = [count for shape in shapes for count in shape]
+    if len(shapes) > MAX_PARTS or not 0 < min(counts) <= max(counts) <= MAX_COUNT:
+        raise FormatError(
+            f"shapes {text!r:.60}: wanted 1 to {MAX_PARTS} matrices, each of 1 to {MAX_COUNT} rows and columns"
+        )
     return shapes
 
 
 def _check(coded: CodedTensor) -> None:
     shapes = shapes_of(str(coded.parameters["shapes"]))
-    size = sum(math.prod(shape) for shape in shapes)
+    (size,) = _shape(coded.parameters)
     if coded.shape != (size,):
         raise FormatError(f"shape {coded.shape}: its matrices hold {size} numbers")
     stored = coded.arrays[""].size
@@ -199,4 +203,8 @@ def _decode(coded: CodedTensor) -> F32:
     return np.concatenate(out)
 
 
-MATRICES = Coding(("", "step"), ("shapes",), _check, _decode)
+def _shape(parameters: Mapping[str, Parameter]) -> tuple[int]:
+    return (sum(math.prod(shape) for shape in shapes_of(str(parameters.get("shapes")))),)
+
+
+MATRICES = Coding(("", "step"), ("shapes",), _check, _decode, _shape)

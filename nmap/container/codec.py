@@ -144,8 +144,8 @@ def coded_tensors(header: Header, arrays: Mapping[str, NDArray[Any]]) -> dict[st
             if stored not in rest:
                 raise FormatError(f"tensor {stored!r:.60} is missing, the coding of {name!r:.60} wants it")
             parts[suffix] = rest.pop(stored)
-        shape = tuple(entry.get("shape", parts[""].shape))
         parameters = {key: entry[key] for key in coding.parameters if key in entry}
+        shape = tuple(entry.get("shape", parts[""].shape)) if coding.shape is None else coding.shape(parameters)
         out[name] = CodedTensor(entry["coding"], shape, parameters, parts)
     out |= {name: CodedTensor("float", array.shape, {}, {"": array}) for name, array in rest.items()}
     _check_sizes(out)
@@ -193,7 +193,7 @@ def _header(neural_map: NeuralMap) -> Header:
     for name, coded in neural_map.tensors.items():
         if coded.coding != "float":
             codings[name] = {"coding": coded.coding, **coded.parameters}
-            if coded.arrays[""].shape != coded.shape:
+            if CODINGS[coded.coding].shape is None and coded.arrays[""].shape != coded.shape:
                 codings[name]["shape"] = list(coded.shape)
     return Header(
         kind=field.network.kind,

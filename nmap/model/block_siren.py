@@ -31,6 +31,9 @@ from nmap.point_group import PointGroup
 F64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# Spacing of the wave vectors: a wave of vector 1 turns once in 2 / this half widths. Waves of whole periods in the
+# molecule's bounding box could not follow what has others.
+WAVE_STEP = 0.75
 MAX_WIDTH, MAX_LAYERS, MAX_CODE, MAX_BLOCKS, MAX_WAVES = 1024, 16, 1024, 1 << 20, 64
 
 
@@ -194,6 +197,21 @@ class BlockSiren:
         biases = [np.asarray(o * b, np.float32) for o, b in zip(self.omegas, made, strict=False)]
         return weights, biases, np.asarray(made[-1], np.float32)
 
+    def check_lattice(self, shape: Shape) -> None:
+        """Check that the network suits a lattice.
+
+        Raises:
+            FormatError: more blocks than it has points, or another number of wave amplitudes than it has waves.
+        """
+        if self.sizes.blocks > math.prod(shape):
+            raise FormatError(f"block-siren with {self.sizes.blocks} blocks: wanted at most the points of {shape}")
+        wanted = amplitude_count(wave_vectors(self.sizes.waves, shape))
+        if self._amplitudes != wanted:
+            raise FormatError(
+                f"block-siren with {self._amplitudes} wave amplitudes: wanted {wanted} for waves {self.sizes.waves} "
+                f"on a lattice of {shape}"
+            )
+
     def lattice_values(
         self, lattice: Grid, envelope: Envelope | None, symmetry: PointGroup | None, center: F64, half_width: F64
     ) -> F32:
@@ -207,16 +225,11 @@ class BlockSiren:
             half_width: box fraction (z, y, x) from there to where they are 1.
 
         Raises:
-            FormatError: more blocks than points, or another number of waves than the lattice has.
+            FormatError: more blocks than points.
         """
         places = Places.of(lattice, envelope, symmetry)
         blocks = Blocks.of(places.index(lattice.shape), self.sizes.blocks, lattice.shape)
         vectors = wave_vectors(self.sizes.waves, lattice.shape)
-        if self._amplitudes != amplitude_count(vectors):
-            raise FormatError(
-                f"block-siren with {self._amplitudes} wave amplitudes: wanted {amplitude_count(vectors)} for "
-                f"waves {self.sizes.waves} on a lattice of {lattice.shape}"
-            )
         found = blocks.find(places.nearest(lattice.shape))
         x = block_coordinates(places.steps, found, blocks, lattice, self.radius)
         t = (places.fractions - center) / half_width
@@ -274,7 +287,7 @@ def amplitude_count(vectors: Ints) -> int:
 
 def waves(t: F64, vectors: Ints) -> F32:
     """1, then cos(pi k . t) and sin(pi k . t) of each further vector k, at network coordinates (n, 3); (n, m)."""
-    phase = np.asarray(np.pi * (np.asarray(t, np.float64) @ vectors[1:].T.astype(np.float64)), np.float32)
+    phase = np.asarray(WAVE_STEP * np.pi * (np.asarray(t, np.float64) @ vectors[1:].T.astype(np.float64)), np.float32)
     out = np.empty((len(t), amplitude_count(vectors)), np.float32)
     out[:, 0] = 1
     np.cos(phase, out=out[:, 1::2])

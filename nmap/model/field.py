@@ -89,8 +89,10 @@ class Field:
             raise FormatError(f"alignment {self.alignment!r}: wanted 'box' or 'corners'")
         if isinstance(self.network, RadialBasis):
             self._check_radial(self.network)
-        if isinstance(self.network, BlockSiren) and self.band_limit is None:
-            raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
+        if isinstance(self.network, BlockSiren):
+            if self.lattice is None:
+                raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
+            self.network.check_lattice(self.lattice)
         if self.band_limit is not None and self.lattice is not None:
             self._check_band(self.band_limit, self.lattice)
         elif any(part is not None for part in (self.band_limit, self.lattice, self.gains)):

@@ -22,7 +22,7 @@ _HIDDEN = 2
 _OMEGA0, _OMEGA_HIDDEN = 1.25, 30.0
 # Passes over the points, and steps of a pass.
 _PASSES, _STEPS_OF_PASS = 100, 8
-_WAVES = 6
+_WAVES = 9
 # After a round that fell short: so many times the code and the width.
 _GROWTH = (1.5, 1.2)
 

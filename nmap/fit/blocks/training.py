@@ -31,7 +31,10 @@ from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
 _WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.35
-# Learning rates end at this share of the highest ones, and the run may go on so long with them to land on the goal.
+# What all blocks share comes to rest at this share of the run: rounded anew, it moves the density of all blocks
+# together, which the lowest shells show.
+_SHARED_END = 1.0
+# Learning rates of codes end at this share of the highest ones, and the run may go on so long with them to land on the goal.
 _LEAST_RATE, _LANDING = 0.02, 0.25
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
@@ -284,8 +287,11 @@ class BlockTraining:
             0, p.matrix_of, gradient * (whole - levels) * steps - slope * levels
         )
         gradient += slope / steps
-        factor = min(1.0, now / _WARM_UP + 1e-2) * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
-        adam.step(gradient, by_step, p.rates, max(factor, _LEAST_RATE))
+        rise = min(1.0, now / _WARM_UP + 1e-2)
+        shared, own = (rise * 0.5 * (1 + math.cos(math.pi * min(now / end, 1.0))) for end in (_SHARED_END, 1.0))
+        rates = p.rates * shared
+        rates[p.slices[-1]] = p.rates[p.slices[-1]] * max(own, _LEAST_RATE)
+        adam.step(gradient, by_step, rates, _STEP_RATE * shared)
         return loss
 
 
@@ -298,14 +304,14 @@ class _Adam:
         self._squares = tuple(torch.zeros_like(v) for v in self._moved)
         self._count = 0
 
-    def step(self, gradient: Tensor, by_step: Tensor, rates: Tensor, factor: float) -> None:
-        """One step down the gradients."""
+    def step(self, gradient: Tensor, by_step: Tensor, rates: Tensor, step_rate: float) -> None:
+        """One step down the gradients, of the numbers and of the logarithms of their steps."""
         self._count += 1
         first, second = 1 - _MOMENTUM**self._count, 1 - _MEMORY**self._count
         both = zip(
-            self._moved, self._means, self._squares, (gradient, by_step), (rates, _STEP_RATE), strict=True
+            self._moved, self._means, self._squares, (gradient, by_step), (rates, step_rate), strict=True
         )
         for value, mean, square, g, rate in both:
             mean.lerp_(g, 1 - _MOMENTUM)
             square.lerp_(g * g, 1 - _MEMORY)
-            value.sub_(rate * factor / first * mean / ((square / second).sqrt_().add_(_EPSILON)))
+            value.sub_(rate / first * mean / ((square / second).sqrt_().add_(_EPSILON)))
