@@ -100,9 +100,11 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         dense = [name for name in DENSE if getattr(self, name) is not None]
         if self.arch is None:
-            object.__setattr__(self, "arch", "siren" if dense else "radial-basis")
+            object.__setattr__(self, "arch", "siren" if dense or self.blocks else "radial-basis")
         elif self.arch == "radial-basis" and dense:
             raise OptionError(f"{dense[0]} with arch radial-basis, which has no layers: take arch siren")
+        if self.blocks is not None and self.arch != "siren":
+            raise OptionError(f"blocks with arch {self.arch}: only siren has them; leave it out")
         self._check_choices()
         _positive("resolution", self.resolution, "A")
         _positive("time budget", self.time_budget, "s")

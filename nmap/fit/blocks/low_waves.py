@@ -19,7 +19,7 @@ from nmap.model.block_siren import amplitude_count, wave_vectors, waves
 # A rounded amplitude's error, as a share of the error that the goal leaves to a mode of the whitened map.
 _SHARE = 0.06
 # Ridge of the least squares, as a share of the mean square: waves that hardly differ in the molecule.
-_RIDGE = 1e-3
+_RIDGE = 5e-2
 _TILE = 1 << 14
 
 
@@ -43,8 +43,9 @@ class LowWaves:
         for part in self._tiles():
             basis = self._basis(part)
             square += basis.T @ (basis * self._count[part, None])
-        square[np.diag_indices(size)] += _RIDGE * square.trace() / size
-        self._square = square
+        self._square = square.copy()
+        square[np.diag_indices(size)] += _RIDGE * square.trace() / max(size, 1)
+        self._triangle = np.linalg.cholesky(square).T
         self.whole = np.zeros(size)
 
     def follow(self, lacking: Tensor) -> Tensor:
@@ -54,8 +55,16 @@ class LowWaves:
         for part in self._tiles():
             pull += self._basis(part).T @ error[part]
         before = self.whole
-        self.whole = np.rint(before + np.linalg.solve(self._square, pull) / self.step)
+        self.whole = self._rounded(self._square @ before + pull / self.step)
         return self._values((self.whole - before) * self.step).to(lacking.device)
+
+    def _rounded(self, right: F64) -> F64:
+        """Whole numbers near the solution: the last is rounded first, the others make up for it (Babai 1986)."""
+        left = np.linalg.solve(self._triangle.T, right)
+        out = np.zeros_like(left)
+        for i in reversed(range(len(out))):
+            out[i] = np.rint((left[i] - self._triangle[i, i + 1 :] @ out[i + 1 :]) / self._triangle[i, i])
+        return out
 
     def values(self) -> Tensor:
         """Value of the waves times the envelope at the positions, (m,)."""

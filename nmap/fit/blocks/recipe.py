@@ -21,7 +21,7 @@ _HIDDEN = 2
 # The first omega, in units of the highest phase in a block, 2 pi radius / resolution; the hidden ones as in SIREN.
 _OMEGA0, _OMEGA_HIDDEN = 1.25, 30.0
 # Passes over the points, and steps of a pass.
-_PASSES, _STEPS_OF_PASS = 100, 8
+_PASSES, _STEPS_OF_PASS = 80, 8
 _WAVES = 9
 # After a round that fell short: so many times the code and the width.
 _GROWTH = (1.5, 1.2)
@@ -39,6 +39,7 @@ class BlockRecipe:
         steps_of_pass: training steps of a pass.
         goal: worst-shell FSC aimed at.
         seed: of all that is random.
+        sized: whether the map, not the caller, decided the width and the steps.
     """
 
     sizes: BlockSizes
@@ -48,6 +49,7 @@ class BlockRecipe:
     steps_of_pass: int
     goal: float
     seed: int
+    sized: bool
 
     @property
     def grown(self) -> BlockRecipe:
@@ -59,7 +61,7 @@ class BlockRecipe:
     @property
     def can_grow(self) -> bool:
         """Whether longer codes may be taken."""
-        return self.sizes.code < _MOST_CODE
+        return self.sized and self.sizes.code < _MOST_CODE
 
 
 def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockRecipe:
@@ -86,6 +88,7 @@ def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockR
         steps_of_pass=_STEPS_OF_PASS,
         goal=goal,
         seed=options.seed,
+        sized=options.hidden_features is None and options.steps is None,
     )
 
 

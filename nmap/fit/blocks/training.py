@@ -39,17 +39,19 @@ _LEAST_RATE, _LANDING = 0.02, 0.25
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
-_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.4, (0.03, 5.0), 0.4
+_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.6, (0.03, 8.0), 0.25
 # What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
 _PREDICTED = 2.2
 # Shares of the run between which the goal moves from the median shell to the worst one.
 _WORST = (0.5, 0.9)
+# Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
+_IN_BAND = 0.6
 # Training steps between evaluations of the lattice. Points are dealt to batches anew every few passes.
-_EVERY, _DEALT = 16, 4
+_EVERY, _DEALT = 8, 4
 # Shells that lag are strengthened by this power of what they miss, from and to these shares of the run.
-_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.3, (0.1, 0.95), 0.6, (-0.6, 1.6)
-# Candidates count from this share of the run on. Landing ends this near above the goal.
-_CANDIDATES, _NEAR = 0.8, 0.0015
+_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.2, (0.1, 0.95), 0.6, (-0.6, 1.6)
+# Candidates count from this share of the run on. Lambda is steered to this much above the goal.
+_CANDIDATES, _MARGIN = 0.8, 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +152,7 @@ class BlockTraining:
                 if self.done:
                     self.loss.append((self.done, float(loss)))
                 self._evaluate(now)
-                if now >= 1 and self._has_landed():
+                if now >= 1 and self.best is not None and self._met(self.best):
                     break
             place = self.done % (_DEALT * self.recipe.steps_of_pass)
             if place == 0:
@@ -173,10 +175,6 @@ class BlockTraining:
 
     def _met(self, candidate: Candidate) -> bool:
         return candidate.worst >= self.recipe.goal
-
-    def _has_landed(self) -> bool:
-        """Whether the goal is met, and hardly more than that."""
-        return self.best is not None and self.recipe.goal <= self.best.worst < self.recipe.goal + _NEAR
 
     def _rounded(self) -> tuple[Tensor, Tensor]:
         """Whole numbers and the step of each; the network takes them."""
@@ -210,7 +208,7 @@ class BlockTraining:
         network = self._network_values()
         lacking, modes = self._lacking(network + self.waves.values().to(self._device))
         change = self.waves.follow(lacking)
-        self._wanted = network + lacking - change
+        self._wanted = network + (lacking - change) / _IN_BAND
         modes = modes + self._error.modes(change if self._is_whole else change[self._copy_of])
         fsc = self._error.fsc(modes)
         worst = self._error.worst(fsc)
@@ -251,7 +249,7 @@ class BlockTraining:
         share = min(max((now - _WORST[0]) / (_WORST[1] - _WORST[0]), 0.0), 1.0)
         reached = max(share * worst + (1 - share) * median, 0.0)
         missing = (1 - reached**2) / (1 + _PREDICTED * max(1 - now, 0.0) ** 2)
-        allowed = 1 - (self.recipe.goal + _NEAR / 2) ** 2
+        allowed = 1 - (self.recipe.goal + _MARGIN) ** 2
         change = min(max(_GAIN * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
         low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
         self.lambda_ = min(max(self.lambda_ * math.exp(change), low), high)
@@ -279,7 +277,7 @@ class BlockTraining:
         p = self.parameters
         whole, steps = self._rounded()
         loss = self._network.descend(batch, self._wanted[batch.position])
-        gradient = self._network.gradient.mul_(self.recipe.steps_of_pass)
+        gradient = self._network.gradient.mul_(self.recipe.steps_of_pass * _IN_BAND)
         levels = p.flat / steps
         slope = self._rate.slope(levels).mul_(self.lambda_ * min(1.0, now / _RAMP))
         # Through the rounding: a number moves by its step, a step by how it rounds.
