@@ -49,7 +49,9 @@ _IN_BAND = 0.6
 # Training steps between evaluations of the lattice. Points are dealt to batches anew every few passes.
 _EVERY, _DEALT = 8, 4
 # Shells that lag are strengthened by this power of what they miss, from and to these shares of the run.
-_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.2, (0.1, 0.95), 0.6, (-0.6, 1.6)
+_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.1, (0.3, 0.95), 0.6, (-0.3, 1.3)
+# The waves see to the shells before this one.
+_LOW_SHELLS = 4
 # Candidates count from this share of the run on. Lambda is steered to this much above the goal.
 _CANDIDATES, _MARGIN = 0.8, 0.001
 
@@ -110,6 +112,7 @@ class BlockTraining:
         self._first_lambda = self.lambda_ = _LAMBDA * slope
         self._boost = np.zeros(target.last + 1)
         self._strength = np.ones(target.last + 1)
+        self._first = min(_LOW_SHELLS, target.last)
 
         def there(values: NDArray[np.generic]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).to(device)
@@ -236,9 +239,9 @@ class BlockTraining:
         missing = np.maximum(1 - fsc**2, 1e-5)
         median = float(np.median(missing[self._counted]))
         missing[~self._counted] = median
+        missing[: self._first] = median
         self._boost += _FOLLOW * np.log(missing / median)
         np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
-        self._boost -= np.median(self._boost)
         at = np.arange(self._boost.size)
         kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
         self._strength = np.exp(kernel @ self._boost / kernel.sum(1))
