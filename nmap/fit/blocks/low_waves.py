@@ -17,7 +17,7 @@ from nmap.fit.target.prepare import F64, Target
 from nmap.model.block_siren import amplitude_count, wave_vectors, waves
 
 # A rounded amplitude's error, as a share of the error that the goal leaves to a mode of the whitened map.
-_SHARE = 0.06
+_SHARE = 0.15
 # Ridge of the least squares, as a share of the mean square: waves that hardly differ in the molecule.
 _RIDGE = 5e-2
 _TILE = 1 << 14

@@ -31,11 +31,8 @@ from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
 _WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.35
-# What all blocks share comes to rest at this share of the run: rounded anew, it moves the density of all blocks
-# together, which the lowest shells show.
-_SHARED_END = 1.0
-# Learning rates of codes end at this share of the highest ones, and the run may go on so long with them to land on the goal.
-_LEAST_RATE, _LANDING = 0.02, 0.25
+# Learning rates of what is shared, and of codes, end at these shares of the highest ones, and the run may go on so long with them to land on the goal.
+_LEAST_RATES, _LANDING = (0.03, 0.08), 0.25
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
@@ -48,12 +45,12 @@ _WORST = (0.5, 0.9)
 _IN_BAND = 0.6
 # Training steps between evaluations of the lattice. Points are dealt to batches anew every few passes.
 _EVERY, _DEALT = 8, 4
-# Shells that lag are strengthened by this power of what they miss, from and to these shares of the run.
-_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.1, (0.3, 0.95), 0.6, (-0.3, 1.3)
+# Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
+_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.15, (0.2, 1.2), 0.6, (-0.7, 2.3)
 # The waves see to the shells before this one.
 _LOW_SHELLS = 4
 # Candidates count from this share of the run on. Lambda is steered to this much above the goal.
-_CANDIDATES, _MARGIN = 0.8, 0.001
+_CANDIDATES, _MARGIN = 0.8, 0.0015
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +108,7 @@ class BlockTraining:
         slope = 2 * math.log(2) * (1 - recipe.goal**2) * points / max(target.freedom, 1.0)
         self._first_lambda = self.lambda_ = _LAMBDA * slope
         self._boost = np.zeros(target.last + 1)
-        self._strength = np.ones(target.last + 1)
+        self._even = self._weights = np.ones(target.last + 1)
         self._first = min(_LOW_SHELLS, target.last)
 
         def there(values: NDArray[np.generic]) -> Tensor:
@@ -173,7 +170,7 @@ class BlockTraining:
         """Seconds that one evaluation of the lattice takes."""
         begin = self._watch.seconds
         whole, _ = self._rounded()
-        self._lacking(self._network_values())
+        self._lacking(self._modes(self._network_values()), self._even)
         return self._watch.seconds - begin
 
     def _met(self, candidate: Candidate) -> bool:
@@ -193,10 +190,13 @@ class BlockTraining:
         out[self._table.reshape(-1)] = self._network.values(self._x).reshape(-1)
         return out * self._mask
 
-    def _lacking(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """What the decode of values of u m at the positions lacks there, and its modes."""
-        modes = self._error.modes(values if self._is_whole else values[self._copy_of])
-        return self._at_positions(self._error.lacking(modes, self._strength)), modes
+    def _modes(self, values: Tensor) -> Tensor:
+        """Modes within the band limit of values of u m at the positions."""
+        return self._error.modes(values if self._is_whole else values[self._copy_of])
+
+    def _lacking(self, modes: Tensor, weights: F64 | None) -> Tensor:
+        """What these modes lack at the positions, (m,), each shell's lack times its weight."""
+        return self._at_positions(self._error.lacking(modes, self._even, weights))
 
     def _at_positions(self, lattice: Tensor) -> Tensor:
         """Mean of values at the lattice points inside, (n,), over those of each position, (m,)."""
@@ -209,10 +209,9 @@ class BlockTraining:
         whole, steps = self._rounded()
         self._rate.renew(self.parameters.flat / steps)
         network = self._network_values()
-        lacking, modes = self._lacking(network + self.waves.values().to(self._device))
-        change = self.waves.follow(lacking)
-        self._wanted = network + (lacking - change) / _IN_BAND
-        modes = modes + self._error.modes(change if self._is_whole else change[self._copy_of])
+        modes = self._modes(network + self.waves.values().to(self._device))
+        modes = modes + self._modes(self.waves.follow(self._lacking(modes, None)))
+        self._wanted = network + self._lacking(modes, self._weights) / _IN_BAND
         fsc = self._error.fsc(modes)
         worst = self._error.worst(fsc)
         self._watch.fsc = worst
@@ -235,7 +234,7 @@ class BlockTraining:
             self.best = new
 
     def _follow(self, fsc: F64) -> None:
-        """Strengthen the shells that lag behind the median one."""
+        """Give more weight to the shells that lag behind the median one."""
         missing = np.maximum(1 - fsc**2, 1e-5)
         median = float(np.median(missing[self._counted]))
         missing[~self._counted] = median
@@ -244,7 +243,7 @@ class BlockTraining:
         np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
         at = np.arange(self._boost.size)
         kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
-        self._strength = np.exp(kernel @ self._boost / kernel.sum(1))
+        self._weights = np.exp(kernel @ self._boost / kernel.sum(1))
 
     def _steer(self, now: float, fsc: F64, worst: float) -> None:
         """Move lambda by how what is missing will compare with what may be missing at the end of the run."""
@@ -289,9 +288,10 @@ class BlockTraining:
         )
         gradient += slope / steps
         rise = min(1.0, now / _WARM_UP + 1e-2)
-        shared, own = (rise * 0.5 * (1 + math.cos(math.pi * min(now / end, 1.0))) for end in (_SHARED_END, 1.0))
+        fall = rise * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
+        shared, own = (max(fall, least) for least in _LEAST_RATES)
         rates = p.rates * shared
-        rates[p.slices[-1]] = p.rates[p.slices[-1]] * max(own, _LEAST_RATE)
+        rates[p.slices[-1]] = p.rates[p.slices[-1]] * own
         adam.step(gradient, by_step, rates, _STEP_RATE * shared)
         return loss
 

@@ -80,12 +80,18 @@ class ShellError:
         out: F64 = torch.where(norm > 0, cross / norm.clamp(min=1e-300), torch.zeros_like(cross)).cpu().numpy()
         return out
 
-    def lacking(self, modes: Tensor, gains: F64) -> Tensor:
-        """What these modes lack of the target, whose shells are multiplied by `gains`, at the points inside, (n,)."""
+    def lacking(self, modes: Tensor, gains: F64, weights: F64 | None = None) -> Tensor:
+        """What these modes lack of the target, whose shells are multiplied by `gains`, at the points inside, (n,).
+
+        With `weights` the lack of each shell is multiplied by its weight.
+        """
         gain = torch.from_numpy(gains.astype(np.float32)).to(self._device)
         nz, ny, nx = self._shape
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self._device)
-        half[self._band] = self._wanted * gain[self._shell] - modes
+        lack = self._wanted * gain[self._shell] - modes
+        if weights is not None:
+            lack = lack * torch.from_numpy(weights.astype(np.float32)).to(self._device)[self._shell]
+        half[self._band] = lack
         error = irfftn(half.reshape(nz, ny, -1), self._shape).reshape(-1)[self._inside]
         return error / math.prod(self._shape)
 
