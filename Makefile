@@ -4,19 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test test-browser check docs package clean
 
 help:
-	@echo "make demo    encode, inspect, decode and validate a real map; results in demo/"
-	@echo "make test    run the tests"
-	@echo "make check   ruff (lint and format) and mypy --strict"
-	@echo "make docs    rewrite docs/cli.md from the commands' own --help"
-	@echo "make clean   remove what these made, the environment in $(VENV) included"
+	@echo "make demo     encode, inspect, decode and validate a real map; results in demo/"
+	@echo "make test     run the tests"
+	@echo "make test-browser  run nmap view in a real browser, and the JavaScript reader in Node"
+	@echo "make check    ruff (lint and format) and mypy --strict"
+	@echo "make docs     rewrite docs/cli.md and docs/validate-schema.json from what the code says"
+	@echo "make package  build sdist and wheel, check them, and use the wheel in an empty environment"
+	@echo "make clean    remove what these made, the environment in $(VENV) included"
 
 $(READY): pyproject.toml constraints.txt
 	@echo "== setting up $(VENV) (once; torch is the large one)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report,bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,bench,dev]'
 	@touch $@
 
 demo: $(READY)
@@ -25,6 +27,13 @@ demo: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+# Chromium and Node come from the system's packages where they are not there; the rest from npm.
+test-browser: $(READY)
+	@command -v node chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium nodejs npm)
+	@cd tests/browser && npm install --no-fund --no-audit --no-package-lock --silent
+	@node --test viewer/test/
+	@node --test tests/browser/view.test.mjs
+
 check: $(READY)
 	@echo "== ruff check";  $(BIN)/ruff check .
 	@echo "== ruff format"; $(BIN)/ruff format --check .
@@ -32,6 +41,13 @@ check: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python docs/make_cli_reference.py
+	@$(BIN)/python docs/make_validate_schema.py
+
+package: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'
+	@rm -rf dist && $(BIN)/python -m build
+	@$(BIN)/python -m twine check --strict dist/*
+	@$(BIN)/python .ci/package.py dist
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,6 +20,7 @@ from bench.machine import describe_machine, describe_versions
 from bench.process import StepError, run_step
 from bench.reporting import command_line, write_json
 from bench.table import markdown_table
+from nmap.fit.options import PRESETS
 
 _COLUMNS = ("device", "network", "fit", "start s", "fit s", "of these", "bytes", "worst shell", "GPU MB")
 
@@ -76,9 +77,11 @@ def fit_once(
     started = time.perf_counter()
     import torch
 
-    from nmap.fit import EncodeOptions, Progress, encode
     from nmap.fit.device import choose_device, device_name
-    from nmap.maps.reading import read_map
+    from nmap.fit.encode import encode
+    from nmap.fit.options import EncodeOptions
+    from nmap.fit.progress import Progress
+    from nmap.maps import read_map
 
     where = choose_device(device)
     torch.zeros(1, device=where)
@@ -90,14 +93,13 @@ def fit_once(
         last = [time.perf_counter(), "preparing"]
 
         def said(progress: Progress, stages: dict[str, float] = stages, last: list[Any] = last) -> None:
-            now, stage = time.perf_counter(), progress.stage.partition(",")[0]
+            now, stage = time.perf_counter(), progress.stage
             stages[last[1]] = stages.get(last[1], 0.0) + now - last[0]
-            if not stage.startswith("warning"):
-                last[:] = now, stage
+            last[:] = now, stage
 
         options = EncodeOptions(
             resolution=resolution,
-            arch=arch,  # type: ignore[arg-type]
+            arch=arch,
             symmetry=symmetry,
             device=device,  # type: ignore[arg-type]
             preset=preset,  # type: ignore[arg-type]
@@ -165,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--archs", default="radial-basis,siren", help="model kinds (default %(default)s)")
     add("--devices", default="cuda,cpu", help="where (default %(default)s)")
     add("--symmetry", default="auto")
-    add("--preset", default="balanced", choices=("small", "balanced", "faithful"))
+    add("--preset", default="faithful", choices=tuple(PRESETS))
     add("--repeat", type=int, default=1, help="fits in one process (default %(default)s)")
     add("--results", type=Path, help="folder for NAME.md and NAME.json")
     add("--name", default="")

@@ -20,17 +20,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.command import run_command
 from bench.ours import count
-from bench.reporting import circumstances, command_line, heading, write_json
+from bench.reporting import circumstances, heading, write_json
 from bench.source import make_source
 from bench.table import markdown_table
 from nmap.container import open_map, save
 from nmap.envelope.automatic import solvent_value
-from nmap.errors import GridError, NmapError
-from nmap.fit import EncodeOptions, encode
+from nmap.errors import GridError
+from nmap.fit.encode import encode
+from nmap.fit.options import PRESETS, EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
 from nmap.fit.target.half_maps import about_solvent
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, map_of, read_map
+from nmap.outcomes import to_json
+from nmap.report.fit_words import margin_words
 from nmap.spectrum import Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]
@@ -51,13 +55,7 @@ _COLUMNS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    given = _parser().parse_args(arguments)
-    try:
-        return _run(given, command_line("bench.half_maps", arguments))
-    except (NmapError, OSError) as error:
-        print(f"bench.half_maps: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, NmapError) else 4
+    return run_command("bench.half_maps", argv, _parser(), _run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--resolution", type=float, required=True, help="Angstrom; every shell to it counts")
     add("--truth", type=Path, help="noise-free map, where it is known")
     add("--mask", type=Path, help="map of where the molecule is; default: found in the halves' average")
-    add("--preset", default="balanced", choices=("small", "balanced", "faithful"))
+    add("--preset", default="faithful", choices=tuple(PRESETS))
     add("--effort", default="default", choices=("low", "default", "high"))
     add("--symmetry", default="auto", help="point group that nmap may use")
     add("--results", type=Path, metavar="DIR", help="write NAME.json and NAME.md into this folder")
@@ -92,7 +90,8 @@ def _run(given: argparse.Namespace, command: str) -> int:
         cross_validate=True,
     )
     solvent = solvent_value(average.values)
-    envelope = choose_envelope(average, options.mask, given.resolution, solvent, (half1, half2))
+    mask = options.mask if options.mask in ("auto", "none") else map_of(options.mask)
+    envelope = choose_envelope(average, mask, given.resolution, solvent, (half1, half2))
     inside = None if envelope.envelope is None else envelope.envelope.on_lattice(half1.grid.shape)
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         started = time.process_time()
@@ -105,7 +104,7 @@ def _run(given: argparse.Namespace, command: str) -> int:
     result: dict[str, Any] = {
         "benchmark": "half_maps",
         **circumstances(command, source),
-        "envelope": envelope.rule,
+        "envelope": to_json(envelope.outcome),
         "bytes": needed,
         "file_bytes": total,
         "cpu_seconds": round(seconds, 1),
@@ -170,7 +169,7 @@ def shares(
             "lowest": round(margin.lowest(last), 5),
             "shells_below": int((margin.value[counted] < 0).sum()),
             "lowest_in_standard_errors": round(float(margin.errors[counted].min()), 3),
-            "in_words": margin.said(last),
+            "in_words": margin_words(to_json(margin.summary(last))),
         }
     return out
 

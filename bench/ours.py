@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.source import Source
 from nmap.container import open_map, save, sizes
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 F32 = NDArray[np.float32]
 
@@ -45,7 +45,8 @@ def encode(source: Source, settings: Settings, path: Path) -> float:
     """
     import torch  # noqa: F401  loaded before the clock starts, as the rivals' libraries are
 
-    from nmap.fit import EncodeOptions, encode
+    from nmap.fit.encode import encode
+    from nmap.fit.options import EncodeOptions
 
     chosen = {
         name: getattr(settings, name) for name in ("arch", "symmetry", "effort", "time_budget", "device")

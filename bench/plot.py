@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.measure import Row, is_ours
 from bench.source import Source, bound_bytes
-from nmap.errors import MissingPackageError
+from nmap.machine.packages import require_package
 
 
 def plot_rates(source: Source, rows: Sequence[Row], path: Path) -> None:
@@ -23,11 +23,10 @@ def plot_rates(source: Source, rows: Sequence[Row], path: Path) -> None:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPackageError("matplotlib is not installed: pip install 'nmap-em[bench]'") from None
+    require_package("matplotlib", "bench", "a plot")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

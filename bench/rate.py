@@ -12,50 +12,33 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.command import map_parser, run_command
 from bench.measure import OURS, Row, is_ours, measure
 from bench.plot import plot_rates
-from bench.reporting import against_table, command_line, compare_with, rate_page, rate_result, write_json
+from bench.reporting import against_table, compare_with, rate_page, rate_result, write_json
 from bench.rivals import CODECS
 from bench.source import read_source
 from bench.table import rate_table, summary
-from nmap.errors import NmapError, OptionError
+from nmap.errors import OptionError
 
 TARGETS = (0.5, 0.9, 0.98)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options, command_line("bench.rate", arguments))
-    except (NmapError, OSError) as error:
-        print(f"bench.rate: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, NmapError) else 4
+    return run_command("bench.rate", argv, _parser(), _run)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.rate", description=__doc__.splitlines()[0])
+    parser = map_parser("bench.rate", __doc__, "NAME.json, NAME.md and NAME.png")
     add = parser.add_argument
-    add("map", type=Path, help="MRC or CCP4 map")
-    add("--resolution", type=float, required=True, help="Angstrom; every shell to it counts")
-    add(
-        "--mask",
-        default="none",
-        help="'auto' for nmap's own envelope, or a map file; multiplied into the map first",
-    )
-    add("--symmetry", default="", help="point group that nmap may use")
-    add("--effort", default="", help="nmap's effort")
     add("--targets", default=",".join(f"{t:g}" for t in TARGETS), help="worst-shell FSC, comma-separated")
     add(
         "--codecs",
         default=",".join([OURS, *CODECS]),
         help="of: %(default)s; nmap:siren for another model kind",
     )
-    add("--json", type=Path, help="write all figures here")
     add("--plot", type=Path, help="write the plot here")
-    add("--results", type=Path, metavar="DIR", help="write NAME.json, NAME.md and NAME.png into this folder")
-    add("--name", help="of these files; default: the map's, up to the first dot")
     add("--against", type=Path, metavar="JSON", help="compare bytes with what rivals.py --json wrote")
     return parser
 
@@ -113,7 +96,7 @@ def _codecs(text: str) -> list[str]:
     names = text.split(",")
     unknown = [name for name in names if name not in CODECS and not is_ours(name)]
     if unknown:
-        raise OptionError(f"codecs {', '.join(unknown)}: wanted some of {', '.join([OURS, *CODECS])}")
+        raise OptionError(f"codecs {', '.join(unknown)}: wanted of {', '.join([OURS, *CODECS])}")
     return names
 
 

@@ -67,7 +67,7 @@ def heading(result: dict[str, Any], title: str) -> list[str]:
         "",
         f"- Map: {x} x {y} x {z} voxels (x, y, z) of {voxel} A; shells 1 to {source['last_shell']}"
         f" ({source['resolution']:g} A); {source['raw_bytes']} bytes at 4 a voxel.",
-        f"- Mask, the same for everybody: {mask.get(source['mask'], source['mask'])}; "
+        f"- Mask, the same for all: {mask.get(source['mask'], source['mask'])}; "
         f"{100 * source['inside_fraction']:.2f} % of the voxels hold anything.",
         f"- Machine: {machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, "
         f"{machine['system']}; threads: {machine['threads']}.",
@@ -79,7 +79,7 @@ def heading(result: dict[str, Any], title: str) -> list[str]:
 RATE_NOTES = """
 FSC is the lowest over the shells named above, of the map decoded from the bytes against source times mask
 (shell = round(radius in Fourier pixels)). Bytes are all that decoding needs: nmap's weights, gains and
-envelope as stored, the others' streams with their side information; nobody's count holds the grid, and
+envelope as stored, the others' streams with their side information; no count holds the grid, and
 the size of the whole `.nmap` file with its record is under "file bytes". Seconds are of one encode and
 one decode; nmap's encode holds its search for the fewest bytes, the others are encoded at the setting
 that a search had found before. MB are the most that the process held, interpreter, libraries and source

@@ -21,7 +21,7 @@ import scipy.ndimage as ndi
 from numpy.typing import NDArray
 
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
+from nmap.maps import DensityMap, write_map
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, band_limited, invert, transform
 

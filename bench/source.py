@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nmap.compare.agreement import compare_voxels
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, MapHeader, read_map
+from nmap.maps import DensityMap, MapHeader, read_map
 from nmap.spectrum import Complex, Shells, correlate_shells, transform
 
 F32 = NDArray[np.float32]

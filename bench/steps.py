@@ -15,7 +15,7 @@ from bench.rivals import CODECS
 from bench.search import TRIES, smallest
 from bench.source import Source, make_source
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 
 def search_rival(source: str, codec: str, targets: list[float], tries: int = TRIES) -> dict[str, Any]:

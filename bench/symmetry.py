@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bench.table import markdown_table
 from nmap.container import open_map
 from nmap.errors import NmapError, OptionError
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 from nmap.model import Field
 from nmap.point_group import PointGroup
 from nmap.sampling.polynomial import Polynomial

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from bench.command import map_parser, run_command
 from bench.measure import OURS, is_ours
 from bench.ours import Settings
 from bench.process import StepError, run_step
 from bench.reach import Check, Reach, reach
-from bench.reporting import circumstances, command_line, heading, write_json
+from bench.reporting import circumstances, heading, write_json
 from bench.source import Referee, Source, read_source
 from bench.table import markdown_table
-from nmap.errors import NmapError, OptionError
+from nmap.errors import OptionError
 
 NEVER = "never reached"
 RECIPES = ("thesis", "neurcomp")
@@ -53,28 +54,13 @@ class Entry:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options, command_line("bench.time", arguments))
-    except (NmapError, OSError) as error:
-        print(f"bench.time: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, NmapError) else 4
+    return run_command("bench.time", argv, _parser(), _run)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.time", description=__doc__.splitlines()[0])
+    parser = map_parser("bench.time", __doc__, "NAME-time.json and NAME-time.md")
     add = parser.add_argument
-    add("map", type=Path, help="MRC or CCP4 map")
-    add("--resolution", type=float, required=True, help="Angstrom; every shell to it counts")
     add("--fsc", type=float, default=0.9, help="worst-shell FSC to reach (default %(default)s)")
-    add(
-        "--mask",
-        default="none",
-        help="'auto' for nmap's own envelope, or a map file; multiplied into the map first",
-    )
-    add("--symmetry", default="", help="point group that nmap may use")
-    add("--effort", default="", help="nmap's effort")
     add("--entries", default=",".join(ENTRIES), help="what to run, of: %(default)s")
     add(
         "--seconds",
@@ -83,17 +69,16 @@ def _parser() -> argparse.ArgumentParser:
         help="training time of each recipe at most (default %(default)s)",
     )
     add("--checks", type=int, default=4, help="looks at each recipe on its way (default %(default)s)")
-    add("--device", default="cpu", choices=("cpu", "cuda"), help="for everybody (default %(default)s)")
-    add("--json", type=Path, help="write all figures here")
-    add("--results", type=Path, metavar="DIR", help="write NAME-time.json and NAME-time.md into this folder")
-    add("--name", help="of these files; default: the map's, up to the first dot")
+    add(
+        "--device", default="cpu", choices=("cpu", "cuda"), help="where all of them run (default %(default)s)"
+    )
     return parser
 
 
 def _run(options: argparse.Namespace, command: str) -> int:
     names = options.entries.split(",")
     if not all(name in RECIPES or is_ours(name) for name in names):
-        raise OptionError(f"entries {options.entries}: wanted some of {', '.join(ENTRIES)}")
+        raise OptionError(f"entries {options.entries}: wanted of {', '.join(ENTRIES)}")
     if not (0 < options.fsc < 1 and options.seconds > 0 and options.checks >= 1):
         raise OptionError("wanted --fsc between 0 and 1, --seconds above 0 and --checks of at least 1")
     source = read_source(options.map, options.resolution, options.mask)

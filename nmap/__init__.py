@@ -16,40 +16,41 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from nmap.version import __version__
 
 if TYPE_CHECKING:
     from nmap import errors as errors
-    from nmap.compare.two_maps import validate
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
+    from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
     from nmap.import_siren.import_siren import import_weights
     from nmap.inspection import inspect
-    from nmap.maps.reading import DensityMap, read_map, write_map
+    from nmap.maps import DensityMap, read_map, write_map
     from nmap.neural_map import NeuralMap
-    from nmap.verbs import decode, encode
+    from nmap.verbs import decode, fsc, validate
 
 _HOMES = {
-    "DensityMap": "nmap.maps.reading",
+    "DensityMap": "nmap.maps",
     "EncodeOptions": "nmap.fit.options",
     "Grid": "nmap.grid",
     "NeuralMap": "nmap.neural_map",
     "NmapError": "nmap.errors",
     "decode": "nmap.verbs",
-    "encode": "nmap.verbs",
+    "encode": "nmap.fit.encode",
     "errors": "nmap.errors",
+    "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",
     "open": "nmap.container",
-    "read_map": "nmap.maps.reading",
+    "read_map": "nmap.maps",
     "repair": "nmap.container",
     "save": "nmap.container",
     "strip": "nmap.container",
-    "validate": "nmap.compare.two_maps",
-    "write_map": "nmap.maps.reading",
+    "validate": "nmap.verbs",
+    "write_map": "nmap.maps",
 }
 
 __all__ = [  # noqa: RUF022
@@ -59,6 +60,7 @@ __all__ = [  # noqa: RUF022
     "decode",
     "inspect",
     "validate",
+    "fsc",
     "import_weights",
     "strip",
     "repair",

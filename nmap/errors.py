@@ -8,9 +8,24 @@ from __future__ import annotations
 
 
 class NmapError(Exception):
-    """Base of every error that nmap raises on purpose."""
+    """Base of every error that nmap raises on purpose.
+
+    Args:
+        message: one line.
+        option: name of the option of `read_map` that lets the file be read all the same.
+    """
 
     exit_code = 3
+    option: str | None = None
+
+    def __init__(self, *message: object, option: str | None = None) -> None:
+        super().__init__(*message)
+        if option is not None:
+            self.option = option
+
+
+class MissingFileError(NmapError, FileNotFoundError):
+    """A file to be read that is not there."""
 
 
 class MapError(NmapError, ValueError):
@@ -19,6 +34,8 @@ class MapError(NmapError, ValueError):
 
 class VoxelSizeError(MapError):
     """A map whose header gives no usable voxel size."""
+
+    option = "voxel_size"
 
 
 class NonFiniteError(MapError):
@@ -71,3 +88,11 @@ class MissingPackageError(NmapError, ImportError):
     """An optional package that this job needs is not installed."""
 
     exit_code = 4
+
+
+class NmapWarning(UserWarning):
+    """Base of every warning that nmap gives: a result that stands, and what to know of it."""
+
+
+class MapWarning(NmapWarning):
+    """A map file that contradicts itself, and how it was read."""

@@ -158,12 +158,27 @@ class Grid:
         return bool(apart <= tolerance * min(self.voxel_size))
 
     def __str__(self) -> str:
+        return self.said()
+
+    def said(self, digits: int = 4) -> str:
+        """The grid in words: counts, voxel size to so many digits, origin to two more, angles that are not 90."""
         nz, ny, nx = self.shape
-        v, o = self.voxel_size, self.origin
-        return (
-            f"{nx} x {ny} x {nz} voxels (x, y, z) of {v[0]:.4g} x {v[1]:.4g} x {v[2]:.4g} A "
-            f"from ({o[0]:.6g}, {o[1]:.6g}, {o[2]:.6g}) A"
+        voxel = " x ".join(f"{v:.{digits}g}" for v in self.voxel_size)
+        origin = ", ".join(f"{v:.{digits + 2}g}" for v in self.origin)
+        leaning = (
+            "" if self.is_orthogonal else f", angles {', '.join(f'{a:.{digits}g}' for a in self.angles)}"
         )
+        return f"{nx} x {ny} x {nz} voxels (x, y, z) of {voxel} A from ({origin}) A{leaning}"
+
+
+def told_apart(one: Grid, other: Grid) -> tuple[str, str]:
+    """Both grids in words, with as many digits as it takes for the words to differ."""
+    words = one.said(), other.said()
+    for digits in range(5, 10):
+        if words[0] != words[1]:
+            break
+        words = one.said(digits), other.said(digits)
+    return words
 
 
 def _unit_axes(angles: Triple) -> NDArray[np.float64]:

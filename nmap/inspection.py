@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -14,10 +13,9 @@ import numpy as np
 
 from nmap.coding.codings import CodedTensor
 from nmap.container import MapFile, labels, open_file
-from nmap.errors import FormatError, MapError
+from nmap.errors import MapError
 from nmap.grid import Grid, Triple
 from nmap.maps.mrc_header import parse_header
-from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
 
@@ -31,9 +29,9 @@ class Inspection:
     Attributes:
         file: name of the file.
         neural_map: the map, as decoding sees it.
-        sizes: bytes by use: weights, gains, envelope, header, hdf5, total.
-        record: what decoding does not need, by group; only the source's name where the file has no HDF5 side.
-        record_error: why the record could not be read; "" where it could.
+        sizes: bytes by use: weights, gains, envelope, header, record, hdf5, total.
+        record: what decoding does not need, by group, as far as it could be read.
+        record_error: what of the record could not be read, and why; "" where all could.
     """
 
     file: str
@@ -54,12 +52,27 @@ class Inspection:
         stored = self.record.get("source", {}).get("bytes")
         return stored if isinstance(stored, int) else None
 
+    def outcome(self, name: str, group: str = "fit") -> Mapping[str, Any]:
+        """How something was decided (`nmap.outcomes`), as JSON values; empty if that is not recorded."""
+        found = self.record.get(group, {}).get(name)
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def symmetry_outcome(self) -> Mapping[str, Any]:
+        """How the point group was decided; empty if that is not recorded."""
+        found = self.outcome("settings").get("symmetry")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def notices(self) -> list[Any]:
+        """What the fit noticed (`nmap.outcomes.Notice`), as JSON values."""
+        found = self.record.get("fit", {}).get("notes")
+        return found if isinstance(found, list) else []
+
     @property
     def is_part(self) -> bool:
         """Whether the file was made from a part of its source: one section, or the central voxels."""
-        settings: object = self.record.get("fit", {}).get("settings", {})
-        chosen = json.loads(settings) if isinstance(settings, str) else settings
-        return isinstance(chosen, Mapping) and any(chosen.get(name) is not None for name in ("slice", "crop"))
+        return any(self.outcome("settings").get(name) is not None for name in ("slice", "crop"))
 
     @property
     def raw_bytes(self) -> int:
@@ -80,18 +93,12 @@ class Inspection:
     @property
     def parameters(self) -> int:
         """Parameters of the network; of a radial-basis one the weights that are not zero."""
-        network = self.neural_map.field.network
-        if isinstance(network, RadialBasis):
-            return int(np.count_nonzero(network.weights))
-        return sum(tensor.size for tensor in self._network.values())
+        return self.neural_map.field.network.parameters
 
     @property
     def widths(self) -> tuple[int, ...] | None:
         """Neurons of each hidden layer, the first included; None for a network without layers."""
-        tensors = self.neural_map.field.network.tensors()
-        if "first.bias" not in tensors:
-            return None
-        return (len(tensors["first.bias"]),) * (1 + len(tensors["hidden.weight"]))
+        return self.neural_map.field.network.widths
 
     @property
     def network(self) -> str:
@@ -120,12 +127,12 @@ class Inspection:
 
     @property
     def last_shell(self) -> tuple[int, float] | None:
-        """The last Fourier shell that is kept and the resolution of its centre, Angstrom; None without a limit.
+        """The last Fourier shell that is kept and the resolution of its centre, Angstrom; None if there is none.
 
         Shells lie one over the longest edge apart, so in a small box the last one may be coarser than the limit.
         """
         field = self.neural_map.field
-        if field.band_limit is None:
+        if field.band_limit is None or field.last_shell == 0:
             return None
         return field.last_shell, 1 / (field.last_shell * Shells(field.box).width)
 
@@ -187,12 +194,10 @@ def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:
         FormatError: it breaks the format; a damaged record alone is named in `record_error` instead.
     """
     opened = source if isinstance(source, MapFile) else open_file(source)
-    record, error = opened.neural_map.record, ""
-    try:
-        record = opened.record()
-    except FormatError as failure:
-        error = str(failure)
-    return Inspection(Path(opened.path).name, opened.neural_map, opened.sizes, record, error)
+    faults = "; ".join(opened.record_faults)
+    return Inspection(
+        Path(opened.path).name, opened.neural_map, opened.sizes, opened.neural_map.record, faults
+    )
 
 
 def _ratio(other: int | None, total: int) -> float | None:
@@ -211,4 +216,8 @@ def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
 def _json_value(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [_json_value(item) for item in value.tolist()]
+    if isinstance(value, Mapping):
+        return _plain(value)
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value if not isinstance(item, bytes)]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,15 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from nmap.coding.codings import CodedTensor, decode_tensor
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
-from nmap.grid import Grid, Shape, Triple
-from nmap.model import Field, build_network
-from nmap.point_group import PointGroup
+from nmap.grid import Grid, Shape
+from nmap.model import Field, Frame, build_network
 from nmap.sampling.grids import at_points, gradient_at_points, grid_for, on_grid, slabs
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-Value = str | int | float | bytes | NDArray[Any]
-Record = Mapping[str, Mapping[str, Value]]
+# Groups of items: JSON values, arrays of numbers, bytes.
+Record = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +31,7 @@ class NeuralMap:
         field: what is computed.
         tensors: network parameters by name, and "gains" and "envelope" where there are, exactly as stored.
         record: what decoding does not need, by group: "source", "fit", "fidelity", "thumbnail".
+            Items are JSON values, arrays of numbers, or bytes; `spec/record.md` lists the known ones.
     """
 
     field: Field
@@ -86,33 +86,16 @@ class NeuralMap:
         kind: str,
         settings: Mapping[str, Any],
         tensors: Mapping[str, CodedTensor],
-        *,
-        box: Grid,
-        center: Triple = (0.5, 0.5, 0.5),
-        half_width: Triple = (0.5, 0.5, 0.5),
-        offset: float = 0.0,
-        scale: float = 1.0,
-        band_limit: float | None = None,
-        lattice: Shape | None = None,
-        symmetry: PointGroup | None = None,
-        alignment: str = "box",
+        frame: Frame,
         record: Record | None = None,
     ) -> NeuralMap:
-        """The map that a decoder sees in these stored tensors; arguments as in `Field` and `build_network`.
+        """The map that a decoder sees in these stored tensors.
 
         Args:
             kind: model kind.
             settings: the network's settings.
             tensors: coded tensors; "gains" and "envelope" are optional.
-            box: the source's grid.
-            center: as in `Field`.
-            half_width: as in `Field`.
-            offset: as in `Field`.
-            scale: as in `Field`.
-            band_limit: as in `Field`, Angstrom.
-            lattice: as in `Field`.
-            symmetry: as in `Field`.
-            alignment: as in `Field`.
+            frame: where the network's values lie, and what makes a density of them.
             record: what decoding does not need.
 
         Raises:
@@ -123,18 +106,6 @@ class NeuralMap:
         gains, bits = decoded.pop("gains", None), decoded.pop("envelope", None)
         if bits is not None and bits.dtype != np.bool_:
             raise FormatError(f"envelope stored as {tensors['envelope'].coding}: wanted the occupancy coding")
-        made = Field(
-            network=build_network(kind, settings, decoded),
-            box=box,
-            center=center,
-            half_width=half_width,
-            offset=offset,
-            scale=scale,
-            band_limit=band_limit,
-            lattice=lattice,
-            gains=gains,
-            envelope=None if bits is None else Envelope(bits),
-            symmetry=symmetry,
-            alignment=alignment,
-        )
-        return NeuralMap(made, tensors, record or {})
+        network = build_network(kind, settings, decoded)
+        field = Field(network, frame, gains, None if bits is None else Envelope(bits))
+        return NeuralMap(field, tensors, record or {})

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_OCCUPANCY_NODES
 from nmap.coding.occupancy import of_shape
-from nmap.compare.findings import Container, Findings
+from nmap.compare.comparison import Extras
+from nmap.compare.findings import Container, Findings, Remark
+from nmap.compare.measures import Limits
 from nmap.compare.sizes import measure_sizes
-from nmap.compare.two_maps import Extras, Limits, validate
+from nmap.compare.two_maps import compare_maps
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, NonFiniteError
-from nmap.grid import Grid, Shape, Triple
-from nmap.maps.reading import DensityMap, read_map
+from nmap.grid import Grid, Shape, told_apart
+from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
+from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Convention
@@ -65,35 +68,35 @@ class Validation:
 
 def validate_file(
     file: PathLike,
-    source_path: PathLike,
+    source: DensityMap | PathLike,
     *,
     resolution: float | None = None,
-    mask: PathLike | Literal["auto"] | None = None,
-    half_maps: tuple[PathLike, PathLike] | None = None,
+    mask: DensityMap | PathLike | None = None,
+    half_maps: tuple[DensityMap | PathLike, DensityMap | PathLike] | None = None,
     model: PathLike | None = None,
     limits: Limits | None = None,
     off_grid: bool | None = None,
     convention: Convention = "nmap",
-    source: DensityMap | None = None,
-    voxel_size: Triple | None = None,
+    source_path: PathLike | None = None,
+    reading: ReadOptions = DEFAULT_READING,
 ) -> Validation:
     """Measure how true a `.nmap` file is to the map it was made from.
 
     Args:
         file: the `.nmap` file.
-        source_path: the map.
+        source: the map, or its path.
         resolution: shells count to here, Angstrom; the file's band limit if None.
-        mask: a mask file, or "auto" for one made from the source.
-        half_maps: the source's two half maps.
+        mask: a mask or its path, or "auto" for one made from the source.
+        half_maps: the source's two half maps, or their paths.
         model: an atomic model in the map's frame.
         limits: what the findings are held against.
         off_grid: whether to decode at twice the sampling too; None: if it takes no more than about 4 GB.
         convention: of the shells.
-        source: the map, if it has been read from `source_path` already.
-        voxel_size: of all these maps (x, y, z), Angstrom, instead of their headers'.
+        source_path: where the map was read from, if it is not given as a path; to know what gzip makes of it.
+        reading: how the maps given as paths are read.
 
     Raises:
-        FormatError: the file breaks the format. Damage to its HDF5 side alone, which no decoder needs, is a note.
+        FormatError: the file breaks the format. Damage to its record alone, which no decoder needs, is a remark.
         MapError: a map or the model cannot be read.
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
@@ -102,10 +105,12 @@ def validate_file(
 
     opened = open_file(file)
     neural_map = opened.neural_map
-    record, damage = _record(opened)
-    whole = source or read_map(source_path, voxel_size=voxel_size)
+    record, damage = neural_map.record, "; ".join(opened.record_faults)
+    whole = as_map(source, reading)
+    path = source_path if isinstance(source, DensityMap) else source
     part = part_of_source(neural_map.grid, whole)
-    soft = read_mask(mask, part, neural_map.field.band_limit or resolution, voxel_size)
+    require_contrast(part, "source" if path is None else os.fspath(path))
+    soft = read_mask(mask, part, neural_map.field.band_limit or resolution, reading)
     large = off_grid is None and 8 * part.grid.size > DOUBLED_VOXELS
     container = _container(opened, record, whole, readable=not damage)
     decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
@@ -115,41 +120,82 @@ def validate_file(
         )
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(os.path.getsize(file), part, source_path if part is whole else None),
-        half_maps=None if half_maps is None else _halves(half_maps, part.grid, voxel_size),
+        sizes=measure_sizes(os.path.getsize(file), part, path if part is whole else None),
+        half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
         model=None if model is None else os.fspath(model),
     )
-    extras = _fitted(extras, record, neural_map.grid, part)
-    findings = validate(
+    findings = compare_maps(
         decoded,
         part,
         resolution=resolution,
         mask=soft,
-        mask_name=Path(mask or "none").name,
+        mask_name=mask_name(mask),
         limits=limits,
-        extras=extras,
+        extras=_fitted(extras, record, neural_map.grid, part),
         convention=convention,
     )
-    remarks = {
-        f"compared where the file lies: {part.grid}, a part of the source": part is not whole,
-        "no mask could be made: the map does not tell molecule from solvent": mask == "auto" and soft is None,
-        "the decode at twice the sampling was left out, as the map is large: ask for it to have it": large,
-        "the source is not the file that this was made from (SHA-256 differs)": container.same_source
-        is False,
-        damage: bool(damage),
-    }
-    notes = (*findings.notes, *(note for note, holds in remarks.items() if holds))
-    findings = replace(findings, decoded=Path(file).name, container=container, notes=notes)
+    remarks = (
+        (part is not whole, Remark("part-of-source", {"grid": str(part.grid)})),
+        (mask is not None and soft is None, Remark("no-mask")),
+        (large, Remark("off-grid-left-out")),
+        (container.same_source is False, Remark("other-source")),
+        (bool(damage), Remark("record-damaged", {"reason": damage})),
+    )
+    told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
+    findings = replace(findings, decoded=Path(file).name, container=container, remarks=told)
     return Validation(findings, decoded, part, soft, opened, record)
 
 
-def _record(opened: MapFile) -> tuple[Record, str]:
-    """What the file says of its source and fit, and what keeps that from being read, if anything does."""
-    try:
-        return opened.record(), ""
-    except FormatError as error:
-        damage = f"the file's own record could not be read, its densities could: {error}"
-        return opened.neural_map.record, damage
+def validate_map(
+    decoded: NeuralMap | DensityMap,
+    source: DensityMap,
+    *,
+    resolution: float | None = None,
+    mask: DensityMap | PathLike | None = None,
+    half_maps: tuple[DensityMap | PathLike, DensityMap | PathLike] | None = None,
+    model: PathLike | None = None,
+    limits: Limits | None = None,
+) -> Findings:
+    """The same of a decoded map, or of a neural map without a file; arguments and failures as `validate_file`."""
+    extras, part = Extras(), source
+    if isinstance(decoded, NeuralMap):
+        part = part_of_source(decoded.grid, source)
+        extras = _extras(decoded, part.grid, off_grid=8 * part.grid.size <= DOUBLED_VOXELS)
+        decoded = DensityMap(_decode(decoded, part.grid), part.grid)
+    soft = read_mask(mask, part, extras.band_limit or resolution)
+    extras = replace(
+        extras,
+        half_maps=None if half_maps is None else _halves(half_maps, part.grid, DEFAULT_READING),
+        model=None if model is None else os.fspath(model),
+    )
+    return compare_maps(
+        decoded,
+        part,
+        resolution=resolution,
+        mask=soft,
+        mask_name=mask_name(mask),
+        limits=limits,
+        extras=extras,
+    )
+
+
+def as_map(given: DensityMap | PathLike, reading: ReadOptions = DEFAULT_READING) -> DensityMap:
+    """A map that is given as it is, or by its path."""
+    return given if isinstance(given, DensityMap) else read_map_with(given, reading)
+
+
+def mask_name(mask: DensityMap | PathLike | None) -> str:
+    """What to call a mask: its file's name, or "given"."""
+    if isinstance(mask, DensityMap):
+        return "given" if mask.header is None else mask.header.name
+    return Path(mask or "none").name
+
+
+def is_nmap(path: PathLike) -> bool:
+    """Whether a file begins as a `.nmap` does: the length of a JSON header, below 4 GB, and its first brace."""
+    with open(path, "rb") as file:
+        head = file.read(9)
+    return len(head) == 9 and head[4:] == b"\0\0\0\0{"
 
 
 def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
@@ -159,6 +205,7 @@ def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
         envelope=envelope_on(neural_map.field, grid),
         doubled=_doubled(neural_map, grid) if off_grid else None,
         symmetry=neural_map.field.symmetry,
+        own_grid=None if neural_map.grid.shape == grid.shape else neural_map.grid,
     )
 
 
@@ -177,10 +224,11 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
 
 
 def _halves(
-    paths: tuple[PathLike, PathLike], grid: Grid, voxel_size: Triple | None
+    halves: tuple[DensityMap | PathLike, DensityMap | PathLike], grid: Grid, reading: ReadOptions
 ) -> tuple[DensityMap, DensityMap]:
     """Both half maps, where the file lies."""
-    first, second = (part_of_source(grid, read_map(path, voxel_size=voxel_size)) for path in paths)
+    first, second = (part_of_source(grid, as_map(half, reading)) for half in halves)
+    require_half_maps(first, second)
     return first, second
 
 
@@ -188,7 +236,7 @@ def _container(opened: MapFile, record: Record, source: DensityMap, readable: bo
     parts = opened.sizes
     known = record.get("source", {}).get("sha256")
     given = None if source.header is None else source.header.sha256
-    return Container(parts, parts["hdf5"] > 0 and readable, None if known is None else known == given)
+    return Container(parts, bool(record) and readable, None if known is None else known == given)
 
 
 def _decode(neural_map: NeuralMap, grid: Grid) -> F32:
@@ -216,7 +264,8 @@ def part_of_source(box: Grid, source: DensityMap) -> DensityMap:
     same_axes = np.allclose(box.angles, grid.angles, atol=1e-2)
     no_finer = np.all(np.asarray(box.shape) <= shape)
     if not (whole and within and same_axes and no_finer):
-        raise GridError(f"the file holds {box}, the source {grid}: give the map that it was made from")
+        held, given = told_apart(box, grid)
+        raise GridError(f"the file holds {held}, the source {given}: give the map that it was made from")
     region = grid.region(_triple(start), _triple(shape))
     chosen = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
     return DensityMap(source.values[chosen], region, source.header)
@@ -257,12 +306,15 @@ def envelope_on(field: Field, grid: Grid) -> F32 | None:
 
 
 def read_mask(
-    mask: PathLike | None, source: DensityMap, band_limit: float | None, voxel_size: Triple | None = None
+    mask: DensityMap | PathLike | None,
+    source: DensityMap,
+    band_limit: float | None,
+    reading: ReadOptions = DEFAULT_READING,
 ) -> DensityMap | None:
     """A mask on the source's grid, from a file, or "auto" made from the source; None if none can be."""
     if mask is None:
         return None
-    if mask == "auto":
+    if isinstance(mask, str) and mask == "auto":
         from nmap.envelope.automatic import automatic_mask
 
         found = automatic_mask(source.values, source.grid, band_limit or 2 * max(source.grid.voxel_size))
@@ -270,5 +322,6 @@ def read_mask(
             return None
         soft = Envelope.covering(found.mask, found.grid, SOFT_EDGE)
         return DensityMap(soft.on_lattice(source.grid.shape), source.grid)
-    given = read_map(mask, voxel_size=voxel_size)
-    return given if given.grid.matches(source.grid) else part_of_source(source.grid, given)
+    placed = mask_on(sound_mask(as_map(mask, reading)), source.grid)
+    judge_mask(placed, source)
+    return placed

@@ -16,6 +16,7 @@ from conformance_radial import turns
 from nmap.coding.codings import CodedTensor, encode_float, encode_matrices, encode_occupancy
 from nmap.container import encode_bytes
 from nmap.grid import Grid
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
 
@@ -175,9 +176,8 @@ def block_case(
     tensors = {"network": network, "gains": encode_float(gains)}
     if bits is not None:
         tensors["envelope"] = encode_occupancy(bits)
-    made = NeuralMap.from_tensors(
-        "block-siren", settings, tensors, box=box, band_limit=limit, lattice=lattice, symmetry=symmetry
-    )
+    frame = Frame(box, band_limit=limit, lattice=lattice, symmetry=symmetry)
+    made = NeuralMap.from_tensors("block-siren", settings, tensors, frame)
     product = block_siren(numbers, sizes, omegas, radius, box, lattice, bits, rotations, half)
     return made, filtered(product, box, lattice, limit, gains)
 

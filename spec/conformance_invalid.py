@@ -58,6 +58,8 @@ def signed(header: Json, metadata: Json | str, buffer: bytes) -> bytes:
     text = metadata if isinstance(metadata, str) else dump({**metadata, "sha256": "0" * 64})
     sums = hashlib.sha256(text.encode())
     for name, entry in sorted(header.items()):
+        if name == "record" or name.startswith("hdf5."):
+            continue
         begin, end = entry["data_offsets"]
         line = f"{name} {entry['dtype']} {','.join(map(str, entry['shape']))}\n"
         sums.update(line.encode() + buffer[begin:end])

@@ -13,6 +13,7 @@ from conformance_invalid import Forged, Json, repacked, split
 from nmap.coding.codings import CodedTensor, encode_float, encode_lattice
 from nmap.container import encode_bytes
 from nmap.grid import Grid
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
 
@@ -43,7 +44,7 @@ def radial_map(weights: Array, box: Grid = CUBE, **more: Any) -> NeuralMap:
     if "gains" in more:
         tensors["gains"] = more.pop("gains")
     more = {"band_limit": LIMIT, **more}
-    return NeuralMap.from_tensors("radial-basis", {}, tensors, box=box, lattice=weights.shape, **more)
+    return NeuralMap.from_tensors("radial-basis", {}, tensors, Frame(box, lattice=weights.shape, **more))
 
 
 def turns(fold: int, dihedral: bool = False) -> list[Array]:
@@ -175,7 +176,7 @@ def radial_invalid() -> Iterator[Forged]:
     ten: Json = {"lattice": [12, 12, 10], **coded([12, 12, 10])}
     yield change("radial-lattice-10", 10, "multiples of 4", "a count of 10, coded", **ten)
     huge = [16384, 16384, 4]
-    yield change("radial-huge", 11, "in all", "2^30 points", **coded(huge), lattice=huge)
+    yield change("radial-huge", 11, "in all", "2^30 points", **coded(huge))
     full = [408, 408, 408]
     empty = {"weights": u8, "weights.blocks": u8}
     yield change(
@@ -184,7 +185,6 @@ def radial_invalid() -> Iterator[Forged]:
         "sites",
         "blocks of more than 2^24 sites in a byte",
         tensors=empty,
-        lattice=full,
         **coded(full),
     )
     yield change(
@@ -193,7 +193,6 @@ def radial_invalid() -> Iterator[Forged]:
         "too early",
         "a byte for a block of 127s",
         tensors=empty,
-        lattice=[64] * 3,
         **coded([64] * 3),
     )
     yield change(

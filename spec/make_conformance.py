@@ -18,6 +18,7 @@ from dataclasses import field as default
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from conformance_blocks import block_cases, block_invalid
 from conformance_formulas import (
@@ -34,10 +35,12 @@ from conformance_formulas import (
 )
 from conformance_invalid import invalid_files
 from conformance_radial import nyquist_case, radial_cases, radial_invalid
+from conformance_record import damaged_records
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_occupancy, encode_uniform
 from nmap.container import encode_bytes
 from nmap.grid import Grid
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
 
@@ -95,7 +98,8 @@ def waves(modes: Sequence[Triple], amplitudes: Sequence[float], phases: Sequence
 def siren_map(tensors: dict[str, CodedTensor], omegas: Sequence[float], box: Grid, **more: Any) -> NeuralMap:
     """A map of a siren."""
     settings = {"omegas": list(omegas), "output": more.pop("output", "linear")}
-    return NeuralMap.from_tensors("siren", settings, tensors, box=box, **more)
+    record = more.pop("record", None)
+    return NeuralMap.from_tensors("siren", settings, tensors, Frame(box, **more), record)
 
 
 CUBE = Grid((10, 10, 10), (1.5, 1.5, 1.5))
@@ -116,7 +120,7 @@ def bare_cases() -> list[Case]:
     sine = siren(w, (*OMEGAS, 1.25), "sine")
     features = {**weights(3, inputs=10), "frequencies": weights(4, 5)["first.weight"] * 2}
     features["amplitudes"] = weights(5, 5)["first.bias"]
-    fourier = NeuralMap.from_tensors("fourier-features", {}, plain(features), box=CUBE)
+    fourier = NeuralMap.from_tensors("fourier-features", {}, plain(features), Frame(CUBE))
     center, half = (0.5, 0.375, 0.625), (0.25, 0.375, 0.5)
     framing = framed(siren(w, OMEGAS, "linear"), center, half)
     cell = Grid((8, 9, 10), (1.5, 1.25, 1.0), origin=(2.0, -3.0, 5.0), angles=(90.0, 111.5, 90.0))
@@ -229,8 +233,8 @@ def image_case() -> Case:
     )
 
 
-def record_case() -> Case:
-    """A file with everything that the HDF5 part can say."""
+def record_cases() -> list[Case]:
+    """Files with a full record, with and without an HDF5 part."""
     head = bytearray(1024)
     head[:16] = np.array([10, 10, 10, 2], "<i4").tobytes()
     head[208:216] = b"MAP \x44\x44\0\0"
@@ -246,20 +250,26 @@ def record_case() -> Case:
             "compression": "gzip",
             "symmetry_space_group": 1,
             "resolution": 3.5,
+            "contour_level": 0.025,
             "mrc_header": bytes(head),
         },
         "fit": {
-            "settings": {"arch": "siren", "seed": 0},
+            "settings": {"arch": "siren", "seed": 0, "omegas": [15, 30.5], "crop": None, "slow": False},
+            "mask": {"rule": "valley", "grown": 1.6, "curve": np.array([1.0, 0.1234, 0.5])},
             "seconds": 12.5,
             "loss": 1 / (1.0 + steps),
             "loss_step": steps,
         },
-        "fidelity": {"frequency": np.arange(6) / 15, "fsc": 1 - np.arange(6) / 64, "worst": 0.921875},
+        "fidelity": {"frequency": np.arange(6) / 15, "fsc": np.cos(np.arange(6) / 9), "worst": 0.849},
+        "atlas": {"of": ["any", "value", 1, {"deep": True}]},
     }
     w = weights(1)
     neural_map = siren_map(plain(w), OMEGAS, CUBE, record=record)
     u = framed(siren(w, OMEGAS, "linear"))
-    return Case("record", "a full record with a thumbnail", neural_map, u, thumbnail=True)
+    return [
+        Case("record", "a full record with a thumbnail", neural_map, u, thumbnail=True),
+        Case("record-no-hdf5", "the same without HDF5 part", neural_map, u, hdf5=False, thumbnail=True),
+    ]
 
 
 def points_of(box: Grid, seed: int, count: int = 40) -> Array:
@@ -309,12 +319,12 @@ def rounded(value: float) -> float:
 def make(folder: Path) -> None:
     """Write all files and the manifest."""
     valid, invalid = [], []
-    for name in ("valid", "invalid"):
+    for name in ("valid", "invalid", "record"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     radial = [Case(*parts) for parts in radial_cases()]
     blocks = [Case(*parts) for parts in block_cases()]
     for seed, case in enumerate(
-        [*bare_cases(), *composed_cases(), record_case(), *radial, image_case(), Case(*nyquist_case()), *blocks]
+        [*bare_cases(), *composed_cases(), *record_cases(), *radial, image_case(), Case(*nyquist_case()), *blocks]
     ):
         data = encode_bytes(case.neural_map, case.hdf5, case.thumbnail)
         path = f"valid/{case.name}.nmap"
@@ -332,10 +342,18 @@ def make(folder: Path) -> None:
             entry = {"file": path, "sha256": hashlib.sha256(forged.data).hexdigest(), "check": forged.check}
             invalid.append({**entry, "says": forged.says, "error": forged.error, "message": forged.message})
         (folder / path).write_bytes(forged.data)
-    manifest = {"format": "1.0", "valid": valid, "invalid": invalid}
+    records = []
+    for damaged in damaged_records(plain):
+        path = f"record/{damaged.name}.nmap"
+        (folder / path).write_bytes(damaged.data)
+        entry = {**first, "file": path, "sha256": hashlib.sha256(damaged.data).hexdigest()}
+        records.append({**entry, "says": damaged.says, "kept": damaged.kept, "message": damaged.message})
+    # Other versions write other bytes of the HDF5 parts, which are as good.
+    tools = {"h5py": h5py.version.version, "hdf5": h5py.version.hdf5_version}
+    manifest = {"format": "1.0", "tools": tools, "valid": valid, "invalid": invalid, "record": records}
     text = json.dumps(manifest, indent=1)
     # Points and values one row a line: shorter, and differences can be read.
-    for row in {json.dumps(p) for entry in valid for p in entry["points_xyz"]}:
+    for row in {json.dumps(p) for entry in valid + records for p in entry["points_xyz"]}:
         text = text.replace(json.dumps(json.loads(row), indent=1).replace("\n", "\n    "), row)
     (folder / "manifest.json").write_text(text + "\n")
 

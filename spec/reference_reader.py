@@ -34,7 +34,7 @@ class Map:
         text = header.pop("__metadata__")["nmap"]
         self.metadata = json.loads(text)
         stored, sums = {}, hashlib.sha256(text.replace(self.metadata["sha256"], "0" * 64, 1).encode())
-        for name, entry in sorted(item for item in header.items() if not item[0].startswith("hdf5.")):
+        for name, entry in sorted(i for i in header.items() if i[0] != "record" and i[0][:5] != "hdf5."):
             begin, end = (8 + n + offset for offset in entry["data_offsets"])
             stored[name] = np.frombuffer(data[begin:end], TYPES[entry["dtype"]]).reshape(entry["shape"])
             if entry["dtype"] == "BF16":

@@ -1,10 +1,15 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and how hypothesis looks for counterexamples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test may fail because the machine is busy: neither a deadline nor the speed of drawing examples counts.
+settings.register_profile("nmap", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nmap")
 
 
 @pytest.fixture(scope="session")

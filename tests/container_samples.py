@@ -9,6 +9,7 @@ import numpy as np
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_occupancy, encode_uniform
 from nmap.grid import Grid
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
 from nmap.spectrum import lattice_shape
@@ -121,13 +122,15 @@ def sample_map(width: int = 12, record: dict[str, dict[str, Any]] | None = None)
         "siren",
         {"omegas": [15.0, 30.0, 30.0], "output": "linear"},
         tensors(width, gains=shells),
-        box=GRID,
-        center=(0.51, 0.52, 0.5333),
-        half_width=(0.31234567, 0.32234567, 0.2987654321),
-        offset=0.0012345678,
-        scale=0.2345678901234,
-        band_limit=limit,
-        lattice=lattice_shape(GRID, limit),
-        symmetry=PointGroup("C2", (7.5, 16.25, 15.0)),
+        Frame(
+            GRID,
+            center=(0.51, 0.52, 0.5333),
+            half_width=(0.31234567, 0.32234567, 0.2987654321),
+            offset=0.0012345678,
+            scale=0.2345678901234,
+            band_limit=limit,
+            lattice=lattice_shape(GRID, limit),
+            symmetry=PointGroup("C2", (7.5, 16.25, 15.0)),
+        ),
         record=full_record() if record is None else record,
     )

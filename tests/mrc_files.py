@@ -10,6 +10,16 @@ import mrcfile
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
+REAL = (
+    "EMD-3001.map.bz2",
+    "EMD-3197.map",
+    "emd_21457_seg.mrc.gz",
+    "emd_21457_seg_nstart.mrc.gz",
+    "emd_21457_seg_orig0.mrc.gz",
+    "emd_3488_contour_mask_cropped.mrc.gz",
+)
+"""Maps of the archive in `tests/data`; its README says where each one is from."""
+
 MODES = {"i1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
 
 

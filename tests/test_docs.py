@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
-import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import click
 import pytest
+from cli_files import run
+from packaging.requirements import Requirement
+from safetensors import safe_open
 
+import nmap
 from nmap_cli.main import cli
 
 ROOT = Path(__file__).parent.parent
@@ -61,8 +67,6 @@ def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
 
 
 def test_the_python_of_the_readme_uses_names_that_exist() -> None:
-    import nmap
-
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     compile(code, "README.md", "exec")
@@ -70,15 +74,32 @@ def test_the_python_of_the_readme_uses_names_that_exist() -> None:
     assert used and used <= set(nmap.__all__)
 
 
-def test_the_pinned_versions_lie_in_the_declared_ranges() -> None:
-    import tomllib
+def declared() -> list[str]:
+    """Every requirement of pyproject.toml, the extras' included, without those that name this distribution."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    texts = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    return [text for text in texts if Requirement(text).name != project["name"]]
 
-    from packaging.requirements import Requirement
 
+@pytest.mark.parametrize("text", declared())
+def test_the_pinned_version_lies_in_the_declared_range(text: str) -> None:
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    for text in (*project["dependencies"], *extras["dev"], *extras["report"], *extras["bench"]):
-        wanted = Requirement(text)
-        assert wanted.specifier.contains(pins[wanted.name]), text
-    assert sys.version_info >= (3, 11)
+    lower = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+    wanted = Requirement(text)
+    assert wanted.specifier.contains(lower[wanted.name])
+
+
+def test_the_newest_entry_of_the_changelog_is_this_version() -> None:
+    heads = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert heads[0] == nmap.__version__
+    assert run("--version").out == f"nmap {nmap.__version__}\n"
+
+
+def test_the_version_that_files_state_has_its_page_and_its_entry() -> None:
+    with safe_open(ROOT / "spec" / "conformance" / "valid" / "radial-basis.nmap", "np") as file:
+        version = json.loads(file.metadata()["nmap"])["version"]
+    heads = re.findall(
+        r"^## (\S+)", (ROOT / "spec" / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert heads[0] == version
+    assert (ROOT / "spec" / f"nmap-{version}.md").is_file()

@@ -6,11 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from handmade import fourier_features, neural_map, siren
+from phantoms import fourier_features, neural_map, siren
 
 from nmap.coding.codings import encode_float, encode_log, encode_occupancy, encode_uniform
 from nmap.errors import FormatError, UnsupportedError
 from nmap.grid import Grid
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
 from nmap.spectrum import lattice_shape
@@ -28,9 +29,11 @@ def coded(bits: int = 8) -> dict[str, object]:
     return {"kind": "siren", "settings": network.settings(), "tensors": tensors}
 
 
-def made(bits: int = 8, **more: object) -> NeuralMap:
+def made(bits: int = 8, record: object = None, **more: object) -> NeuralMap:
     return NeuralMap.from_tensors(
-        **coded(bits), box=BOX, band_limit=4.0, lattice=lattice_shape(BOX, 4.0), **more
+        **coded(bits),
+        frame=Frame(BOX, band_limit=4.0, lattice=lattice_shape(BOX, 4.0), **more),
+        record=record,
     )
 
 
@@ -46,7 +49,7 @@ def test_the_density_is_that_of_the_stored_tensors_not_of_the_fitted_ones() -> N
 
 def test_tensors_are_kept_as_they_came() -> None:
     parts = coded()
-    whole = NeuralMap.from_tensors(**parts, box=BOX, band_limit=4.0, lattice=lattice_shape(BOX, 4.0))
+    whole = NeuralMap.from_tensors(**parts, frame=Frame(BOX, band_limit=4.0, lattice=lattice_shape(BOX, 4.0)))
     assert whole.tensors is parts["tensors"]
     assert whole.field.envelope is not None and whole.field.envelope.shape == (5, 6, 7)
     assert whole.field.gains is not None and whole.field.gains[0] == pytest.approx(3, rel=0.01)
@@ -90,9 +93,9 @@ def test_an_envelope_must_be_bits() -> None:
     parts = coded()
     parts["tensors"]["envelope"] = encode_float(np.ones((3, 3, 3)))
     with pytest.raises(FormatError, match="occupancy"):
-        NeuralMap.from_tensors(**parts, box=BOX)
+        NeuralMap.from_tensors(**parts, frame=Frame(BOX))
 
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="wavelet"):
-        NeuralMap.from_tensors(**{**coded(), "kind": "wavelet"}, box=BOX)
+        NeuralMap.from_tensors(**{**coded(), "kind": "wavelet"}, frame=Frame(BOX))

@@ -9,14 +9,14 @@ import mrcfile
 import numpy as np
 import pytest
 from cli_files import run
-from handmade import fourier_features, neural_map, siren
 from mrc_files import mrc_bytes
 from numpy.testing import assert_allclose, assert_array_equal
+from phantoms import fourier_features, neural_map, siren
 
 import nmap
 from nmap.errors import OptionError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map, write_map
+from nmap.maps import DensityMap, read_map, write_map
 from nmap.spectrum import Shells, lattice_shape, worded
 
 SOURCE = Path(__file__).parents[1] / "examples" / "emd_3488.map.gz"
@@ -104,7 +104,7 @@ def test_the_file_lies_in_place_and_every_ring_reaches_the_preset(encoded: Path,
 @pytest.mark.parametrize(("arch", "axis"), [("siren", "x"), ("fourier-features", "z")])
 def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axis: str) -> None:
     options = nmap.EncodeOptions(
-        slice=(axis, 50), arch=arch, resolution=8.0, hidden_features=24, steps=800
+        slice=(axis, 50), arch=arch, resolution=8.0, hidden_features=24, steps=500, weight_bits=8, preset="preview"
     )  # fmt: skip
     neural = nmap.encode(source, options)
     section = source.section(axis, 50)
@@ -117,7 +117,7 @@ def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axi
 
 
 def test_a_crop_and_a_lower_sampling_of_a_section_stay_a_section(source: DensityMap) -> None:
-    options = nmap.EncodeOptions(slice=("y", 50), crop=80, downsample=2, resolution=8, preset="small")
+    options = nmap.EncodeOptions(slice=("y", 50), crop=80, downsample=2, resolution=8, preset="preview")
     grid = nmap.encode(source, options).grid
     assert grid.shape == (40, 1, 40)
     assert_allclose(grid.origin, (10.5, 52.5, 10.5), atol=1e-4)
@@ -127,7 +127,7 @@ def test_a_crop_and_a_lower_sampling_of_a_section_stay_a_section(source: Density
 def test_a_mask_of_the_whole_map_will_do_for_a_section(source: DensityMap, tmp_path: Path) -> None:
     ball = np.linalg.norm(np.indices((100, 100, 100)) - 50, axis=0) < 30
     write_map(DensityMap(ball, source.grid), tmp_path / "mask.mrc")
-    masked = ("--mask", tmp_path / "mask.mrc", "--preset", "small", "--resolution", 8)
+    masked = ("--mask", tmp_path / "mask.mrc", "--preset", "preview", "--resolution", 8)
     ran = run("encode", SOURCE, tmp_path / "a.nmap", "--slice", "z=50", *masked)
     assert ran.code == 0 and "mask.mrc, where it exceeds 0.5" in ran.out
     ran = run("encode", SOURCE, tmp_path / "b.nmap", "--slice", "z=15", *masked)

@@ -1,6 +1,6 @@
 """Classical codecs that a user could pick instead: bytes that decode on their own, at a knob to be searched.
 
-Each codec keeps to one thread. The grid is told to the decoder and not counted: in a `.nmap` file too it is
+Each codec keeps to one thread. The decoder gets the grid, which is not counted: in a `.nmap` file too it is
 part of the container, whose size is reported beside the coded bytes.
 """
 

@@ -84,19 +84,23 @@ SPERR = Codec(
     "imagecodecs",
     "SPERR on the map",
 )
-CROP_SPERR = Codec(
-    "crop+sperr",
-    lambda source, knob: _encode_cropped(source, knob, white=False),
-    lambda data, grid: _decode_cropped(data, grid, white=False),
-    (15.0, 110.0),
-    "imagecodecs",
-    "SPERR on the map Fourier-cropped to the resolution",
+
+
+def _cropped(name: str, white: bool, knob: tuple[float, float], words: str) -> Codec:
+    """SPERR on the map Fourier-cropped to the resolution, whitened or not."""
+    return Codec(
+        name,
+        lambda source, value: _encode_cropped(source, value, white=white),
+        lambda data, grid: _decode_cropped(data, grid, white=white),
+        knob,
+        "imagecodecs",
+        words,
+    )
+
+
+CROP_SPERR = _cropped(
+    "crop+sperr", False, (15.0, 110.0), "SPERR on the map Fourier-cropped to the resolution"
 )
-WHITE_SPERR = Codec(
-    "white+sperr",
-    lambda source, knob: _encode_cropped(source, knob, white=True),
-    lambda data, grid: _decode_cropped(data, grid, white=True),
-    (5.0, 90.0),
-    "imagecodecs",
-    "the same, each shell divided by its rms amplitude first",
+WHITE_SPERR = _cropped(
+    "white+sperr", True, (5.0, 90.0), "the same, each shell divided by its rms amplitude first"
 )

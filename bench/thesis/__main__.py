@@ -21,7 +21,7 @@ from bench.thesis.page import ESTIMATE, SECTIONS, page, read_results
 from bench.thesis.setup import Setup
 from nmap.errors import NmapError
 from nmap.machine.atomic import atomic_output
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 RESULTS = Path(__file__).parents[1] / "results"

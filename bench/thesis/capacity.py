@@ -9,7 +9,7 @@ from typing import Any
 from bench.table import markdown_table
 from bench.thesis.setup import Runs, Setup
 from nmap.fit.options import EncodeOptions
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.study.plots import plot_sweep
 from nmap.study.sweep import DEPTHS, OMEGAS, WIDTHS, Cell, Sweep, run_sweep
 

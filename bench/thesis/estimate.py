@@ -19,11 +19,11 @@ from bench.thesis.setup import Runs, Setup, lowered
 from bench.thesis.slices import MAPPINGS, fourier_inputs, settings_1, settings_2
 from bench.thesis.volumes import network_for, training_for
 from nmap.fit.dense.recipe import choose_recipe
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.fit.target.prepare import prepare
-from nmap.maps.reading import DensityMap
-from nmap.verbs import encode
+from nmap.maps import DensityMap
 
 SECONDS = 8.0
 """Processor time for which each network is timed, at least; never fewer than two steps."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.table import markdown_table
 from bench.thesis.networks import evaluate, parameters, positions, sine_network, train
 from bench.thesis.setup import F32, Runs, Setup, lowered, normalised
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import Complex, Shells, fsc, invert, transform
 
 DEPTHS = (1, 3, 5, 7)

@@ -62,14 +62,14 @@ def experiment_3(setup: Setup) -> dict[str, Any]:
 def _decoding(setup: Setup) -> dict[str, Any]:
     """Memory that a `.nmap` of the map takes."""
     from nmap.container import save
+    from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
-    from nmap.verbs import encode
 
     density = setup.lowered(setup.choose(None, 100, 16))
     effort = setup.choose("default", "low", "low")
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         path = Path(work) / "map.nmap"
-        options = EncodeOptions(preset=setup.choose("balanced", "balanced", "small"), effort=effort)
+        options = EncodeOptions(preset="preview", effort=effort)
         save(encode(density, options), path)
         peaks = {
             what: run_step("bench.thesis.memory:decode_memory", path=str(path), what=what)["peak_bytes"]

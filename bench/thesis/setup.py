@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import MissingPackageError
-from nmap.maps.reading import DensityMap
+from nmap.machine.packages import require_package
+from nmap.maps import DensityMap
 from nmap.spectrum import resample
 
 F32 = NDArray[np.float32]
@@ -51,7 +51,7 @@ class Setup:
         return self.density if side is None else lowered(self.density, side)
 
     def picture(self, experiment: str, panels: int) -> Picture:
-        """A new picture of so many panels."""
+        """A new picture with this number of panels."""
         return Picture(self.folder / f"thesis_{experiment}_{self.name}.png", panels)
 
 
@@ -80,11 +80,10 @@ class Picture:
     """
 
     def __init__(self, path: Path, panels: int) -> None:
-        try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise MissingPackageError("matplotlib is not installed: pip install 'nmap-em[bench]'") from None
+        require_package("matplotlib", "bench", "a plot")
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         self._path, self._figure = path, Figure(figsize=(4.3 * panels, 3.4), layout="constrained")
         FigureCanvasAgg(self._figure)
         self.axes: Sequence[Any] = np.atleast_1d(self._figure.subplots(1, panels)).tolist()

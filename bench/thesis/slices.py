@@ -129,7 +129,7 @@ def fourier_inputs(
 
 
 def _times(points: F32, targets: F32, width: int, features: int, epochs: int, seed: int) -> dict[str, float]:
-    """Processor seconds of so many epochs: SIREN, then Fourier features fairly and as the thesis ported them."""
+    """Processor seconds of a number of epochs: SIREN, then Fourier features fairly and as the thesis ported them."""
     matrix = fourier_matrix("gauss 10", 2, features, seed)
     inputs = mapped(points, matrix)
 

@@ -10,6 +10,7 @@ from bench.table import markdown_table
 from bench.thesis.printed import FSC_FIGURES, true_resolution
 from bench.thesis.setup import Runs
 from bench.thesis.slices import angstrom
+from nmap.report.fit_words import notices_words
 from nmap.study.contenders import CUBIC, FOURIER, LINEAR
 
 COLUMNS = {
@@ -122,7 +123,7 @@ def lines_5(found: dict[str, Any]) -> list[str]:
 
 
 def _notes(study: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(_ours(n["name"]), note) for n in study["networks"] for note in n["notes"]]
+    return [(_ours(n["name"]), words) for n in study["networks"] for words in notices_words(n["notes"])]
 
 
 def _ours(name: str) -> str:

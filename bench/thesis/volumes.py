@@ -11,16 +11,16 @@ from scipy import ndimage
 from bench.thesis.networks import evaluate, parameters, positions, sine_network, train
 from bench.thesis.printed import NETWORK
 from bench.thesis.setup import F32, Setup
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import ShellCurve, fsc
 from nmap.study.interpolation import study_interpolation
 from nmap.study.plots import plot_interpolation
 from nmap.validation import read_mask
-from nmap.verbs import encode
 
 GOALS = (0.98, 0.99, 0.995)
-"""Worst-shell FSC asked of nmap; the first is that of its preset "faithful"."""
+"""Worst-shell FSC asked of nmap."""
 
 ZOOM_BACK, NETWORK_ONLY = "thesis: zoom and back", "thesis: zoom, network"
 
@@ -62,7 +62,7 @@ class Training(NamedTuple):
 
 
 def training_for(setup: Setup, voxels: int) -> Training:
-    """By the size of the run, on so many voxels; the thesis's passes over them a hundred times."""
+    """By the size of the run, on this number of voxels; the thesis's passes over them a hundred times."""
     chosen: Training = setup.choose(
         Training(None, 256, 100 * voxels // 256, 1e-5),
         Training(96, 8192, 600, 5e-4),
@@ -180,7 +180,7 @@ def _capacity(setup: Setup, source: DensityMap) -> list[dict[str, Any]]:
             **_figures(fsc(decoded, source.values, source.grid, reference="second")),
         }
     ]
-    for preset in setup.choose(("balanced", "faithful"), ("balanced", "faithful"), ("small",)):
+    for preset in setup.choose(("preview", "faithful"), ("preview", "faithful"), ("preview",)):
         options = EncodeOptions(preset=preset, resolution=2 * max(source.grid.voxel_size))
         made = encode(source, options)
         curve = fsc(made.as_array(), source.values, source.grid, reference="second")

@@ -1,18 +1,22 @@
-"""What several commands share: common options, the check of an output path, how results are said."""
+"""What several commands share: common options, and how results are said."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from nmap.errors import OptionError, OutputExistsError, VoxelSizeError
-from nmap_cli.parameters import VOXEL_SIZE
+from nmap.errors import NmapError, OptionError
+from nmap.grid import Triple
+from nmap.plain_text import printable, printable_lines
+from nmap_cli.parameters import BYTES, VOXEL_SIZE, OutputFile
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -26,38 +30,106 @@ overwrite_option = click.option(
     is_flag=True,
     help="Replace the output file if it exists; where it is a symbolic link, the file that the link leads to.",
 )
-voxel_size_option = click.option(
-    "--voxel-size",
-    type=VOXEL_SIZE,
-    metavar="A|X,Y,Z",
-    help="Voxel size of the maps in Angstrom, instead of their headers'.",
+permissive_option = click.option(
+    "--permissive",
+    is_flag=True,
+    help="Read maps whose headers contradict themselves or their files, with a warning.",
+)
+_reading_options = (
+    click.option(
+        "--voxel-size",
+        type=VOXEL_SIZE,
+        metavar="A|X,Y,Z",
+        help="Voxel size of the maps in Angstrom, instead of their headers'.",
+    ),
+    click.option(
+        "--replace-nonfinite",
+        type=click.Choice(["mean"]),
+        help="Put the mean where a map is NaN or infinite.",
+    ),
+    permissive_option,
+    click.option(
+        "--max-memory",
+        type=BYTES,
+        metavar="SIZE",
+        show_default="half of what is free",
+        help="Refuse maps larger than this, such as 4G.",
+    ),
 )
 
 
+def reading_options(command: Decorated) -> Decorated:
+    """Add the options of every command that reads maps; they arrive as one `reading`."""
+
+    @wraps(command)
+    def with_reading(
+        *given: Any,
+        voxel_size: Triple | None,
+        replace_nonfinite: str | None,
+        permissive: bool,
+        max_memory: int | None,
+        **options: Any,
+    ) -> Any:
+        from nmap.maps import ReadOptions
+
+        reading = ReadOptions(voxel_size, replace_nonfinite, max_memory, permissive)
+        with _advice():
+            return command(*given, reading=reading, **options)
+
+    for option in reversed(_reading_options):
+        with_reading = option(with_reading)
+    return with_reading  # type: ignore[return-value]
+
+
+@contextmanager
+def _advice() -> Iterator[None]:
+    """Name the option that helps where a map is refused for what an option can give."""
+    try:
+        yield
+    except NmapError as error:
+        if error.option is None:
+            raise
+        option = error.option.replace("_", "-") + (" mean" if error.option == "replace_nonfinite" else "")
+        raise type(error)(f"{error} (--{option})") from error
+
+
 def voice_options(command: Decorated) -> Decorated:
-    """Add `--quiet` and `--verbose`."""
-    return quiet_option(verbose_option(command))
+    """Add `--quiet` and `--verbose`; and check all paths of the command before it is run."""
+
+    @wraps(command)
+    def with_paths_checked(*given: Any, **options: Any) -> Any:
+        from nmap_cli.paths import check_paths
+
+        check_paths(click.get_current_context())
+        return command(*given, **options)
+
+    return quiet_option(verbose_option(with_paths_checked))  # type: ignore[return-value]
 
 
-def refuse_existing(path: Path, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse, before any long work, an output path that is taken.
+def output_argument(kind: OutputFile, text: str) -> Callable[[Decorated], Decorated]:
+    """Add an output that is given as the last argument, `out`, or by `-o`, `output`; see `one_output`."""
 
-    Args:
-        path: where the result is to go.
-        overwrite: whether the user allowed an existing file to be replaced.
-        inputs: files that the command reads; the output must not be one of them, `overwrite` or not.
+    def add(command: Decorated) -> Decorated:
+        by_name = click.option("-o", "--output", type=kind, help=text)(command)
+        return click.argument("out", type=kind, required=False)(by_name)
+
+    return add
+
+
+def one_output(out: Path | None, output: Path | None) -> Path:
+    """The output, which was given in one way or the other.
 
     Raises:
-        OutputExistsError: the path exists and may not be replaced, is no regular file, or is one of the inputs.
+        click.UsageError: in neither, or in both.
     """
-    if not path.is_symlink() and not path.exists():
-        return
-    if path.exists() and not path.is_file():
-        raise OutputExistsError(f"{path}: is not a regular file: give another output path")
-    if path.exists() and any(path.samefile(source) for source in inputs):
-        raise OutputExistsError(f"{path}: is the input as well: give another output path")
-    if not overwrite:
-        raise OutputExistsError(f"{path}: exists already: give another path, or --overwrite to replace it")
+    if (out is None) == (output is None):
+        said = (
+            "missing output: give its path, or --output"
+            if out is None
+            else f"two outputs, {out} and -o {output}"
+        )
+        raise click.UsageError(said, click.get_current_context())
+    return out or output  # type: ignore[return-value]
 
 
 def require(name: str, value: float | None, above: float = -math.inf, most: float = math.inf) -> None:
@@ -79,42 +151,50 @@ def require(name: str, value: float | None, above: float = -math.inf, most: floa
     raise OptionError(f"{name} {value:g}: wanted a finite number{low}{high}")
 
 
-@contextmanager
-def voxel_size_advice() -> Iterator[None]:
-    """Name the option that helps where a map is refused because its header gives no voxel size."""
-    try:
-        yield
-    except VoxelSizeError as error:
-        raise VoxelSizeError(f"{error} (--voxel-size)") from error
-
-
 def write_text(path: Path, text: str, overwrite: bool) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, whole or not at all; nothing in it turns or hides what follows."""
     from nmap.machine.atomic import atomic_output
 
     with atomic_output(path, overwrite) as out:
-        out.write(text.encode())
+        out.write(printable_lines(text).encode())
 
 
 def say(line: str, quiet: bool = False) -> None:
     """Print one line of a result on stdout, safe for a terminal, unless it is to be quiet."""
-    say_lines([line.replace("\n", " ")], quiet)
+    if not quiet:
+        put(line)
 
 
 def say_lines(lines: Iterable[str], quiet: bool = False) -> None:
     """Print a result of several lines on stdout, safe for a terminal, unless it is to be quiet."""
     if not quiet:
-        click.echo("\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
+        put("\n".join(line.replace("\n", " ") for line in lines), lines=True)
 
 
 def say_json(value: Any) -> None:
     """Print JSON on stdout: indented, non-finite numbers refused."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
+    put(json.dumps(value, indent=2, allow_nan=False), lines=True)
 
 
-def printable(text: str) -> str:
-    """One line of text that a file or a user gave, safe for a terminal: control characters become "?"."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+def tell(line: str) -> None:
+    """Print one line on stderr, safe for a terminal."""
+    put(line, err=True)
+
+
+def put(text: str, err: bool = False, lines: bool = False) -> None:
+    """Print text on stdout or stderr: every print of every command.
+
+    What would move a terminal's cursor or turn its writing becomes "?"; what its encoding does not have is escaped.
+
+    Args:
+        text: what to print.
+        err: on stderr instead of stdout.
+        lines: whether its line breaks are meant; else it is one line.
+    """
+    safe = printable_lines(text) if lines else printable(text)
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    click.echo(safe.encode(encoding, "backslashreplace").decode(encoding), err=err)
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:

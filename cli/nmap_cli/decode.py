@@ -13,14 +13,25 @@ import click
 import numpy as np
 
 from nmap import __version__
-from nmap.errors import FormatError, GridError, LimitError, NonFiniteError, OptionError
+from nmap.errors import GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
-from nmap_cli.common import overwrite_option, refuse_existing, say, size, span, voice_options
-from nmap_cli.parameters import INPUT, OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
+from nmap_cli.common import (
+    one_output,
+    output_argument,
+    overwrite_option,
+    permissive_option,
+    say,
+    size,
+    span,
+    tell,
+    voice_options,
+)
+from nmap_cli.parameters import INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
+    from nmap.maps import MapFrame
     from nmap.neural_map import NeuralMap
 
 _LABEL = f"Decoded by nmap {__version__}"
@@ -28,7 +39,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 
 @click.command("decode")
 @click.argument("file", type=INPUT)
-@click.option("-o", "--output", type=OUTPUT, required=True, help="The MRC map to write.")
+@output_argument(MAP_OUTPUT, "The MRC map to write; it may also be given as the second argument.")
 @click.option(
     "--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples over the same box; the voxel size follows."
 )
@@ -54,16 +65,19 @@ _LABEL = f"Decoded by nmap {__version__}"
     show_default=True,
     help="Voxel type. Older programs cannot read float16 (MRC mode 12).",
 )
+@permissive_option
 @overwrite_option
 @voice_options
 def command(
     file: Path,
-    output: Path,
+    out: Path | None,
+    output: Path | None,
     shape: Shape | None,
     voxel_size: Triple | None,
     like: Path | None,
     region: Region | None,
     dtype: Literal["float32", "float16"],
+    permissive: bool,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -73,42 +87,76 @@ def command(
     Without --shape, --voxel-size or --like the map comes back on its source's own grid. The map is written in
     slabs, so it may be larger than memory.
     """
+    target = one_output(out, output)
     given = [name for name, value in _choices(shape, voxel_size, like) if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
-    refuse_existing(output, overwrite, [file] if like is None else [file, like])
     from nmap.container import open_file
-    from nmap.maps.reading import MapWriter
+    from nmap.maps import MapWriter
 
     started = time.monotonic()
     opened = open_file(file)
     neural_map = opened.neural_map
-    grid = _grid(neural_map, shape, voxel_size, like)
+    grid = _grid(neural_map, shape, voxel_size, like, permissive)
     if region is not None:
         grid = grid.region(*region)
-    _check_room(grid, output)
+    _check_room(grid, target)
     _check_extent(neural_map.grid, grid, quiet)
     with (
         _naming(file),
         ProgressLine(quiet, patience=2.0) as line,
         MapWriter(
-            output, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
+            target, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
         ) as writer,
     ):
         for start, slab in neural_map.slabs(grid):
             writer.write(slab)
-            line.show("decode", start + len(slab), grid.shape[0])
-    say(f"{output}: {grid}, {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
+            line.show("decoding", (start + len(slab)) / grid.shape[0])
+    say(f"{target}: {grid}, {size(target.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
 
 
-def _grid(neural_map: NeuralMap, shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> Grid:
+def _grid(
+    neural_map: NeuralMap,
+    shape: Shape | None,
+    voxel_size: Triple | None,
+    like: Path | None,
+    permissive: bool,
+) -> Grid:
     """The grid that the options ask for; an image keeps its one section where one number is given."""
     grid = neural_map.grid
     if shape is not None:
         return neural_map.grid_for(grid.wide(shape) if len(set(shape)) == 1 else shape)
     if voxel_size is not None:
         return grid.with_voxel_size(voxel_size)
-    return grid if like is None else _grid_of(like)
+    if like is None:
+        return grid
+    from nmap.maps import read_frame
+
+    frame = read_frame(like, permissive=permissive)
+    _say_not_kept(like, frame)
+    return frame.grid
+
+
+def _say_not_kept(like: Path, frame: MapFrame) -> None:
+    """Warn of what the header of the other map says and that of a decoded map does not."""
+    counts = frame.grid.shape[::-1]
+    lost = []
+    if frame.axis_order != (1, 2, 3):
+        lost.append(f"axis order {_list(frame.axis_order)} (written as 1, 2, 3)")
+    if frame.sampling != counts:
+        lost.append(
+            f"{_list(frame.sampling)} samples in a cell (written as {_list(counts)}, the cell as the box)"
+        )
+    if frame.space_group > 1:
+        lost.append(f"space group {frame.space_group} (written as 1)")
+    if lost:
+        tell(
+            f"nmap: warning: {like}: the voxels lie where its own do, but its header is not kept: {'; '.join(lost)}"
+        )
+
+
+def _list(numbers: tuple[int, ...]) -> str:
+    return ", ".join(str(n) for n in numbers)
 
 
 def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
@@ -120,7 +168,7 @@ def _check_extent(box: Grid, grid: Grid, quiet: bool) -> None:
     if share == 0:
         raise GridError(f"{extents}: wanted two that overlap")
     if share < 1 and not quiet:
-        click.echo(f"nmap: warning: {extents}: solvent is written outside the box", err=True)
+        tell(f"nmap: warning: {extents}: solvent is written outside the box")
 
 
 def _extent(grid: Grid) -> str:
@@ -156,18 +204,9 @@ def _labels(opened: MapFile) -> tuple[str, ...]:
     """Labels of the source, where the file's record keeps them and can be read."""
     from nmap.container import labels
 
-    try:
-        header = opened.record().get("source", {}).get("mrc_header")
-    except FormatError:
-        return ()
+    header = opened.neural_map.record.get("source", {}).get("mrc_header")
     return labels(header) if isinstance(header, bytes) else ()
 
 
 def _choices(shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> list[tuple[str, object]]:
     return [("--shape", shape), ("--voxel-size", voxel_size), ("--like", like)]
-
-
-def _grid_of(path: Path) -> Grid:
-    from nmap.maps.reading import read_map
-
-    return read_map(path).grid

@@ -8,43 +8,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from nmap.errors import LimitError, MapError, MissingPackageError, NonFiniteError, OptionError
+from nmap.errors import MapError
 from nmap.fit.options import EncodeOptions
-from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.machine.packages import require_package
+from nmap.maps import ReadOptions
+from nmap.model.kinds import KINDS
 from nmap_cli.common import (
     json_option,
+    one_output,
+    output_argument,
     overwrite_option,
-    printable,
-    refuse_existing,
+    reading_options,
     say,
     say_json,
     say_lines,
     size,
     table,
+    tell,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
+from nmap_cli.comparison import both_half_maps
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, OUTPUT, SLICE
-from nmap_cli.progress import ProgressLine, seconds_since_start
-from nmap_cli.validate import both_half_maps
+from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE
+from nmap_cli.progress import ProgressLine
 
-# The end of the program takes this share of what its start took.
-_ENDING = 0.3
-_ANY_MAP = DensityMap(np.zeros((1, 1, 1), np.float32), Grid((1, 1, 1), (1.0, 1.0, 1.0)))
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
 Command = Callable[..., Any]
@@ -60,42 +55,68 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 
 @click.command("encode", short_help="Fit a network to a density map and write it as a .nmap.")
 @click.argument("source", type=INPUT)
-@click.argument("output", metavar="OUT", type=OUTPUT)
+@output_argument(NMAP_OUTPUT, "The .nmap file to write; it may also be given as the second argument.")
 @_fit_option(
     "--resolution",
-    "Band limit in Angstrom: nothing finer is kept. Estimated from the power spectrum if not given.",
+    "Finest detail to keep, in Angstrom. Estimated from the map if not given.",
     type=float,
     metavar="A",
 )
 @_fit_option(
-    "--mask", "Envelope of the molecule: found, none, or a mask file.", type=MASK, metavar="auto|none|FILE"
+    "--mask",
+    "Where the molecule is: found automatically, no mask, or a mask file.",
+    type=MASK,
+    metavar="auto|none|FILE",
 )
 @_fit_option(
-    "--device", "Where to fit; auto takes a GPU if there is one.", type=click.Choice(["auto", "cpu", "cuda"])
+    "--device",
+    "Where to compute; auto takes a GPU if there is one.",
+    type=click.Choice(["auto", "cpu", "cuda"]),
 )
-@_fit_option("--seed", "Seed of all that is random.", type=int)
+@_fit_option("--seed", "Seed of the random numbers.", type=int)
 @_fit_option(
     "--preset",
-    "Worst-shell FSC to aim at: 0.5, 0.9 or 0.98.",
-    type=click.Choice(["small", "balanced", "faithful"]),
+    "What the file is for. preview: a look; side chains may be missing (worst-shell FSC 0.9). faithful: atoms stay "
+    "(0.9925). near-lossless: nothing changes by more than a quarter of the map's noise, where that can be told "
+    "(else 0.999).",
+    type=click.Choice(["preview", "faithful", "near-lossless"]),
 )
 @_fit_option(
-    "--target-fsc", "Worst-shell FSC that must be reached, else nothing is written.", type=float, metavar="C"
+    "--target-fsc",
+    "FSC that every shell must reach. If one does not, nothing is written.",
+    type=float,
+    metavar="C",
 )
 @_fit_option(
     "--max-bytes",
-    "Weights, gains and envelope must fit in this, such as 8K; the container comes on top.",
+    "Most bytes for the network and its mask, such as 8K. Header and record of the file come on top.",
     type=BYTES,
     metavar="SIZE",
 )
 @_fit_option(
-    "--ratio", "The same, as how many times smaller than the map's float32 voxels.", type=float, metavar="R"
+    "--ratio",
+    "The same, as a ratio: how many times smaller than the map's float32 voxels.",
+    type=float,
+    metavar="R",
 )
-@_fit_option("--effort", "How long to search for fewer bytes.", type=click.Choice(["low", "default", "high"]))
+@_fit_option(
+    "--gains",
+    "Strength of each shell of the decode: power as in the source, or least-squares, of least error and a little less.",
+    type=click.Choice(["power", "least-squares"]),
+)
+@_fit_option(
+    "--contour",
+    "The map's recommended contour level: kept, with the level at which the decode encloses as much.",
+    type=float,
+    metavar="LEVEL",
+)
+@_fit_option(
+    "--effort", "How long to search for a smaller file.", type=click.Choice(["low", "default", "high"])
+)
 @_fit_option(
     "--time-budget",
-    "Answer in this time, such as 30s or 5m, with the best found; starting, reading and writing count. It is kept by "
-    "the speed so far: where the machine slows down, or the map alone takes longer, a warning says so.",
+    "Stop in this time, such as 30s or 5m, with the best network found; reading the map counts. A warning says how "
+    "much longer it took, if it did.",
     type=DURATION,
     metavar="TIME",
 )
@@ -106,24 +127,24 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--symmetry-threshold",
-    "Self-correlation from which a point group holds: of the map, whose noise counts against it, or with half maps "
-    "of what they share.",
+    "A point group is taken if the map correlates with its turned copies by this much. Noise counts against it, "
+    "unless there are half maps.",
     type=float,
     metavar="C",
 )
-@_fit_option("--force-symmetry", "Take the given group even if it does not hold.", is_flag=True)
+@_fit_option("--force-symmetry", "Take the given point group even if the map does not have it.", is_flag=True)
 @_fit_option(
     "--checkpoint",
-    "Keep the state of the fit in this folder, and go on from it: the same map and options; gone at the end.",
+    "Folder that keeps the state of the fit. The same command goes on from it. Emptied at the end.",
     type=FOLDER,
     metavar="DIR",
 )
 @_fit_option(
     "--arch",
-    "Kind of network. The options from --steps to --weight-bits are for siren and fourier-features; where only "
-    "they are given, siren is taken.",
-    type=click.Choice(["radial-basis", "siren", "fourier-features"]),
-    show_default="radial-basis",
+    "Kind of network. The options from --steps to --weight-bits are for siren and fourier-features. If one of them "
+    "is given without --arch, the kind is siren.",
+    type=click.Choice(list(KINDS)),
+    show_default=next(iter(KINDS)),
 )
 @_fit_option("--steps", "Training steps.", type=int, show_default="by the map")
 @_fit_option("--hidden-features", "Neurons in a layer.", type=int, show_default="by the map")
@@ -136,42 +157,41 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=int,
     show_default="6, fewer where the goal is met with fewer",
 )
-@_fit_option("--slice", "Take this one section first, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
-@_fit_option("--crop", "Take the central N voxels a side first.", type=int, metavar="N")
+@_fit_option("--slice", "Encode this one section only, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
+@_fit_option("--crop", "Encode the central N voxels a side only.", type=int, metavar="N")
 @_fit_option(
-    "--downsample", "Halve, third, ... the sampling first, by a Fourier crop.", type=int, metavar="FACTOR"
+    "--downsample", "Lower the sampling by this factor first, by a Fourier crop.", type=int, metavar="FACTOR"
 )
 @_fit_option(
     "--half1",
-    "First half map; with --half2 it sets the band limit (FSC 0.143) and what each shell is worth, and an "
-    "automatic envelope grows until the halves do not correlate outside it.",
+    "First half map; needs --half2. The half maps set the resolution (FSC 0.143) and how true each shell must be. "
+    "An automatic mask is widened until they no longer agree outside it.",
     type=INPUT,
     metavar="FILE",
 )
-@_fit_option("--half2", "Second half map.", type=INPUT, metavar="FILE")
+@_fit_option("--half2", "Second half map; needs --half1.", type=INPUT, metavar="FILE")
 @_fit_option(
     "--cross-validate",
-    "Fit half 1 alone and set the decode against half 2, in as many bytes as that takes.",
+    "Encode half map 1 alone, and compare the result with half map 2. Takes more bytes.",
     is_flag=True,
 )
-@voxel_size_option
+@reading_options
 @click.option(
-    "--replace-nonfinite", type=click.Choice(["mean"]), help="Put the mean where the map is NaN or infinite."
+    "--no-hdf5",
+    is_flag=True,
+    help="Leave out the HDF5 side. The file is then plain safetensors, and smaller.",
 )
-@click.option("--max-memory", type=BYTES, metavar="SIZE", help="Refuse a map larger than this, such as 4G.")
-@click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
-@click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the HDF5 side.")
-@click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' as well.")
+@click.option("--thumbnail", is_flag=True, help="Keep three central slices as a picture in the file.")
+@click.option("--report", type=OUTPUT, metavar="HTML", help="Write the page of 'nmap report' too.")
 @click.option("--keep-on-interrupt", is_flag=True, help="On Ctrl-C write the best so far instead of nothing.")
 @overwrite_option
 @json_option
 @voice_options
 def command(
     source: Path,
-    output: Path,
-    voxel_size: Triple | None,
-    replace_nonfinite: str | None,
-    max_memory: int | None,
+    out: Path | None,
+    output: Path | None,
+    reading: ReadOptions,
     no_hdf5: bool,
     thumbnail: bool,
     report: Path | None,
@@ -188,39 +208,31 @@ def command(
     file as written and read back. Ctrl-C ends the fit: nothing is written, or with --keep-on-interrupt the
     best so far.
     """
+    output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
-    # Refuse what cannot be used before anything is read: any map will do in the place of one that is given.
-    EncodeOptions(**{**fitting, **dict.fromkeys(maps, _ANY_MAP)})
-    if no_hdf5 and thumbnail:
-        raise OptionError(
-            "--thumbnail with --no-hdf5: the picture is kept in the HDF5 side: give one of them"
-        )
-    refuse_existing(output, overwrite, [source, *maps.values()])
+    require_package("torch", "fit", "encode")
+    # Refuse what cannot be used before anything is read.
+    EncodeOptions(**fitting)
     if report is not None:
-        _check_report(report, output, overwrite, [source, *maps.values()])
+        require_package("matplotlib", "report", "--report")
     from nmap.container import save, sizes
+    from nmap.fit.encode import encode
     from nmap.inspection import Inspection
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map_with
     from nmap.report.file import report_file
     from nmap.spectrum import worded
-    from nmap.verbs import encode
 
-    read = partial(
-        read_map, voxel_size=voxel_size, replace_nonfinite=replace_nonfinite, max_memory=max_memory
-    )
     began = time.monotonic()
-    with _advice():
-        density = read(source)
-        fitting.update({name: read(path) for name, path in maps.items()})
+    density = read_map_with(source, reading)
+    fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     if verbose:
         _describe(density.grid, fitting)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
-    budget, reading = fitting["time_budget"], time.monotonic() - began
-    fitting["time_budget"] = _time_left(budget, reading)
-    before = seconds_since_start()
+    if fitting["time_budget"] is not None:
+        fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.001)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
-        with voxel_size_advice(), _naming(source):
+        with _naming(source):
             neural_map = encode(
                 density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped
             )
@@ -233,52 +245,13 @@ def command(
     else:
         say(str(output), quiet)
         say_lines(words(table(summary(found))).split("\n"), quiet)
-    if budget is not None:
-        _warn_late(budget, before)
     if interrupt.stopped():
-        click.echo("nmap: warning: interrupted; the best so far was written", err=True)
+        tell("nmap: warning: interrupted; the best so far was written")
         sys.exit(INTERRUPTED)
     if report is not None:
         halves = both_half_maps(maps.get("half1"), maps.get("half2"))
-        page = partial(report_file, output, source, source=density, half_maps=halves, voxel_size=voxel_size)
+        page = partial(report_file, output, density, source_path=source, half_maps=halves, reading=reading)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
-
-
-def _time_left(budget: float | None, reading: float) -> float | None:
-    """Seconds of the budget that are left for the fit.
-
-    The start of the program, loading torch and reading the map count too; the end takes a share of the first two.
-
-    Args:
-        budget: seconds for everything; None for no limit.
-        reading: seconds that reading the maps took.
-    """
-    if budget is None:
-        return None
-    import_module("nmap.fit.engine")
-    gone = seconds_since_start()
-    return max(budget - gone - _ENDING * (gone - reading), 0.1)
-
-
-def _warn_late(budget: float, before: float) -> None:
-    """Say how late the answer is, where the budget was too short; `before` seconds were gone before the fit."""
-    if (taken := seconds_since_start()) > budget:
-        click.echo(
-            f"nmap: warning: the time budget of {budget:g} s was too short: took {taken:.1f} s, {before:.1f} s of "
-            "them to start and to read the map",
-            err=True,
-        )
-
-
-def _check_report(report: Path, output: Path, overwrite: bool, inputs: list[Path]) -> None:
-    """Refuse a report that cannot be written before the fit, not after it."""
-    refuse_existing(report, overwrite, inputs)
-    if report.resolve() == output.resolve():
-        raise OptionError(f"--report {report}: is the output as well: give another path")
-    if find_spec("matplotlib") is None:
-        raise MissingPackageError(
-            "reports need matplotlib, which is not installed: pip install 'nmap-em[report]'"
-        )
 
 
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:
@@ -286,7 +259,7 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
     try:
         write_text(report, page(), overwrite)
     except Exception:
-        click.echo(f"nmap: warning: {printable(str(output))} is written, its report is not", err=True)
+        tell(f"nmap: warning: {output} is written, its report is not")
         raise
     say(f"{report}: {size(report.stat().st_size)}", quiet)
 
@@ -297,24 +270,12 @@ def _naming(source: Path) -> Iterator[None]:
     try:
         yield
     except MapError as error:
-        raise type(error)(f"{source}: {error}") from error
-
-
-@contextmanager
-def _advice() -> Iterator[None]:
-    """Name the option that helps where a map is refused for what an option can give."""
-    try:
-        with voxel_size_advice():
-            yield
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{error} (--replace-nonfinite mean)") from error
-    except LimitError as error:
-        raise LimitError(f"{error} (--max-memory)") from error
+        raise type(error)(f"{source}: {error}", option=error.option) from error
 
 
 def _describe(grid: object, fitting: dict[str, Any]) -> None:
     """Say on stderr what is about to be done, with every setting."""
-    click.echo(f"map: {grid}", err=True)
+    tell(f"map: {grid}")
     for name, value in fitting.items():
         if isinstance(value, str | int | float | tuple):
-            click.echo(f"{name}: {printable(str(value))}", err=True)
+            tell(f"{name}: {value}")

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    refuse_existing,
+    reading_options,
     require,
     say_json,
     say_lines,
     table,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
+from nmap_cli.comparison import convention_option
 from nmap_cli.parameters import INPUT, MASK, OUTPUT
 
-CONVENTION_NAMES = ("nmap", "relion", "linear")
+if TYPE_CHECKING:
+    from nmap.maps import ReadOptions
 
 
 @click.command("fsc")
@@ -35,11 +34,9 @@ CONVENTION_NAMES = ("nmap", "relion", "linear")
 @click.option(
     "--resolution", type=float, metavar="A", help="Name the worst shell to here; by default to Nyquist."
 )
-@click.option(
-    "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
-)
+@convention_option
 @click.option("--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML.")
-@voxel_size_option
+@reading_options
 @json_option
 @overwrite_option
 @voice_options
@@ -50,7 +47,7 @@ def command(
     resolution: float | None,
     convention: str,
     fsc_xml: Path | None,
-    voxel_size: Triple | None,
+    reading: ReadOptions,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
@@ -63,19 +60,19 @@ def command(
     null: not before Nyquist), convention, and more.
     """
     require("--resolution", resolution, above=0)
-    if fsc_xml is not None:
-        refuse_existing(fsc_xml, overwrite, [a, b])
-    from nmap.compare.findings import Fidelity
-    from nmap.compare.two_maps import require_same_grid
-    from nmap.maps.reading import read_map
+    from nmap.compare.fidelity import Fidelity
+    from nmap.maps import read_map_with
+    from nmap.maps.checked import require_contrast, require_same_grid
+    from nmap.maps.formats import printed
     from nmap.spectrum import fsc, worded
     from nmap.validation import read_mask
 
-    with voxel_size_advice():
-        first, second = (read_map(path, voxel_size=voxel_size) for path in (a, b))
+    first, second = (read_map_with(path, reading) for path in (a, b))
     require_same_grid(first, second, "first map", "second map")
+    for path, density in ((a, first), (b, second)):
+        require_contrast(density, printed(path))
     chosen = None if mask == "none" else mask
-    soft = read_mask(chosen, second, resolution, voxel_size)
+    soft = read_mask(chosen, second, resolution, reading)
     values = None if soft is None else soft.values
     curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
     name = "none" if soft is None else Path(chosen or "none").name
@@ -84,25 +81,26 @@ def command(
 
         title = worded(f"FSC of {a.name} and {b.name}, mask {name}", second.grid)
         write_text(fsc_xml, as_xml(curve, title), overwrite)
-    measured = Fidelity(curve, name, resolution)
+    measured = Fidelity(curve, "box" if soft is None else "mask", name, resolution)
     if as_json:
         say_json({"maps": [a.name, b.name], "mask": name, **_json(measured, second.grid)})
         return
     from nmap_cli.findings_text import convention_rows, fidelity_rows
 
     rows = [("Maps", f"{a.name}, {b.name}"), ("Grid", str(second.grid)), ("Mask", name)]
-    rows += [*fidelity_rows(measured, "FSC"), *convention_rows(curve)]
+    rows += fidelity_rows(measured, "FSC", verbose)
+    rows += convention_rows(curve) if verbose else []
     say_lines(worded(table(rows), second.grid).split("\n"), quiet)
 
 
 def _json(measured: Any, grid: Any) -> dict[str, Any]:
-    from nmap.compare.findings_json import curve_json, finite, grid_json
+    from nmap.compare.json_values import curve_json, finite, grid_json
     from nmap.spectrum import worded
 
     what = worded("FSC of two maps", grid)
     worst = {
         "what": what,
         "worst": finite(measured.worst),
-        "worst_shell": measured.curve.worst_shell(measured.resolution),
+        "worst_shell": measured.worst_shell,
     }
     return {"grid": grid_json(grid), "resolution": measured.resolution, **worst, **curve_json(measured.curve)}

@@ -8,13 +8,13 @@ import click
 
 from nmap.errors import OptionError
 from nmap.grid import Grid, Shape, Triple
-from nmap_cli.common import overwrite_option, refuse_existing, say, size, voice_options
-from nmap_cli.parameters import INPUT, OUTPUT, SHAPE, VOXEL_SIZE
+from nmap_cli.common import overwrite_option, permissive_option, say, size, voice_options
+from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE
 
 
 @click.command("import-weights", short_help="Write SIREN weights trained elsewhere as a .nmap.")
 @click.argument("weights", type=INPUT)
-@click.option("-o", "--output", type=OUTPUT, required=True, help="The .nmap file to write.")
+@click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The .nmap file to write.")
 @click.option("--omega", type=float, default=30.0, show_default=True, help="Factor in the first sine layer.")
 @click.option(
     "--omega-hidden", type=float, show_default="as --omega", help="Factor in the other sine layers."
@@ -43,6 +43,7 @@ from nmap_cli.parameters import INPUT, OUTPUT, SHAPE, VOXEL_SIZE
     "--offset", type=float, default=0.0, show_default=True, help="Density where the network gives 0."
 )
 @click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
+@permissive_option
 @overwrite_option
 @voice_options
 def command(
@@ -58,6 +59,7 @@ def command(
     scale: float,
     offset: float,
     no_hdf5: bool,
+    permissive: bool,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -69,16 +71,15 @@ def command(
     net.N.bias. The grid is given by --grid-like, or by --shape and --voxel-size.
     """
     _check_grid(grid_like, shape, voxel_size)
-    refuse_existing(output, overwrite, [weights] if grid_like is None else [weights, grid_like])
     from nmap.container import save
     from nmap.import_siren.import_siren import import_weights
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_grid
 
     if shape is not None and voxel_size is not None:
         grid = Grid(shape, voxel_size)
     else:
         assert grid_like is not None
-        grid = read_map(grid_like).grid
+        grid = read_grid(grid_like, permissive=permissive)
     neural_map = import_weights(
         weights,
         grid,

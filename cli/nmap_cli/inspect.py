@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nmap.report.fit_words import (
+    band_limit_words,
+    cross_validation_words,
+    is_estimated,
+    mask_words,
+    notices_words,
+    symmetry_words,
+)
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
 from nmap_cli.parameters import INPUT
 
@@ -35,6 +43,8 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
         say_json(found.to_json())
     else:
         rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
+        if found.record_error:
+            rows.append(("damage", f"of the record this could not be read: {found.record_error}"))
         text = worded(table(rows + list(_details(found)) if verbose else rows), found.grid)
         say_lines(text.split("\n"), quiet)
 
@@ -48,7 +58,7 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
         "fidelity FSC",
         "half maps",
         "cross-validation",
-        "envelope",
+        "mask",
         "symmetry",
         "network",
         "how fitted",
@@ -83,18 +93,15 @@ def _identity(found: Inspection) -> Rows:
 
 def _fidelity(found: Inspection) -> Rows:
     limit, fidelity = found.neural_map.field.band_limit, _group(found, "fidelity")
-    how = _group(found, "fit").get("band_limit_from")
+    outcome = found.outcome("band_limit_from")
+    how = band_limit_words(outcome)
     if limit is None:
         yield "resolution kept", "no band limit: the bare network"
     else:
         yield "resolution kept", f"{limit:.4g} A band limit" + (f" ({how})" if how else "")
         if found.last_shell is not None and found.last_shell[1] > 1.001 * limit:
-            shell, resolution = found.last_shell
-            yield (
-                "",
-                f"its last shell is number {shell}, at {resolution:.4g} A; the next lies beyond the limit",
-            )
-        if str(how).startswith("estimated"):
+            yield "", f"finest detail kept: {found.last_shell[1]:.3g} A"
+        if is_estimated(outcome):
             yield "", "if you know the map's resolution, set it: nmap encode --resolution"
     if "worst" in fidelity:
         to = fidelity.get("resolution", limit)
@@ -103,7 +110,8 @@ def _fidelity(found: Inspection) -> Rows:
             (
                 f"{fidelity['worst']:.3f} in the worst shell"
                 + (f" to {to:.4g} A" if to else "")
-                + f", decoded against source, mask: {fidelity.get('mask', 'none')}"
+                + ", decoded against source, "
+                + ("inside the mask" if fidelity.get("mask") == "envelope" else "over the whole box")
             ),
         )
         crossings = [
@@ -115,24 +123,21 @@ def _fidelity(found: Inspection) -> Rows:
             yield "", "falls below " + ", ".join(crossings) + " (not a half-map FSC)"
         if "correlation" in fidelity:
             yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
-        yield from _half_maps(fidelity)
-    elif found.record_error:
-        yield "fidelity FSC", f"the record cannot be read: {found.record_error}"
+        yield from _half_maps(fidelity, found.outcome("cross_validation", "fidelity"))
     else:
         yield "fidelity FSC", "not recorded; measure it with nmap validate FILE SOURCE"
 
 
-def _half_maps(fidelity: Mapping[str, Any]) -> Rows:
+def _half_maps(fidelity: Mapping[str, Any], cross_validation: Mapping[str, Any]) -> Rows:
     if "half_map_fsc" not in fidelity:
         return
     resolution = fidelity.get("half_map_resolution")
     crossing = "stays above 0.143" if resolution is None else f"falls below 0.143 at {_angstrom(resolution)}"
     yield "half maps", f"their FSC {crossing}"
-    if "cross_validation" in fidelity:
-        name = "cross-validation"
-        for part in f"FSC(decode, half 2) - FSC(half 1, half 2): {fidelity['cross_validation']}".split("; "):
-            yield name, part
-            name = ""
+    if cross_validation:
+        verdict, *lines = cross_validation_words(cross_validation)
+        yield "cross-validation", f"FSC(decode, half 2) - FSC(half 1, half 2): {verdict}"
+        yield from (("", line) for line in lines)
 
 
 def _sampling(found: Inspection) -> Rows:
@@ -143,42 +148,16 @@ def _sampling(found: Inspection) -> Rows:
     if not grid.is_orthogonal:
         yield "cell angles", f"{_triple(grid.angles)} degrees (alpha, beta, gamma)"
     field = found.neural_map.field
+    lines = mask_words(found.outcome("mask"))
     if field.envelope is not None and found.envelope_share is not None:
-        kz, ky, kx = field.envelope.shape
-        yield (
-            "envelope",
-            f"{100 * found.envelope_share:.3g} % of the box, from {kx} x {ky} x {kz} nodes (x, y, z)",
-        )
-    name = "envelope" if field.envelope is None else ""
-    for part in envelope_words(str(_group(found, "fit").get("mask", ""))):
-        yield name, part
-        name = ""
-    yield "symmetry", "C1" if field.symmetry is None else field.symmetry.name
-
-
-def envelope_words(recorded: str) -> list[str]:
-    """What a file records of how its envelope was decided, a line each, without what says nothing."""
-    everything = recorded.startswith("everything")
-    words = recorded.removeprefix("everything").removeprefix(": ").replace(", grown by 0 A", "")
-    lines = []
-    for part in words.replace(": ", "; ").split("; "):
-        left = re.fullmatch(r"(\S+) of the band-limited variance lies outside", part)
-        if left is None and part:
-            lines.append(part)
-        elif left is not None and not everything and float(left[1]) >= 5e-5:
-            lines.append(f"{100 * float(left[1]):.2g} % of what the band limit keeps lies outside")
-    if everything:
-        kept = "the whole box is kept"
-        lines[:1] = [f"{lines[0]}: {kept}" if lines else kept]
-    return lines
+        lines.append(f"it holds {100 * found.envelope_share:.3g} % of the box")
+    yield from (("" if number else "mask", line) for number, line in enumerate(lines))
+    how = symmetry_words(found.symmetry_outcome)
+    yield "symmetry", ("C1" if field.symmetry is None else field.symmetry.name) + (f" ({how})" if how else "")
 
 
 def _network(found: Inspection) -> Rows:
     yield "network", found.network
-    yield "", f"{found.bits_per_weight:.3g} bits for each as stored"
-    omegas = found.neural_map.field.network.settings().get("omegas")
-    if omegas:
-        yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
 
 
 def _fit(found: Inspection) -> Rows:
@@ -193,15 +172,25 @@ def _fit(found: Inspection) -> Rows:
         if name in fit
     ]
     yield "how fitted", ", ".join(parts) or "not recorded"
+    yield from (("", words) for words in notices_words(found.notices))
 
 
 def _details(found: Inspection) -> Rows:
     names = {"hdf5": "HDF5 side"}
     bytes_by_use = [f"{names.get(k, k)} {v}" for k, v in found.sizes.items() if k != "total"]
     yield "bytes", ", ".join(bytes_by_use)
+    yield "", f"{found.bits_per_weight:.3g} bits for each weight"
+    field = found.neural_map.field
+    if omegas := field.network.settings().get("omegas"):
+        yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
+    if field.envelope is not None:
+        kz, ky, kx = field.envelope.shape
+        yield "mask nodes", f"{kx} x {ky} x {kz} (x, y, z)"
     for group in ("source", "fit", "fidelity"):
         for name, value in _group(found, group).items():
-            if isinstance(value, str | int | float):
+            if isinstance(value, Mapping | list):
+                yield f"{group}/{name}", json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+            elif isinstance(value, str | int | float):
                 yield f"{group}/{name}", f"{value}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import os
 import sys
 import traceback
 import warnings
@@ -15,8 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from nmap import __version__
-from nmap.errors import NmapError
-from nmap_cli.common import printable
+from nmap.errors import NmapError, NmapWarning
+from nmap_cli.common import put, tell
 from nmap_cli.interrupt import Terminated, ending_signals_raise
 
 INTERRUPTED = 130
@@ -29,6 +30,7 @@ _COMMANDS = (
     "validate",
     "fsc",
     "report",
+    "view",
     "study",
     "import-weights",
     "strip",
@@ -63,14 +65,17 @@ class _Commands(click.Group):
     ) -> NoReturn:
         arguments = list(sys.argv[1:] if args is None else args)
         verbose = "--verbose" in arguments or "-v" in arguments
+        _open_closed_streams()
         with warnings.catch_warnings():
+            warnings.simplefilter("always", NmapWarning)
             warnings.showwarning = _say_warning if verbose else _say_own_warning
             try:
                 with ending_signals_raise():
                     code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
             except BaseException as failure:
                 code = _explain(failure, verbose)
-        sys.exit(code if isinstance(code, int) else 0)
+            code = _flushed(code if isinstance(code, int) else 0)
+        sys.exit(code)
 
 
 @click.group(
@@ -85,10 +90,32 @@ def cli() -> None:
     """Cryo-EM density maps as small neural networks: one .nmap file, decoded to MRC at any sampling."""
 
 
+def _open_closed_streams() -> None:
+    """Give the numbers 0, 1 and 2 to nothing at all where the caller closed them: else an output file gets them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _flushed(code: int) -> int:
+    """The exit code, once all that was printed is written; a reader that has gone or a full disk is not `code` 0."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as failure:
+        with suppress(OSError, ValueError):  # what is left cannot be written when Python ends either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or _explain(failure, verbose=False)
+    return code
+
+
 def _explain(failure: BaseException, verbose: bool) -> int:
     """Print one line on stderr that says what went wrong; return the exit code."""
     if isinstance(failure, SystemExit):
-        return failure.code if isinstance(failure.code, int) else 0
+        code = failure.code if isinstance(failure.code, int) else 0
+        return 4 if code == 1 else code  # click's own, where the reader of a pipe has gone
     if isinstance(failure, (click.Abort, KeyboardInterrupt)):
         return _fail("interrupted; nothing was written", INTERRUPTED)
     if isinstance(failure, Terminated):
@@ -96,11 +123,11 @@ def _explain(failure: BaseException, verbose: bool) -> int:
             _fail(f"ended by {failure.name}; no file was left half written", failure.exit_code)
         return failure.exit_code
     if isinstance(failure, click.ClickException):
-        return _fail(_usage(failure), failure.exit_code)
+        return _fail(_usage(failure), failure.exit_code if failure.exit_code > 1 else 2)
     if isinstance(failure, NmapError):
         return _fail(str(failure), failure.exit_code)
     if verbose:
-        click.echo("".join(traceback.format_exception(failure)), err=True, nl=False)
+        put("".join(traceback.format_exception(failure)).rstrip(), err=True, lines=True)
     if isinstance(failure, MemoryError):
         return _fail(f"out of memory: {failure}" if str(failure) else "out of memory", 4)
     if isinstance(failure, OSError):
@@ -118,15 +145,16 @@ def _usage(failure: click.ClickException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"nmap: error: {printable(message)}", err=True)
+    with suppress(OSError, ValueError):  # stderr may be gone or full
+        tell(f"nmap: error: {message}")
     return code
 
 
 def _say_own_warning(message: Warning | str, *place: Any, **more: Any) -> None:
-    """All but numpy's on its arithmetic: what comes of a file's odd numbers is refused, or told in our own words."""
+    """All but numpy's on its arithmetic: what comes of a file's odd numbers is refused, or said in our own words."""
     if not (isinstance(message, RuntimeWarning) and "encountered in" in str(message)):
         _say_warning(message, *place, **more)
 
 
 def _say_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
-    click.echo(f"nmap: warning: {printable(str(message))}", err=True)
+    tell(f"nmap: warning: {message}")

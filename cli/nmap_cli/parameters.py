@@ -12,6 +12,7 @@ import click
 
 from nmap.errors import NmapError, OptionError
 from nmap.grid import Shape, Triple
+from nmap.machine.inputs import existing
 
 Region = tuple[Shape, Shape]
 """First voxel and shape, both (z, y, x)."""
@@ -30,9 +31,7 @@ class InputFile(click.ParamType[Path]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
-        path = Path(value)
-        if not path.exists():
-            raise NmapError(f"{path}: no such file: give the path of a file that exists")
+        path = existing(value)
         if path.is_dir():
             raise NmapError(f"{path}: is a folder: give the path of a file")
         if not os.access(path, os.R_OK):
@@ -41,9 +40,17 @@ class InputFile(click.ParamType[Path]):
 
 
 class OutputFile(click.ParamType[Path]):
-    """A file to be written, in a folder that exists and may be written to."""
+    """A file to be written, in a folder that exists and may be written to.
+
+    Args:
+        makes: code of the kind of file that is written (`nmap.file_kind`), "" for one that no command reads.
+        goes_on: whether a file that is there is gone on with, and replaced without being asked.
+    """
 
     name = "file"
+
+    def __init__(self, makes: str = "", goes_on: bool = False) -> None:
+        self.makes, self.goes_on = makes, goes_on
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
@@ -175,6 +182,9 @@ class MaskType(click.ParamType[str | Path]):
 INPUT = InputFile()
 FOLDER = click.Path(file_okay=False, path_type=Path)
 OUTPUT = OutputFile()
+MAP_OUTPUT = OutputFile(makes="mrc")
+NMAP_OUTPUT = OutputFile(makes="nmap")
+RESULTS = OutputFile(goes_on=True)
 SHAPE = ShapeType()
 SLICE = SliceType()
 VOXEL_SIZE = VoxelSizeType()

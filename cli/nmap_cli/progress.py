@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -13,25 +13,20 @@ from typing import TYPE_CHECKING, TextIO
 from nmap_cli.common import span
 
 if TYPE_CHECKING:
-    from nmap.fit import Progress
+    from nmap.fit.progress import Progress
 
-# Seconds over which estimates of the end are averaged, and after which a line that says nothing new comes all the same.
-_STEADY, _HEARTBEAT = 10.0, 60.0
+# Seconds over which estimates of the end are averaged.
+_STEADY = 10.0
+# Seconds after which a line is written though it says nothing new.
+_HEARTBEAT = 60.0
+# Characters of the bar.
 _BAR = 24
-
-
-def seconds_since_start() -> float:
-    """Seconds since this process began; where the system does not tell, the processor time used, which is less."""
-    try:
-        with open("/proc/self/stat", "rb") as file:
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError, ValueError, IndexError):
-        return time.process_time()
+# Worst-shell FSC from which it is shown: below, a shell correlates by chance as much.
+_MEANINGFUL = 0.143
 
 
 class ProgressLine:
-    """Shows stage, step, FSC so far and time left; a context manager that leaves the terminal line clean.
+    """Shows stage, share done, time left and FSC so far; a context manager that leaves the terminal line clean.
 
     Args:
         quiet: show nothing.
@@ -50,7 +45,7 @@ class ProgressLine:
         words: Callable[[str], str] = str,
     ) -> None:
         self._words = words
-        self._stream = stream or sys.stderr
+        self._stream = stream or sys.stderr or io.StringIO()  # there is no stderr where the caller closed it
         self._quiet = quiet
         self._terminal = self._stream.isatty()
         self._every = 0.1 if self._terminal else every
@@ -59,7 +54,7 @@ class ProgressLine:
         self._shown = ("", -1)
         self._said = ""
         self._end, self._heard = 0.0, -float("inf")
-        self._stage_begin, self._full = 0.0, 0.0
+        self._full = 0.0
         self._drawn = False
 
     def __enter__(self) -> ProgressLine:
@@ -72,44 +67,60 @@ class ProgressLine:
 
     def __call__(self, progress: Progress) -> None:
         """Take the news of a fit."""
-        self.show(progress.stage, progress.step, progress.steps, progress.fsc, progress.seconds_left)
+        from nmap.report.fit_words import STAGES, notice_words
+
+        if progress.notice is not None:
+            self.warn(notice_words(progress.notice.code, progress.notice.facts))
+        else:
+            stage = STAGES[progress.stage]
+            self.show(stage, progress.share, fsc=progress.fsc, seconds_left=progress.seconds_left)
+
+    def warn(self, words: str) -> None:
+        """Write a warning, which stays."""
+        if not self._quiet:
+            self.clear()
+            self._stream.write(f"nmap: warning: {self._words(words)}\n")
 
     def show(
-        self, stage: str, step: int, steps: int, fsc: float | None = None, seconds_left: float | None = None
+        self,
+        stage: str,
+        share: float | None = None,
+        *,
+        fsc: float | None = None,
+        seconds_left: float | None = None,
     ) -> None:
-        """Draw one state, or a warning, which stays.
+        """Draw one state.
 
-        A state is dropped if one was drawn a moment ago and this one neither begins nor ends a stage. Where stderr is
+        It is dropped if one was drawn a moment ago and this one neither begins nor ends a stage. Where stderr is
         no terminal it is dropped too if only the time left has changed, for a minute.
+
+        Args:
+            stage: what is being done.
+            share: of the stage that is done, 0 to 1; None if that is not known.
+            fsc: worst-shell FSC so far.
+            seconds_left: to the end.
         """
         if self._quiet:
             return
-        if stage.startswith("warning:"):
-            self.clear()
-            self._stream.write(f"nmap: {self._words(stage)}\n")
-            return
-        now = time.monotonic()
-        kind = stage.partition(",")[0]  # what follows a comma changes all the time
-        news = kind != self._shown[0] or (0 < steps <= step and step != self._shown[1])
-        if kind != self._shown[0]:
-            self._stage_begin, self._full, self._heard = now, 0.0, -float("inf")
+        now, percent = time.monotonic(), -1 if share is None else round(100 * share)
+        news = stage != self._shown[0] or (percent == 100 and percent != self._shown[1])
+        if stage != self._shown[0]:
+            self._full, self._heard = 0.0, -float("inf")
         if seconds_left is not None:
-            seconds_left = self._steady(seconds_left, now, at_end=0 < steps <= step)
+            seconds_left = self._steady(seconds_left, now, at_end=percent == 100)
         if now < self._begin or not (news or now - self._last >= self._every):
             return
-        parts = [f"{step}/{steps}"] if steps else []
-        if fsc is not None:
-            parts.append(self._words(f"worst-shell FSC {fsc:.3f}"))
-        said = ", ".join((stage, *parts))
+        parts = [f"{percent} %"] if share is not None else []
+        said = f"{stage}, {percent}, {fsc}"
         if not (self._terminal or news or said != self._said or now - self._last >= _HEARTBEAT):
             return
-        self._last, self._shown, self._said = now, (kind, step), said
+        self._last, self._shown, self._said = now, (stage, percent), said
         if seconds_left is not None:
             parts.append(f"{span(seconds_left)} left")
+        if fsc is not None and fsc >= _MEANINGFUL:
+            parts.append(self._words(f"worst-shell FSC {fsc:.3f}"))
         if self._terminal:
-            self._stream.write(
-                f"\r\x1b[K{stage}{self._bar(step, steps, seconds_left, now)} {', '.join(parts)}"
-            )
+            self._stream.write(f"\r\x1b[K{stage}{self._bar(share)} {', '.join(parts)}")
             self._drawn = True
         else:
             self._stream.write(f"{stage}: {', '.join(parts)}\n" if parts else f"{stage}\n")
@@ -123,12 +134,10 @@ class ProgressLine:
         self._heard = now
         return max(self._end - now, 0.1 * seconds_left)
 
-    def _bar(self, step: int, steps: int, seconds_left: float | None, now: float) -> str:
-        """How far the stage is: by its steps, or where nobody can tell how many, by the time; never back."""
-        if not steps and seconds_left is None:
+    def _bar(self, share: float | None) -> str:
+        """How far the stage is; never back."""
+        if share is None:
             return ""
-        gone = now - self._stage_begin
-        share = step / steps if steps else min(gone / (gone + seconds_left), 0.95) if seconds_left else 1.0
         self._full = max(self._full, share)
         full = round(_BAR * self._full)
         return f" [{'#' * full}{'.' * (_BAR - full)}]"

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import click
 
-from nmap_cli.common import overwrite_option, refuse_existing, say, voice_options
-from nmap_cli.parameters import INPUT, OUTPUT
+from nmap_cli.common import overwrite_option, say, voice_options
+from nmap_cli.parameters import INPUT, NMAP_OUTPUT
 
 
 @click.command("repair", short_help="Mend a .nmap that an HDF5 program has written to.")
 @click.argument("file", type=INPUT)
-@click.option("-o", "--output", type=OUTPUT, required=True, help="The mended .nmap file to write.")
+@click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The mended .nmap file to write.")
 @overwrite_option
 @voice_options
 def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
     """Mend a .nmap FILE that an HDF5 program has written to.
 
     HDF5 programs append when they write, which leaves the weights whole but the file longer than its header
-    says, so readers refuse it. The weights are checked against their SHA-256 and the file is written anew.
+    says, so readers refuse it. The weights are checked against their SHA-256 and the file is written anew. What
+    the other program added is lost.
     """
-    refuse_existing(output, overwrite, [file])
     from nmap.container import repair
 
     for line in repair(file, output, overwrite=overwrite):

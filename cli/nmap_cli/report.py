@@ -4,52 +4,34 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from nmap.grid import Triple
 from nmap_cli.common import (
     overwrite_option,
-    refuse_existing,
-    require,
     say,
     size,
     span,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
-from nmap_cli.parameters import INPUT, MASK, OUTPUT
-from nmap_cli.validate import both_half_maps, given
+from nmap_cli.comparison import comparison_options
+from nmap_cli.parameters import INPUT, OUTPUT
 
 
 @click.command("report")
 @click.argument("file", type=INPUT)
 @click.argument("source", type=INPUT)
 @click.option("-o", "--output", type=OUTPUT, required=True, help="The HTML page to write.")
-@click.option(
-    "--mask", type=MASK, metavar="auto|none|FILE", help="Soft mask for a second FSC, then the judged one."
-)
-@click.option(
-    "--resolution", type=float, metavar="A", help="Shells count to here; by default to the file's band limit."
-)
-@click.option("--half1", type=INPUT, help="First half map of the source.")
-@click.option("--half2", type=INPUT, help="Second half map.")
-@click.option("--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode.")
-@voxel_size_option
+@comparison_options
 @overwrite_option
 @voice_options
 def command(
     file: Path,
     source: Path,
     output: Path,
-    mask: str | Path | None,
-    resolution: float | None,
-    half1: Path | None,
-    half2: Path | None,
-    model: Path | None,
-    voxel_size: Triple | None,
+    comparison: dict[str, Any],
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -59,21 +41,9 @@ def command(
     FSC, power spectra, slices, surfaces, local error and every number, in one HTML file that needs no
     network. Needs matplotlib: pip install 'nmap-em[report]'.
     """
-    half_maps = both_half_maps(half1, half2)
-    require("--resolution", resolution, above=0)
-    refuse_existing(output, overwrite, given(file, source, half1, half2, model))
     from nmap.report.file import report_file
 
     started = time.monotonic()
-    with voxel_size_advice():
-        text = report_file(
-            file,
-            source,
-            resolution=resolution,
-            mask=None if mask == "none" else mask,
-            half_maps=half_maps,
-            model=model,
-            voxel_size=voxel_size,
-        )
+    text = report_file(file, source, **comparison)
     write_text(output, text, overwrite)
     say(f"{output}: {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)

@@ -6,23 +6,21 @@ from pathlib import Path
 
 import click
 
-from nmap_cli.common import overwrite_option, refuse_existing, say, voice_options
-from nmap_cli.parameters import INPUT, OUTPUT
+from nmap_cli.common import overwrite_option, say, voice_options
+from nmap_cli.parameters import INPUT, NMAP_OUTPUT
 
 
 @click.command("strip", short_help="Drop the HDF5 side of a .nmap.")
 @click.argument("file", type=INPUT)
-@click.option("-o", "--output", type=OUTPUT, required=True, help="The smaller .nmap file to write.")
+@click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The smaller .nmap file to write.")
 @overwrite_option
 @voice_options
 def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
     """Drop the HDF5 side of a .nmap FILE: the same map in fewer bytes.
 
-    What is left is a plain safetensors file. It decodes to the same densities. What only the HDF5 side
-    holds is gone: the source's MRC header and labels, how it was fitted, the loss and FSC curves, the
-    thumbnail.
+    What is left is a plain safetensors file. It decodes to the same densities, and inspect and validate say
+    the same of it. HDF5 programs cannot open it.
     """
-    refuse_existing(output, overwrite, [file])
     from nmap.container import strip
 
     written = strip(file, output, overwrite=overwrite)

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.errors import OptionError
+from nmap.fit.options import PRESETS
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    printable,
-    refuse_existing,
+    reading_options,
     say_json,
     say_lines,
     span,
+    tell,
     voice_options,
 )
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import INPUT, MASK, OUTPUT
+from nmap_cli.parameters import INPUT, MASK, OUTPUT, RESULTS
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap, ReadOptions
     from nmap.study.sweep import Cell
 
 
@@ -59,10 +59,10 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.argument("source", type=INPUT)
 @click.option(
     "--preset",
-    type=click.Choice(["small", "balanced", "faithful"]),
+    type=click.Choice(list(PRESETS)),
     default="faithful",
     show_default=True,
-    help="Worst-shell FSC that the network aims at: 0.5, 0.9 or 0.98.",
+    help="What the network is for, as with encode.",
 )
 @click.option(
     "--target-fsc",
@@ -76,10 +76,11 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     metavar="auto|none|FILE",
     default="none",
     show_default=True,
-    help="Soft mask that the map is multiplied by first, for everybody.",
+    help="Soft mask that the map is multiplied by first, for networks and rivals alike.",
 )
 @click.option("--json", "json_file", type=OUTPUT, help="Write every curve and number here.")
 @click.option("--plot", type=OUTPUT, help="Draw FSC and error by shell into this PNG.")
+@reading_options
 @overwrite_option
 @voice_options
 def interpolation(
@@ -89,29 +90,27 @@ def interpolation(
     mask: str | Path,
     json_file: Path | None,
     plot: Path | None,
+    reading: ReadOptions,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
     """Lower a map to half its sampling, encode it, and decode it at the full one: against interpolation.
 
-    SOURCE itself is the truth. Up to the lowered map's Nyquist frequency something can be right; beyond it
-    nobody can be, and the table shows that. Interpolation starts from the lossless lowered map, a network
+    SOURCE itself is the truth. Up to the lowered map's Nyquist frequency a result can be right; beyond it
+    no result can be, and the table shows that. Interpolation starts from the lossless lowered map, a network
     from its bytes alone; who is truer depends on the measure, so for each rival every measure is named.
     Exit code 1 if the decode at the full sampling is less true, in any shell, than the decode at the
     encoded one by more than 0.005, or if a --target-fsc was not reached.
     """
-    for path in (json_file, plot):
-        if path is not None:
-            refuse_existing(path, overwrite, [source])
     from nmap.fit.options import EncodeOptions
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map_with
     from nmap.study.interpolation import study_interpolation
     from nmap.validation import read_mask
 
     options = EncodeOptions(preset=preset)
-    density = read_map(source)
-    soft = None if mask == "none" else read_mask(mask, density, None)
+    density = read_map_with(source, reading)
+    soft = None if mask == "none" else read_mask(mask, density, None, reading)
     name = "none" if soft is None else str(Path(mask).name)
     with ProgressLine(quiet) as line:
         found = study_interpolation(
@@ -127,16 +126,16 @@ def interpolation(
 
     say_lines(interpolation_text(found, by_shell=verbose).split("\n"), quiet)
     if not found.holds:
-        click.echo(f"nmap: falls short: sampling loses FSC {found.sampling_loss:.4f}", err=True)
+        tell(f"nmap: falls short: sampling loses FSC {found.sampling_loss:.4f}")
     for missed in found.missed:
-        click.echo(f"nmap: falls short: {missed.goal:g} not reached: {missed.reason}", err=True)
+        tell(f"nmap: falls short: {missed.goal:g} not reached: {missed.reason}")
     return 0 if found.holds and not found.missed else 1
 
 
 @command.command("sweep")
 @click.argument("source", type=INPUT)
 @click.option(
-    "-o", "--results", type=OUTPUT, required=True, help="JSON of the results; gone on with if there."
+    "-o", "--results", type=RESULTS, required=True, help="JSON of the results; gone on with if there."
 )
 @click.option(
     "--depths", type=_Numbers(whole=True), default="3,5,7", show_default=True, help="Hidden layers."
@@ -155,6 +154,7 @@ def interpolation(
 @click.option("--quick", is_flag=True, help="Small networks, few steps, a lowered map: minutes on a CPU.")
 @click.option("--plot", type=OUTPUT, help="Draw a heat map into this PNG.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
+@reading_options
 @json_option
 @voice_options
 def sweep(
@@ -170,6 +170,7 @@ def sweep(
     seed: int,
     quick: bool,
     plot: Path | None,
+    reading: ReadOptions,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -181,12 +182,8 @@ def sweep(
     more depths, widths or omegas fits only those that the results do not hold. A table, best mean first, and
     with --plot a heat map. The file keeps every network; the table shows those asked for.
     """
-    if plot is not None:
-        refuse_existing(plot, overwrite, [source, results])
-    if results.exists() and results.samefile(source):
-        raise OptionError(f"{results}: is the input as well: give another path for the results")
     from nmap.fit.options import EncodeOptions
-    from nmap.maps.reading import read_map
+    from nmap.maps import read_map_with
     from nmap.study.sweep import Sweep, read_cells, run_sweep
     from nmap.study.sweep import quick as made_quick
 
@@ -200,13 +197,13 @@ def sweep(
         downsample=downsample,
         seed=seed,
     )
-    density: DensityMap = read_map(source)
+    density: DensityMap = read_map_with(source, reading)
     chosen = Sweep(depths, widths, omegas, options)
     chosen = made_quick(chosen, density) if quick else chosen
     there = {cell.key for cell in read_cells(results, chosen.settings(density))}
     if not quiet:
         held = len(there.intersection(chosen.keys))
-        click.echo(f"{len(chosen.keys)} networks, {held} of them in {results} already", err=True)
+        tell(f"{len(chosen.keys)} networks, {held} of them in {results} already")
     try:
         with ProgressLine(quiet) as line:
 
@@ -216,10 +213,7 @@ def sweep(
 
             cells = run_sweep(density, chosen, results, report=None if quiet else report, progress=line)
     except KeyboardInterrupt:
-        click.echo(
-            f"nmap: error: interrupted; {printable(str(results))} keeps what was done: run it again to go on",
-            err=True,
-        )
+        tell(f"nmap: error: interrupted; {results} keeps what was done: run it again to go on")
         sys.exit(INTERRUPTED)
     if plot is not None:
         from nmap.study.plots import plot_sweep
@@ -234,10 +228,9 @@ def sweep(
 
 
 def _say_cell(cell: Cell, done: int, of: int, left: float) -> None:
-    click.echo(
+    tell(
         f"{done}/{of}: depth {cell.depth}, width {cell.width}, omega {cell.omega:g}: worst shell "
-        f"{cell.worst:.3f}, mean {cell.mean:.3f} in {span(cell.seconds)}; {span(left)} left",
-        err=True,
+        f"{cell.worst:.3f}, mean {cell.mean:.3f} in {span(cell.seconds)}; {span(left)} left"
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nmap.report.fit_words import notices_words
+
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
     from nmap.study.contenders import Contender, Network
     from nmap.study.interpolation import Interpolation, Standing
     from nmap.study.sweep import Cell, Sweep
@@ -76,7 +78,7 @@ def _standing(standing: Standing) -> list[str]:
 
 
 def _notes(networks: tuple[Network, ...]) -> list[str]:
-    return [f"note: {network.name}: {note}" for network in networks for note in network.notes]
+    return [f"note: {net.name}: {words}" for net in networks for words in notices_words(net.notes)]
 
 
 def _by_shell(found: Interpolation) -> list[str]:

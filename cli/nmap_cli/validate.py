@@ -7,78 +7,49 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.errors import OptionError
-from nmap.grid import Triple
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    printable,
-    refuse_existing,
-    require,
     say_json,
     say_lines,
+    tell,
     voice_options,
-    voxel_size_advice,
-    voxel_size_option,
     write_text,
 )
-from nmap_cli.parameters import INPUT, MASK, OUTPUT
+from nmap_cli.comparison import comparison_options, convention_option
+from nmap_cli.limits import checked_limits, limit_options
+from nmap_cli.parameters import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
-
-CONVENTION_NAMES = ("nmap", "relion", "linear")
-Mask = str | Path | None
 
 
 @click.command("validate")
 @click.argument("file", type=INPUT)
 @click.argument("source", type=INPUT)
-@click.option(
-    "--mask", type=MASK, metavar="auto|none|FILE", help="Soft mask for a second FSC, then the judged one."
-)
-@click.option(
-    "--resolution", type=float, metavar="A", help="Shells count to here; by default to the file's band limit."
-)
-@click.option(
-    "--min-fsc", type=float, metavar="C", help="Fall short unless every counted shell reaches this."
-)
-@click.option("--min-correlation", type=float, metavar="C", help="Fall short below this correlation.")
-@click.option("--min-psnr", type=float, metavar="DB", help="Fall short below this PSNR.")
-@click.option("--max-rmse", type=float, metavar="R", help="Fall short above this RMSE, in the map's units.")
-@click.option("--max-bytes", type=int, metavar="N", help="Fall short above this file size.")
-@click.option("--half1", type=INPUT, help="First half map of the source: half-map FSC next to fidelity.")
-@click.option("--half2", type=INPUT, help="Second half map.")
-@click.option("--model", type=INPUT, help="Atomic model (mmCIF or PDB): map-model FSC of source and decode.")
+@comparison_options
+@limit_options
 @click.option(
     "--off-grid/--no-off-grid",
     default=None,
     help="Decode at twice the sampling too; by default unless it is huge.",
 )
-@click.option(
-    "--convention", type=click.Choice(CONVENTION_NAMES), default="nmap", show_default=True, help="Shells."
-)
+@convention_option
 @click.option(
     "--fsc-xml", type=OUTPUT, help="Write the curve as EMDB deposition XML (half-map FSC if given)."
 )
 @click.option("--star", type=OUTPUT, help="Write the curves as a STAR file.")
-@voxel_size_option
 @json_option
 @overwrite_option
 @voice_options
 def command(
     file: Path,
     source: Path,
-    mask: Mask,
-    resolution: float | None,
-    half1: Path | None,
-    half2: Path | None,
-    model: Path | None,
+    comparison: dict[str, Any],
     off_grid: bool | None,
     convention: str,
     fsc_xml: Path | None,
     star: Path | None,
-    voxel_size: Triple | None,
     as_json: bool,
     overwrite: bool,
     quiet: bool,
@@ -91,49 +62,20 @@ def command(
     elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to
     decode as well between voxels as on them. A source that the file does not look like is warned of.
     """
-    half_maps = both_half_maps(half1, half2)
-    require("--resolution", resolution, above=0)
-    require("--max-bytes", limits["max_bytes"], above=0)
-    require("--min-fsc", limits["min_fsc"], above=-1, most=1)
-    require("--min-correlation", limits["min_correlation"], above=-1, most=1)
-    require("--min-psnr", limits["min_psnr"])
-    require("--max-rmse", limits["max_rmse"], above=0)
-    for path in (fsc_xml, star):
-        if path is not None:
-            refuse_existing(path, overwrite, given(file, source, half1, half2, model))
-    from nmap.compare.two_maps import Limits
+    held = checked_limits(limits)
     from nmap.validation import validate_file
 
-    with voxel_size_advice():
-        found = validate_file(
-            file,
-            source,
-            resolution=resolution,
-            mask=None if mask == "none" else mask,
-            half_maps=half_maps,
-            model=model,
-            limits=Limits(**limits),
-            off_grid=off_grid,
-            convention=convention,  # type: ignore[arg-type]
-            voxel_size=voxel_size,
-        ).findings
+    found = validate_file(
+        file,
+        source,
+        limits=held,
+        off_grid=off_grid,
+        convention=convention,  # type: ignore[arg-type]
+        **comparison,
+    ).findings
     _write_curves(found, fsc_xml, star, overwrite)
     _print(found, file.name, as_json=as_json, quiet=quiet, verbose=verbose)
     return 0 if found.holds else 1
-
-
-def both_half_maps(half1: Path | None, half2: Path | None) -> tuple[Path, Path] | None:
-    """Both half maps, or none."""
-    if half1 is not None and half2 is not None:
-        return half1, half2
-    if half1 is not half2:
-        raise OptionError("--half1 and --half2: wanted both half maps, or neither")
-    return None
-
-
-def given(*paths: Path | None) -> list[Path]:
-    """The paths that there are."""
-    return [path for path in paths if path is not None]
 
 
 def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: bool) -> None:
@@ -142,21 +84,24 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
     else:
         from nmap_cli.findings_text import findings_text
 
-        say_lines(findings_text(found, name, by_shell=verbose).split("\n"), quiet)
-    if found.doubt:
-        click.echo(f"nmap: warning: {printable(found.doubt)}", err=True)
+        say_lines(findings_text(found, name, verbose=verbose).split("\n"), quiet)
+    from nmap.report.finding_words import check_words, remark_words
+
+    for remark in found.remarks:
+        if remark.code == "unlike":
+            tell(f"nmap: warning: {remark_words(remark, found.grid)}")
     for check in found.failed:
-        click.echo(f"nmap: falls short: {check}", err=True)
+        tell(f"nmap: falls short: {check_words(check, found)}")
 
 
 def _write_curves(found: Findings, fsc_xml: Path | None, star: Path | None, overwrite: bool) -> None:
-    from nmap.compare.curve_files import fidelity_star, fidelity_title, half_map_title
+    from nmap.compare.curve_files import fidelity_star
     from nmap.compare.curve_files import fsc_xml as as_xml
-    from nmap.spectrum import worded
+    from nmap.report.finding_words import fidelity_title, half_map_title
 
     if fsc_xml is not None:
         if found.half_maps is not None:
-            title = worded(half_map_title(found.half_maps), found.grid)
+            title = half_map_title(found.half_maps, found.grid)
             write_text(fsc_xml, as_xml(found.half_maps.best, title), overwrite)
         else:
             write_text(fsc_xml, as_xml(found.judged.curve, fidelity_title(found)), overwrite)

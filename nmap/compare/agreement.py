@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.compare.findings import OffGrid, RealSpace, Symmetry
 from nmap.errors import GridError
 from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, ShellCurve, Shells, correlate_shells, crop_spectrum, transform
 
@@ -19,6 +21,101 @@ INFORMATIVE = 0.143
 """Shells whose FSC on the grid lies below this hold too little to compare a ratio of."""
 
 SYMMETRY_POINTS = 20_000
+
+PSNR_PEAK = "maximum minus minimum of the source"
+
+
+@dataclass(frozen=True)
+class RealSpace:
+    """Voxel against voxel, over the whole box and in and out of an envelope.
+
+    Attributes:
+        rmse: root mean square of decoded minus source, in the map's own units.
+        rmse_inside: the same where the envelope exceeds one half; None without an envelope.
+        max_error: largest absolute difference.
+        psnr: 20 log10(peak / rmse) in decibel, peak as in `PSNR_PEAK`; infinite for equal maps.
+        correlation: Pearson correlation over the whole box.
+        correlation_inside: inside the envelope.
+        correlation_outside: outside it.
+        inside_fraction: share of the box that lies inside.
+        slope: least-squares factor from the source to the decoded map, about both means; 1 keeps contrast.
+        mean_source: mean density.
+        mean_decoded: mean density.
+    """
+
+    rmse: float
+    rmse_inside: float | None
+    max_error: float
+    psnr: float
+    correlation: float
+    correlation_inside: float | None
+    correlation_outside: float | None
+    inside_fraction: float | None
+    slope: float
+    mean_source: float
+    mean_decoded: float
+
+    ALSO: ClassVar = ("psnr_peak",)
+
+    @property
+    def psnr_peak(self) -> str:
+        """What the peak of the PSNR is."""
+        return PSNR_PEAK
+
+
+@dataclass(frozen=True)
+class BandLimit:
+    """What lies beyond the frequency above which the file claims nothing.
+
+    Attributes:
+        limit: Angstrom.
+        beyond_decoded: share of the decoded map's power (without the zero mode) beyond the last shell
+            within it.
+        beyond_source: the same of the source: what the limit left out.
+    """
+
+    limit: float
+    beyond_decoded: float
+    beyond_source: float
+
+
+@dataclass(frozen=True)
+class OffGrid:
+    """A decode at twice the sampling against the Fourier-upsampled source.
+
+    Attributes:
+        curve: fidelity FSC of the doubled decode to the source's Nyquist.
+        lowest_ratio: smallest ratio of its shells to those of the decode on the source's own grid, to the
+            resolution; None where no shell there is good enough to take a ratio of.
+        power_beyond: share of its power (without the zero mode) beyond the band limit, or beyond the source's
+            Nyquist if the file has none.
+        shift: displacement of the doubled decode from the decode on the grid, voxels of the source (x, y, z).
+    """
+
+    curve: ShellCurve
+    lowest_ratio: float | None
+    power_beyond: float
+    shift: Triple
+
+    RENAMED: ClassVar = {"shift": "shift_xyz"}
+    WHAT: ClassVar = "decode at twice the sampling against the Fourier-upsampled source"
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """How well the density agrees with itself under the operators of a point group.
+
+    Attributes:
+        group: its name.
+        decoded: lowest correlation over the operators, of the decoded map.
+        source: the same of the source.
+        points: how many sample points were compared.
+    """
+
+    group: str
+    decoded: float
+    source: float
+    points: int
 
 
 def compare_voxels(decoded: F32, source: F32, envelope: F32 | None = None) -> RealSpace:

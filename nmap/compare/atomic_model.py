@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.compare.findings_json import curve_json, finite
+from nmap.compare.structure import read_model
 from nmap.errors import MapError, OptionError
 from nmap.grid import Grid
+from nmap.machine.inputs import existing
 from nmap.spectrum import F32, ShellCurve, band_limited, fsc
 
 if TYPE_CHECKING:
     import gemmi
 
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
 
 METHOD = (
     "model density from gemmi's electron scattering factors (International Tables C 4.3.2.2) with the atoms' "
@@ -57,21 +58,8 @@ class MapModel:
     correlation_decoded: float
     resolution: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """The findings as JSON values."""
-        return {
-            "what": "map-model FSC",
-            "method": METHOD,
-            "name": self.name,
-            "atoms": self.atoms,
-            "inside": finite(self.inside),
-            "mask": self.mask,
-            "resolution": finite(self.resolution),
-            "correlation_source": finite(self.correlation_source),
-            "correlation_decoded": finite(self.correlation_decoded),
-            "source": curve_json(self.source),
-            "decoded": curve_json(self.decoded),
-        }
+    WHAT: ClassVar = "map-model FSC"
+    METHOD: ClassVar = METHOD
 
 
 def compare_model(
@@ -97,7 +85,7 @@ def compare_model(
     """
     if source.grid.is_flat:
         raise OptionError(f"a model against {source.grid}: wanted a volume; leave the model out for an image")
-    structure = read_model(path)
+    structure = read_model(existing(path))
     model, grid = structure[0], source.grid
     inside, atoms = place_in_box(model, grid)
     if inside == 0:
@@ -122,24 +110,6 @@ def compare_model(
         correlation_decoded=cc[1],
         resolution=resolution,
     )
-
-
-def read_model(path: str | os.PathLike[str]) -> gemmi.Structure:
-    """An atomic model with at least one atom.
-
-    Raises:
-        MapError: the file is none.
-    """
-    import gemmi
-
-    try:
-        structure = gemmi.read_structure(os.fspath(path))
-    except (RuntimeError, ValueError, IndexError, OSError) as failure:
-        reason = " ".join(str(failure).split())
-        raise MapError(f"{path}: not an atomic model in mmCIF or PDB format: {reason}") from failure
-    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise MapError(f"{path}: an atomic model without atoms: give one with coordinates")
-    return structure
 
 
 def place_in_box(model: gemmi.Model, grid: Grid) -> tuple[int, int]:

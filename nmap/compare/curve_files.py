@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from xml.sax.saxutils import quoteattr
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nmap.compare.findings import Fidelity, Findings
+from nmap.compare.fidelity import Fidelity
 from nmap.compare.half_maps import HalfMaps
-from nmap.spectrum import F64, ShellCurve, worded
+from nmap.spectrum import F64, ShellCurve
+
+Columns = Sequence[tuple[str, F64]]
+
+FAR = 999.0
+"""Resolution of shell 0 in a STAR file, Angstrom, as RELION writes it."""
 
 
 def fsc_xml(curve: ShellCurve, title: str) -> str:
@@ -19,33 +24,18 @@ def fsc_xml(curve: ShellCurve, title: str) -> str:
         curve: what to write, shell 0 included.
         title: shown with the curve; characters that XML cannot hold are dropped.
     """
-    allowed = "".join(c for c in title if c.isprintable())
-    name = quoteattr(allowed, {'"': "&quot;"})
-    lines = [f'<fsc title={name} xaxis="Resolution (A-1)" yaxis="Correlation Coefficient">']
+    root = ET.Element(
+        "fsc",
+        title="".join(c for c in title if c.isprintable()),
+        xaxis="Resolution (A-1)",
+        yaxis="Correlation Coefficient",
+    )
     for frequency, value in zip(curve.frequency, curve.fsc, strict=True):
-        lines += [
-            "  <coordinate>",
-            f"    <x>{frequency:.6f}</x>",
-            f"    <y>{value:.6f}</y>",
-            "  </coordinate>",
-        ]
-    return "\n".join([*lines, "</fsc>", ""])
-
-
-def half_map_title(half_maps: HalfMaps) -> str:
-    """What the half-map curve is."""
-    if half_maps.masked is None:
-        return "Half-map FSC, unmasked"
-    if half_maps.randomised is None:
-        return "Half-map FSC, masked"
-    return "Half-map FSC, masked, corrected by phase randomisation"
-
-
-def fidelity_title(found: Findings) -> str:
-    """What the fidelity curve is; the words keep it from being taken for a half-map FSC."""
-    mask = "unmasked" if found.judged.mask == "none" else found.judged.where
-    title = f"Fidelity FSC of {found.decoded} against {found.source}, {mask} (not a half-map FSC)"
-    return worded(title, found.grid)
+        coordinate = ET.SubElement(root, "coordinate")
+        ET.SubElement(coordinate, "x").text = f"{frequency:.6f}"
+        ET.SubElement(coordinate, "y").text = f"{value:.6f}"
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
 
 
 def fidelity_star(fidelity: Fidelity, masked: Fidelity | None, half_maps: HalfMaps | None) -> str:
@@ -57,13 +47,13 @@ def fidelity_star(fidelity: Fidelity, masked: Fidelity | None, half_maps: HalfMa
     columns = [*_shell_columns(curve), ("_nmapFidelityFsc", curve.fsc)]
     if masked is not None:
         columns.append(("_nmapFidelityFscMasked", masked.curve.fsc))
-    blocks = [_loop("data_fidelity", columns)]
+    blocks: dict[str, Columns] = {"fidelity": columns}
     if half_maps is not None:
-        blocks.append(_loop("data_fsc", _half_map_columns(half_maps)))
-    return "\n\n".join(blocks) + "\n"
+        blocks["fsc"] = _half_map_columns(half_maps)
+    return _star(blocks)
 
 
-def _half_map_columns(half_maps: HalfMaps) -> list[tuple[str, F64]]:
+def _half_map_columns(half_maps: HalfMaps) -> Columns:
     named = [
         ("_rlnFourierShellCorrelationCorrected", half_maps.corrected or half_maps.unmasked),
         ("_rlnFourierShellCorrelationUnmaskedMaps", half_maps.unmasked),
@@ -73,9 +63,9 @@ def _half_map_columns(half_maps: HalfMaps) -> list[tuple[str, F64]]:
     return [*_shell_columns(half_maps.unmasked), *((n, c.fsc) for n, c in named if c is not None)]
 
 
-def _shell_columns(curve: ShellCurve) -> list[tuple[str, F64]]:
+def _shell_columns(curve: ShellCurve) -> Columns:
     with np.errstate(divide="ignore"):
-        angstrom = np.where(curve.frequency > 0, 1 / curve.frequency, 999.0)
+        angstrom = np.where(curve.frequency > 0, 1 / curve.frequency, FAR)
     return [
         ("_rlnSpectralIndex", np.arange(curve.fsc.size, dtype=np.float64)),
         ("_rlnResolution", curve.frequency),
@@ -83,10 +73,15 @@ def _shell_columns(curve: ShellCurve) -> list[tuple[str, F64]]:
     ]
 
 
-def _loop(block: str, columns: Sequence[tuple[str, F64]]) -> str:
-    head = [block, "", "loop_", *(f"{name} #{i}" for i, (name, _) in enumerate(columns, 1))]
-    rows = [
-        " ".join([f"{int(row[0]):6d}", *(f"{value:12.6f}" for value in row[1:])])
-        for row in zip(*(values for _, values in columns), strict=True)
-    ]
-    return "\n".join([*head, *rows])
+def _star(blocks: Mapping[str, Columns]) -> str:
+    """A STAR file of one loop in each block."""
+    from gemmi import cif
+
+    document = cif.Document()
+    for name, columns in blocks.items():
+        loop = document.add_new_block(name).init_loop("", [column for column, _ in columns])
+        for row in zip(*(values for _, values in columns), strict=True):
+            loop.add_row([f"{int(row[0])}", *(f"{value:.6f}" for value in row[1:])])
+    options = cif.WriteOptions()
+    options.align_loops = 30
+    return str(document.as_string(options))

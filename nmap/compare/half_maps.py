@@ -7,17 +7,17 @@ FSC tells how far a decode agrees with its source. They share their arithmetic a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.compare.findings_json import curve_json, finite, numbers
 from nmap.errors import GridError
+from nmap.grid import told_apart
 from nmap.spectrum import Margin, ShellCurve, band_limited, fsc, fsc_margin, randomise_phases
 
 if TYPE_CHECKING:
-    from nmap.maps.reading import DensityMap
+    from nmap.maps import DensityMap
 
 RANDOMISE_BELOW = 0.8
 """Phases are randomised from the first shell whose unmasked FSC lies below this (RELION's default)."""
@@ -60,6 +60,11 @@ class HalfMaps:
     margin: Margin | None = None
     margin_masked: Margin | None = None
 
+    RENAMED: ClassVar = {"decoded": "decoded_against_halves", "source": "source_against_halves"}
+    WHAT: ClassVar = "half-map FSC (resolution of the data, not fidelity of the decode)"
+    METHOD: ClassVar = METHOD
+    ALSO: ClassVar = ("resolution",)
+
     @property
     def best(self) -> ShellCurve:
         """The curve whose 0.143 crossing is the resolution: corrected if there is a mask, else unmasked."""
@@ -69,22 +74,6 @@ class HalfMaps:
     def resolution(self) -> float | None:
         """Where it crosses 0.143, Angstrom; None: not before Nyquist."""
         return self.best.crossing(0.143)
-
-    def to_json(self) -> dict[str, Any]:
-        """The findings as JSON values."""
-        curves = {"masked": self.masked, "randomised": self.randomised, "corrected": self.corrected}
-        margins = {"margin": self.margin, "margin_masked": self.margin_masked}
-        pairs = {"decoded_against_halves": self.decoded, "source_against_halves": self.source}
-        return {
-            "what": "half-map FSC (resolution of the data, not fidelity of the decode)",
-            "method": METHOD,
-            "resolution": finite(self.resolution),
-            "randomised_from": finite(self.randomised_from),
-            "unmasked": curve_json(self.unmasked),
-            **{name: None if curve is None else curve_json(curve) for name, curve in curves.items()},
-            **{name: None if pair is None else [curve_json(c) for c in pair] for name, pair in pairs.items()},
-            **{name: None if margin is None else _margin_json(margin) for name, margin in margins.items()},
-        }
 
 
 def compare_half_maps(
@@ -117,7 +106,8 @@ def compare_half_maps(
     others = (("second half map", half2), ("mask", mask), ("decoded map", decoded), ("source", source))
     for name, other in others:
         if other is not None and not other.grid.matches(grid):
-            raise GridError(f"the {name} lies on {other.grid}, half map 1 on {grid}: resample one of them")
+            own, wanted = told_apart(other.grid, grid)
+            raise GridError(f"the {name} lies on {own}, half map 1 on {wanted}: resample one of them")
     soft = None if mask is None else mask.values
 
     def against_halves(one: DensityMap | None) -> tuple[ShellCurve, ShellCurve] | None:
@@ -150,15 +140,6 @@ def compare_half_maps(
         margin=margin(None),
         margin_masked=None if soft is None else margin(soft),
     )
-
-
-def _margin_json(margin: Margin) -> dict[str, Any]:
-    return {
-        "what": "FSC(decoded, half 2) - FSC(half 1, half 2); of a fit of half 1 alone a cross-validation",
-        "frequency": numbers(margin.frequency),
-        "value": numbers(margin.value),
-        "standard_error": numbers(margin.error),
-    }
 
 
 def first_below(curve: ShellCurve, threshold: float) -> int | None:

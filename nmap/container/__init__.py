@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nmap.container.codec import decode_bytes, encode_bytes
-from nmap.container.files import MapFile, open_file, open_map, read_record, repair, save, sizes, strip
-from nmap.container.record import VOCABULARY, labels
+from nmap.container.files import MapFile, open_file, open_map, repair, save, sizes, strip
+from nmap.container.vocabulary import VOCABULARY, labels
 
 __all__ = [
     "VOCABULARY",
@@ -14,7 +14,6 @@ __all__ = [
     "labels",
     "open_file",
     "open_map",
-    "read_record",
     "repair",
     "save",
     "sizes",

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding.codings import CODINGS, MAX_LATTICE_POINTS, CodedTensor
-from nmap.container.hdf5 import image
+from nmap.container.hdf5 import build_dual, describe
 from nmap.container.header import Header, from_text, to_text
-from nmap.container.layout import Image, Layout, build, digest, read_layout, view
-from nmap.container.record import thumbnails, tree
+from nmap.container.layout import RECORD, Layout, build, digest, read_layout, read_tensors
+from nmap.container.record import pack, unpack
+from nmap.container.vocabulary import prepare, thumbnails
 from nmap.errors import FormatError, UnsupportedError
 from nmap.neural_map import NeuralMap, Record
 
 Arrays = dict[str, NDArray[Any]]
 MAX_PARAMETERS = 1 << 26
 MAX_EDGE = 1 << 14
-# Bytes beside the weights that a file aims at; curves are thinned as far as needed, in these steps.
-MAX_OVERHEAD = 6144
+# Bytes beside the weights that a file aims at, without and with its HDF5 part. The curves of the record are thinned
+# as far as the first needs, and those that the HDF5 part repeats as far as the second does, in these steps.
+MAX_OVERHEAD = 3072
+MAX_OVERHEAD_HDF5 = 8192
 CURVE_POINTS = (64, 32, 22, 16)
 
 
@@ -30,66 +34,57 @@ def encode_bytes(neural_map: NeuralMap, hdf5: bool = True, thumbnail: bool = Fal
 
     Args:
         neural_map: the map.
-        hdf5: write the HDF5 part and with it the record; False gives plain safetensors.
+        hdf5: write the HDF5 part too; False gives plain safetensors.
         thumbnail: add three central slices to the record.
 
     Raises:
-        OptionError: a record item that the format has no place for.
+        OptionError: a record item that the format cannot hold.
     """
     header, arrays = _header(neural_map), stored_arrays(neural_map.tensors)
     header = replace(header, checksum=digest(to_text(header), header.checksum, arrays))
-    text = to_text(header)
-    if not hdf5:
-        return build(text, arrays, None)
-    record = dict(neural_map.record)
+    text, weights_bytes = to_text(header), sum(array.nbytes for array in arrays.values())
+    small, full = _small(neural_map.record), dict(neural_map.record)
     if thumbnail:
-        record["thumbnail"] = thumbnails(neural_map)
-    weights_bytes = sum(array.nbytes for array in arrays.values())
-    counted, points = _small(record), CURVE_POINTS[0]
-    for points in CURVE_POINTS:
-        file = build(text, arrays, _image(header, arrays, counted, points))
-        if len(file) - weights_bytes <= MAX_OVERHEAD:
+        full["thumbnail"] = thumbnails(neural_map)
+
+    def plain(record: Record, points: int) -> bytes:
+        return build(text, _with_record(arrays, record, points))
+
+    fitting = (n for n in CURVE_POINTS if len(plain(small, n)) - weights_bytes <= MAX_OVERHEAD)
+    points = next(fitting, CURVE_POINTS[-1])
+    if not hdf5:
+        return plain(full, points)
+    aside = len(plain(full, points)) - len(plain(small, points))
+    tensors = _with_record(arrays, full, points)
+    data = b""
+    for repeated in _repeated(small, points):
+        data = build_dual(text, tensors, describe(header, arrays, repeated))
+        if len(data) - weights_bytes - aside <= MAX_OVERHEAD_HDF5:
             break
-    return build(text, arrays, _image(header, arrays, record, points))
+    return data
 
 
 def decode_bytes(data: bytes) -> NeuralMap:
-    """The map of a file's bytes; its record holds only the source's file name, `read_record` has the rest.
+    """The map of a file's bytes, with as much of its record as can be read.
 
     Raises:
         FormatError: the bytes break the format, or a limit.
         UnsupportedError: they need a newer reader.
         AppendedDataError: something follows the file's end.
     """
-    layout, buffer = read_layout(io.BytesIO(data))
-    return assemble(layout, buffer)
+    return assemble(*read_layout(io.BytesIO(data)))[0]
 
 
-def assemble(layout: Layout, buffer: bytes) -> NeuralMap:
-    """The map of a checked layout and the bytes that it describes.
+def assemble(layout: Layout, data: bytes) -> tuple[NeuralMap, tuple[str, ...]]:
+    """The map of a checked layout and the file's bytes, and what of its record could not be read, in words.
 
     Raises:
         FormatError: metadata and tensors do not fit each other, or the checksum is wrong.
         UnsupportedError: they need a newer reader.
     """
-    header, tensors = checked_tensors(layout, buffer)
-    record = {"source": {"file": header.name}} if header.name else {}
+    header, tensors, (record, faults) = checked_parts(layout, data)
     try:
-        neural_map = NeuralMap.from_tensors(
-            header.kind,
-            header.settings,
-            tensors,
-            box=header.box,
-            center=header.center,
-            half_width=header.half_width,
-            offset=header.offset,
-            scale=header.scale,
-            band_limit=header.band_limit,
-            lattice=header.lattice,
-            symmetry=header.symmetry,
-            alignment=header.alignment,
-            record=record,
-        )
+        neural_map = NeuralMap.from_tensors(header.kind, header.settings, tensors, header.frame, record)
     except (TypeError, AttributeError, KeyError, ValueError) as error:
         if isinstance(error, FormatError):
             raise
@@ -97,22 +92,51 @@ def assemble(layout: Layout, buffer: bytes) -> NeuralMap:
     unused = set(tensors) - set(neural_map.field.network.tensors()) - {"gains", "envelope"}
     if unused:
         raise FormatError(f'tensor "{min(unused):.60}" has no place in a {header.kind} model')
-    return neural_map
+    return neural_map, faults
 
 
-def checked_tensors(layout: Layout, buffer: bytes) -> tuple[Header, dict[str, CodedTensor]]:
-    """Header and coded tensors of a checked layout; the checksum is checked, nothing is decoded.
+def checked_parts(
+    layout: Layout, data: bytes
+) -> tuple[Header, dict[str, CodedTensor], tuple[Record, tuple[str, ...]]]:
+    """Header, coded tensors and record of a checked layout; the checksum is checked, nothing is decoded.
 
     Raises:
         FormatError: metadata and tensors do not fit each other, or the checksum is wrong.
         UnsupportedError: they need a newer reader.
     """
     header = from_text(layout.metadata)
-    arrays = {name: view(buffer, entry) for name, entry in layout.weights.items()}
+    arrays = read_tensors(data[: layout.length], layout)
+    record = _read_record(arrays.pop(RECORD, None))
     found = digest(layout.metadata, header.checksum, arrays)
     if found != header.checksum:
         raise FormatError(f"sha256 is {found}, the header says {header.checksum}: the file is damaged")
-    return header, coded_tensors(header, arrays)
+    return header, coded_tensors(header, arrays), record
+
+
+def _read_record(stored: NDArray[Any] | None) -> tuple[Record, tuple[str, ...]]:
+    """The record and what of it could not be read: it never keeps a map from being decoded."""
+    if stored is None:
+        return {}, ()
+    if stored.dtype != np.uint8 or stored.ndim != 1:
+        return {}, (f"record tensor of shape {stored.shape} of {stored.dtype}, wanted bytes",)
+    try:
+        return unpack(stored.tobytes())
+    except FormatError as error:
+        return {}, (str(error),)
+
+
+def _with_record(arrays: Arrays, record: Record, points: int) -> Arrays:
+    """Stored arrays and the record tensor, unless there is nothing to record."""
+    kept = prepare(record, points)
+    return {**arrays, RECORD: np.frombuffer(pack(kept), np.uint8)} if any(kept.values()) else arrays
+
+
+def _repeated(record: Record, points: int) -> Iterator[Record]:
+    """What the HDF5 part repeats of a record, in shorter and shorter forms."""
+    for fewer in CURVE_POINTS:
+        if fewer <= points:
+            yield prepare(record, fewer)
+    yield {name: items for name, items in prepare(record, CURVE_POINTS[-1]).items() if name != "fit"}
 
 
 def stored_arrays(tensors: Mapping[str, CodedTensor]) -> Arrays:
@@ -169,15 +193,6 @@ def _check_sizes(tensors: Mapping[str, CodedTensor]) -> None:
             raise FormatError(f'tensor "{name:.60}" is the second of the lattice coding: wanted one at most')
 
 
-def _image(header: Header, arrays: Arrays, record: Record, points: int) -> Image:
-    """What writes the HDF5 part, once the weights' places are known."""
-
-    def write(userblock: int, places: Mapping[str, int], weights_bytes: int) -> bytes:
-        return image(tree(header, arrays, record, places, points), userblock, weights_bytes)
-
-    return write
-
-
 def _small(record: Record) -> Record:
     """The record without what may be large: thumbnail and extended header do not count as overhead."""
     return {
@@ -195,18 +210,4 @@ def _header(neural_map: NeuralMap) -> Header:
             codings[name] = {"coding": coded.coding, **coded.parameters}
             if CODINGS[coded.coding].shape is None and coded.arrays[""].shape != coded.shape:
                 codings[name]["shape"] = list(coded.shape)
-    return Header(
-        kind=field.network.kind,
-        settings=field.network.settings(),
-        box=field.box,
-        center=field.center,
-        half_width=field.half_width,
-        offset=field.offset,
-        scale=field.scale,
-        band_limit=field.band_limit,
-        lattice=field.lattice,
-        symmetry=field.symmetry,
-        alignment=field.alignment,
-        codings=codings,
-        name=str(neural_map.record.get("source", {}).get("file", "")),
-    )
+    return Header(field.network.kind, field.network.settings(), field.frame, codings)

@@ -1,21 +1,18 @@
-"""`.nmap` files on disk: open, save, strip, repair, read the record, say where the bytes went."""
+"""`.nmap` files on disk: open, save, strip, repair, say where the bytes went."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from nmap.container.codec import assemble, encode_bytes
-from nmap.container.hdf5 import Dataset
-from nmap.container.hdf5_reader import read_groups
-from nmap.container.layout import Entry, Layout, read_layout
-from nmap.container.record import VOCABULARY, from_groups
+from nmap.container.layout import RECORD, Layout, read_layout
 from nmap.errors import FormatError
 from nmap.machine.atomic import atomic_output
-from nmap.neural_map import NeuralMap, Record
+from nmap.machine.inputs import existing
+from nmap.neural_map import NeuralMap
 
 Path = str | os.PathLike[str]
 
@@ -26,37 +23,27 @@ class MapFile:
 
     Attributes:
         path: the file.
-        neural_map: the map; its record holds only the source's file name.
+        neural_map: the map, with as much of its record as could be read.
         sizes: bytes by use; see `sizes`.
+        record_faults: what of the record could not be read, in words.
     """
 
     path: Path
     neural_map: NeuralMap
     sizes: Mapping[str, int]
-    _layout: Layout
-    _buffer: bytes
-
-    def record(self) -> Record:
-        """As `read_record`, without reading the file again.
-
-        Raises:
-            FormatError: the HDF5 part has features that nmap refuses, or disagrees with the JSON header.
-        """
-        if not self._layout.has_hdf5:
-            return self.neural_map.record
-        with _naming(self.path):
-            return _record(self._layout, self._buffer)
+    record_faults: tuple[str, ...] = ()
 
 
 def open_file(path: Path) -> MapFile:
     """Open a `.nmap` file: its map, its record and its sizes from one reading. Raises as `open_map`."""
     with _naming(path):
-        layout, buffer = _read(path)
-        return MapFile(path, assemble(layout, buffer), _sizes(layout), layout, buffer)
+        layout, data = _read(path)
+        neural_map, faults = assemble(layout, data)
+        return MapFile(path, neural_map, _sizes(layout), faults)
 
 
 def open_map(path: Path) -> NeuralMap:
-    """Open a `.nmap` file. HDF5 is not looked at: `MapFile.record` does that, on request.
+    """Open a `.nmap` file. HDF5 is never read; of a damaged record the rest is kept.
 
     Raises:
         OSError: the file cannot be read.
@@ -80,7 +67,7 @@ def save(
     Args:
         neural_map: the map.
         path: the file.
-        hdf5: write the HDF5 part and the record in it.
+        hdf5: write the HDF5 part too.
         thumbnail: add three central slices to the record.
         overwrite: whether an existing file may be replaced.
 
@@ -89,13 +76,13 @@ def save(
 
     Raises:
         OutputExistsError: the file exists and may not be replaced.
-        OptionError: a record item that the format has no place for.
+        OptionError: a record item that the format cannot hold.
     """
     return _write(encode_bytes(neural_map, hdf5, thumbnail), path, overwrite)
 
 
 def strip(path: Path, out: Path, *, overwrite: bool = False) -> int:
-    """Copy a file without its HDF5 part: plain safetensors, the same weights and checksum.
+    """Copy a file without its HDF5 part: plain safetensors, the same weights, checksum and record.
 
     Returns:
         Bytes written.
@@ -110,8 +97,8 @@ def strip(path: Path, out: Path, *, overwrite: bool = False) -> int:
 def repair(path: Path, out: Path, *, overwrite: bool = False) -> list[str]:
     """Restore a file that an HDF5 program appended to; only `out` is written.
 
-    The weights are checked against the checksum and stay as they are. The record is read from the edited file
-    and written anew, so attributes and datasets that the other program added are lost.
+    The weights are checked against the checksum and stay as they are, and so does the record. The HDF5 part is
+    written anew, so attributes and datasets that the other program added are lost.
 
     Returns:
         What was done, line by line.
@@ -121,34 +108,19 @@ def repair(path: Path, out: Path, *, overwrite: bool = False) -> list[str]:
         OutputExistsError: `out` exists and may not be replaced.
     """
     with _naming(path):
-        layout, buffer = _read(path, appended=True)
-        neural_map = assemble(layout, buffer)
-    extra = len(buffer) - (layout.length - layout.prefix)
+        layout, data = _read(path, appended=True)
+        neural_map, faults = assemble(layout, data)
     done = ["weights agree with their checksum"]
+    done += [f"a part of the record could not be read and is lost ({fault})" for fault in faults]
     if layout.has_hdf5:
-        try:
-            neural_map = replace(neural_map, record=_record(layout, buffer, strict=False))
-        except FormatError as error:
-            done.append(f"the record could not be read and is lost ({error})")
         done.append("the HDF5 part was written anew; what another program added to it is lost")
     written = _write(encode_bytes(neural_map, layout.has_hdf5), out, overwrite)
-    done.append(f"{extra} appended bytes were dropped, {written} bytes written")
+    done.append(f"{len(data) - layout.length} appended bytes were dropped, {written} bytes written")
     return done
 
 
-def read_record(path: Path) -> Record:
-    """What a file says about its source, its fit and its fidelity, by group; empty without an HDF5 part.
-
-    Source labels are in `source["mrc_header"]`; see `labels`.
-
-    Raises:
-        FormatError: the file breaks the format, or its HDF5 part has features that nmap refuses.
-    """
-    return open_file(path).record()
-
-
 def sizes(path: Path) -> dict[str, int]:
-    """Bytes of a file by use: weights, gains, envelope, header (with its length field), hdf5, total.
+    """Bytes of a file by use: weights, gains, envelope, header (with its length field), record, hdf5, total.
 
     Its layout alone is read; whether the rest holds together, `open_map` says.
 
@@ -160,32 +132,17 @@ def sizes(path: Path) -> dict[str, int]:
 
 
 def _sizes(layout: Layout) -> dict[str, int]:
-    out = dict.fromkeys(("weights", "gains", "envelope"), 0) | {"header": layout.prefix}
+    out = dict.fromkeys(("weights", "gains", "envelope"), 0) | {"header": layout.prefix, "record": 0}
+    if RECORD in layout.entries:
+        out["record"] = layout.entries[RECORD].end - layout.entries[RECORD].start
     for name, entry in layout.weights.items():
         owner = name.split(".")[0]
         out[owner if owner in ("gains", "envelope") else "weights"] += entry.end - entry.start
     return out | {"hdf5": layout.length - sum(out.values()), "total": layout.length}
 
 
-def _record(layout: Layout, buffer: bytes, strict: bool = True) -> dict[str, dict[str, Any]]:
-    groups = read_groups(buffer, ("weights", *VOCABULARY), strict)
-    if strict:
-        found = groups["weights"].children if "weights" in groups else {}
-        for name, entry in layout.weights.items():
-            if not _is_twin(found.get(name), entry):
-                raise FormatError(f'HDF5 part: /weights/{name} is not the tensor "{name}" of the JSON header')
-    return from_groups(groups)
-
-
-def _is_twin(found: object, entry: Entry) -> bool:
-    """Whether an HDF5 dataset is a tensor of the JSON header: same type, shape and place."""
-    if not isinstance(found, Dataset) or (found.dtype, found.shape) != (entry.dtype, entry.shape):
-        return False
-    return entry.start == entry.end or found.address == entry.start
-
-
 def _read(path: Path, appended: bool = False) -> tuple[Layout, bytes]:
-    with open(path, "rb") as file:
+    with open(existing(path), "rb") as file:
         return read_layout(file, appended)
 
 

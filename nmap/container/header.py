@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nmap.container.layout import parse_json
+from nmap.container.json_text import canonical_json, parse_json
 from nmap.errors import FormatError, GridError, OptionError, UnsupportedError
 from nmap.grid import Grid, Shape, Triple
+from nmap.model.frame import Frame
 from nmap.point_group import PointGroup
 
 VERSION = "1.0"
@@ -20,44 +20,34 @@ MAX_GRID = 1 << 33
 MAX_GRID_EDGE = 1 << 16
 MAX_LATTICE = 1 << 30
 MAX_NUMBER = 1e30
-MAX_NAME = 255
 MAX_LIST = 256
 Parameters = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What decoding needs beside the tensors; fields as in `nmap.model.Field`.
+    """What decoding needs beside the tensors.
 
     Attributes:
         kind: model kind.
         settings: of the model kind.
+        frame: where the network's values lie, and what makes a density of them.
         codings: for every tensor not stored as plain floats, its "coding", decoded "shape" and parameters.
         checksum: SHA-256 of metadata and tensors; see `layout.digest`.
-        name: file name of the source map, "" if unknown.
         version: format version.
     """
 
     kind: str
     settings: Parameters
-    box: Grid
-    center: Triple = (0.5, 0.5, 0.5)
-    half_width: Triple = (0.5, 0.5, 0.5)
-    offset: float = 0.0
-    scale: float = 1.0
-    band_limit: float | None = None
-    lattice: Shape | None = None
-    symmetry: PointGroup | None = None
-    alignment: str = "box"
+    frame: Frame
     codings: Mapping[str, Parameters] = field(default_factory=dict)
     checksum: str = "0" * 64
-    name: str = ""
     version: str = VERSION
 
 
 def to_text(header: Header) -> str:
     """Canonical JSON: ASCII, names sorted, no spaces, whole numbers without a point; defaults left out."""
-    box = header.box
+    frame, box = header.frame, header.frame.box
     grid: dict[str, Any] = {"shape": box.shape, "voxel_size": box.voxel_size}
     if box.origin != (0.0, 0.0, 0.0):
         grid["origin"] = box.origin
@@ -69,23 +59,21 @@ def to_text(header: Header) -> str:
         "grid": grid,
         "sha256": header.checksum,
     }
-    if (header.center, header.half_width) != ((0.5,) * 3, (0.5,) * 3):
-        out["frame"] = {"center": header.center, "half_width": header.half_width}
-    if header.offset:
-        out["offset"] = header.offset
-    if header.scale != 1:
-        out["scale"] = header.scale
-    if header.band_limit is not None:
-        out["band_limit"], out["lattice"] = header.band_limit, header.lattice
-    if header.symmetry is not None:
-        out["symmetry"] = {"group": header.symmetry.name, "center": header.symmetry.center}
-    if header.alignment != "box":
-        out["alignment"] = header.alignment
+    if (frame.center, frame.half_width) != ((0.5,) * 3, (0.5,) * 3):
+        out["frame"] = {"center": frame.center, "half_width": frame.half_width}
+    if frame.offset:
+        out["offset"] = frame.offset
+    if frame.scale != 1:
+        out["scale"] = frame.scale
+    if frame.band_limit is not None:
+        out["band_limit"], out["lattice"] = frame.band_limit, frame.lattice
+    if frame.symmetry is not None:
+        out["symmetry"] = {"group": frame.symmetry.name, "center": frame.symmetry.center}
+    if frame.alignment != "box":
+        out["alignment"] = frame.alignment
     if header.codings:
         out["codings"] = header.codings
-    if header.name:
-        out["name"] = header.name[:MAX_NAME]
-    return json.dumps(_short(out), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return canonical_json(out)
 
 
 def from_text(text: str) -> Header:
@@ -104,30 +92,8 @@ def from_text(text: str) -> Header:
     checksum = value.get("sha256")
     if not isinstance(checksum, str) or len(checksum) != 64 or not set(checksum) <= set("0123456789abcdef"):
         raise FormatError(f"sha256 {checksum!r:.70}, wanted 64 hexadecimal digits in lower case")
-    frame = _object(value, "frame") if "frame" in value else {}
-    name = value.get("name", "")
-    if not isinstance(name, str) or len(name) > MAX_NAME:
-        raise FormatError(f"name {name!r:.40}, wanted a text of at most {MAX_NAME} characters")
-    half = (0.5, 0.5, 0.5)
-    band_limit = _number(value, "band_limit", 1e-3, 1e6) if "band_limit" in value else None
-    lattice = _shape(value, "lattice", MAX_LATTICE) if "lattice" in value else None
-    return Header(
-        kind=kind,
-        settings=_settings(model),
-        box=_grid(value),
-        center=_triple(frame, "center", half),
-        half_width=_triple(frame, "half_width", half, positive=True),
-        offset=_number(value, "offset") if "offset" in value else 0.0,
-        scale=_number(value, "scale") if "scale" in value else 1.0,
-        band_limit=band_limit,
-        lattice=lattice,
-        symmetry=_symmetry(value),
-        alignment=_alignment(value),
-        codings=_codings(value),
-        checksum=checksum,
-        name=name,
-        version=version,
-    )
+    settings, frame = _settings(model), _frame(value)
+    return Header(kind, settings, frame, _codings(value), checksum, version)
 
 
 def _version(value: dict[str, Any]) -> str:
@@ -144,6 +110,23 @@ def _version(value: dict[str, Any]) -> str:
     if unknown:
         raise UnsupportedError(f"feature {unknown[0]!r:.60} must be understood and is not: update nmap")
     return str(version)
+
+
+def _frame(value: dict[str, Any]) -> Frame:
+    """The frame; whether its band limit and lattice fit each other, it says itself."""
+    network = _object(value, "frame") if "frame" in value else {}
+    half = (0.5, 0.5, 0.5)
+    return Frame(
+        _grid(value),
+        center=_triple(network, "center", half),
+        half_width=_triple(network, "half_width", half, positive=True),
+        offset=_number(value, "offset") if "offset" in value else 0.0,
+        scale=_number(value, "scale") if "scale" in value else 1.0,
+        band_limit=_number(value, "band_limit", 1e-3, 1e6) if "band_limit" in value else None,
+        lattice=_shape(value, "lattice", MAX_LATTICE) if "lattice" in value else None,
+        symmetry=_symmetry(value),
+        alignment=_alignment(value),
+    )
 
 
 def _grid(value: dict[str, Any]) -> Grid:
@@ -247,14 +230,3 @@ def _shape(value: dict[str, Any], key: str, most: int, axes: int | None = 3) -> 
             f"{key} is {found!r:.60}, wanted counts of 1 to {MAX_GRID_EDGE}, at most {most} in all"
         )
     return tuple(found)
-
-
-def _short(value: Any) -> Any:
-    """The same JSON value with whole floats as integers and tuples as lists."""
-    if isinstance(value, Mapping):
-        return {key: _short(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_short(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return int(value)
-    return value

@@ -12,15 +12,15 @@ import hashlib
 import json
 import math
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding.codings import STORED
+from nmap.container.json_text import parse_json
 from nmap.errors import AppendedDataError, FormatError
 
 MAX_HEADER = 1 << 20
@@ -28,9 +28,11 @@ MAX_FILE = 1 << 30
 MAX_TENSORS = 256
 MAX_AXES = 4
 OPAQUE = "hdf5."
+RECORD = "record"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ITEM = {name: dtype.itemsize for name, dtype in STORED.items()}
-Image = Callable[[int, Mapping[str, int], int], bytes]
+# The library's own order of types, largest first: so tensors stay aligned without padding.
+_ORDER = ("F32", "BF16", "F16", "U8")
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,12 @@ class Layout:
     @property
     def weights(self) -> dict[str, Entry]:
         """The tensors that decoding needs."""
-        return {name: e for name, e in self.entries.items() if not name.startswith(OPAQUE)}
+        return {n: e for n, e in self.entries.items() if n != RECORD and not n.startswith(OPAQUE)}
 
     @property
     def has_hdf5(self) -> bool:
         """Whether there is an HDF5 part."""
-        return len(self.weights) < len(self.entries)
+        return any(name.startswith(OPAQUE) for name in self.entries)
 
 
 def parse_layout(prefix: bytes) -> Layout:
@@ -117,7 +119,7 @@ def header_size(prefix: bytes) -> int:
 
 
 def read_layout(file: BinaryIO, appended: bool = False) -> tuple[Layout, bytes]:
-    """Layout and tensor bytes of an open file, read no further than it declares.
+    """Layout and all bytes of an open file, read no further than it declares.
 
     Args:
         file: positioned at its start.
@@ -132,7 +134,7 @@ def read_layout(file: BinaryIO, appended: bool = False) -> tuple[Layout, bytes]:
     layout = parse_layout(prefix)
     rest = file.read(MAX_FILE if appended else layout.length - layout.prefix + 1)
     check_length(layout, layout.prefix + len(rest), appended)
-    return layout, rest
+    return layout, prefix + rest
 
 
 def check_length(layout: Layout, length: int, appended: bool = False) -> None:
@@ -153,75 +155,84 @@ def check_length(layout: Layout, length: int, appended: bool = False) -> None:
         )
 
 
-def parse_json(text: bytes | str, what: str) -> dict[str, Any]:
-    """A JSON object without duplicate names, NaN or infinities, and nothing before or after it but spaces.
+def build(metadata: str, tensors: Mapping[str, NDArray[Any]]) -> bytes:
+    """A whole file without HDF5 part, byte by byte as `safetensors.numpy.save` writes it.
 
-    Raises:
-        FormatError: it is not one.
-    """
-    try:
-        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        if not decoded.startswith("{"):
-            raise FormatError(f'{what} begins with {decoded[:1]!r}, wanted "{{"')
-        trimmed = decoded.rstrip(" ")
-        if not trimmed.endswith("}"):
-            raise FormatError(f'{what} ends with {trimmed[-1:]!r}, wanted "}}" and spaces only')
-        value = json.loads(
-            trimmed,
-            object_pairs_hook=lambda pairs: _unique(pairs, what),
-            parse_float=lambda number: _finite(float(number), number, what),
-            parse_int=lambda number: _finite(int(number), number, what),
-            parse_constant=lambda name: _refuse(f"{what} holds {name}, which is not JSON"),
-        )
-    except FormatError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{what} is not valid JSON: {str(error)[:120]}") from None
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise FormatError(f"{what} holds half a surrogate pair, which is not Unicode") from None
-    return dict(value)
-
-
-def build(metadata: str, tensors: Mapping[str, NDArray[Any]], image: Image | None) -> bytes:
-    """A whole file.
+    Not written through that, since it has no bfloat16.
 
     Args:
         metadata: text of `__metadata__.nmap`.
         tensors: stored arrays by name; their types are those of `STORED`.
-        image: gives the HDF5 bytes that go before the weights, from the size of the user block, the offset of
-            each tensor, and the bytes of all of them; their number must not depend on the arguments. None for
-            none.
     """
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
-    weights_bytes = sum(array.nbytes for _, array in ordered)
-    opaque = len(image(512, dict.fromkeys(tensors, 0), weights_bytes)) if image else 0
+    places, at = {}, 0
+    for name in in_order(tensors):
+        places[name], at = at, at + tensors[name].nbytes
+    text = json_header(metadata, tensors, places, at)
+    text = text.ljust(-(-len(text) // 8) * 8)
+    data = b"".join(tensors[name].tobytes() for name in places)
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def json_header(
+    metadata: str, tensors: Mapping[str, NDArray[Any]], places: Mapping[str, int], length: int
+) -> bytes:
+    """The JSON header of a file, without padding.
+
+    Args:
+        metadata: text of `__metadata__.nmap`.
+        tensors: stored arrays by name.
+        places: where each begins, counted from the end of the header; bytes between them, and after the last, get
+            names of the HDF5 part.
+        length: bytes of all that follows the header.
+    """
     header: dict[str, Any] = {"__metadata__": {"nmap": metadata}}
-    at, places = opaque, {}
-    if opaque:
-        header[f"{OPAQUE}0"] = {"dtype": "U8", "shape": [opaque], "data_offsets": [0, opaque]}
-    for name, array in ordered:
-        places[name], end = at, at + array.nbytes
-        header[name] = {"dtype": dtype_name(array), "shape": list(array.shape), "data_offsets": [at, end]}
-        at = end
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
-    prefix = 1 << max(8 + len(text) - 1, 511).bit_length() if image else -(-(8 + len(text)) // 8) * 8
-    out = (prefix - 8).to_bytes(8, "little") + text.ljust(prefix - 8)
-    if image:
-        out += image(prefix, places, weights_bytes)
-    return out + b"".join(array.tobytes() for _, array in ordered)
+    at, holes = 0, 0
+
+    def add(name: str, dtype: str, shape: Sequence[int], end: int) -> int:
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, end]}
+        return end
+
+    for name in sorted(places, key=lambda name: (places[name], tensors[name].nbytes)):
+        if places[name] > at:
+            at = add(f"{OPAQUE}{holes}", "U8", [places[name] - at], places[name])
+            holes += 1
+        at = add(name, dtype_name(tensors[name]), tensors[name].shape, at + tensors[name].nbytes)
+    if length > at:
+        add(f"{OPAQUE}{holes}", "U8", [length - at], length)
+    return json.dumps(header, separators=(",", ":")).encode("ascii")
+
+
+def read_tensors(data: bytes, layout: Layout) -> dict[str, NDArray[Any]]:
+    """The tensors of a file whose layout was checked, by the safetensors library.
+
+    Args:
+        data: the file up to its declared end.
+        layout: what its header says.
+
+    Raises:
+        FormatError: the library refuses what the checks let pass.
+    """
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        found: dict[str, Any] = dict(deserialize(data))  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
+        raise FormatError(f"refused by the safetensors library: {error}") from None
+    return {
+        name: np.frombuffer(found[name]["data"], STORED[entry.dtype]).reshape(entry.shape)
+        for name, entry in layout.entries.items()
+        if not name.startswith(OPAQUE)
+    }
+
+
+def in_order(tensors: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Names of tensors in the order of their bytes, the safetensors library's: F32, BF16, F16, U8; then by name."""
+    return sorted(tensors, key=lambda name: (_ORDER.index(dtype_name(tensors[name])), name))
 
 
 def dtype_name(array: NDArray[Any]) -> str:
     """Safetensors' name of a stored array's type."""
     return next(name for name, dtype in STORED.items() if dtype == array.dtype)
-
-
-def view(buffer: bytes, entry: Entry) -> NDArray[Any]:
-    """A tensor's array, without copying."""
-    count = math.prod(entry.shape)
-    return np.frombuffer(buffer, STORED[entry.dtype], count, entry.start).reshape(entry.shape)
 
 
 def digest(metadata: str, checksum: str, tensors: Mapping[str, NDArray[Any]]) -> str:
@@ -261,23 +272,3 @@ def _entry(name: str, value: object) -> Entry:
 def _counts(value: object) -> bool:
     """Whether a JSON value is a list of integers from 0 to 2**40."""
     return isinstance(value, list) and all(type(n) is int and 0 <= n <= 1 << 40 for n in value)
-
-
-def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise FormatError(f"{what} has the name {twice!r:.60} twice")
-    return out
-
-
-def _finite(value: float, text: str, what: str) -> float:
-    """A number of a JSON text, unless it is beyond what a float64 holds: readers disagree about those."""
-    if abs(value) > sys.float_info.max:
-        raise FormatError(f"{what} holds the number {text:.40}, wanted finite ones")
-    return value
-
-
-def _refuse(message: str) -> NoReturn:
-    raise FormatError(message)

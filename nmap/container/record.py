@@ -1,301 +1,244 @@
-"""What the HDF5 side says: the decoder's own numbers again, and the record of where the map came from.
+"""The record's bytes: what decoding does not need, as compressed JSON in one tensor of the file.
 
-Names follow mmCIF's `em_map` and `em_3d_reconstruction` items (file, format, resolution, contour_level,
-symmetry_space_group) and the attributes of ChimeraX's .cmap groups (step, origin, cell_angles) where those
-have one. The list is closed, so that what another program added can be told from what nmap wrote.
+A record is an object of groups, a group an object of items, an item any JSON value. Arrays and bytes are objects
+with the name `$type`; see `spec/record.md`. A record is bounded before it is unpacked and before it is parsed,
+and what is wrong with it never keeps the map from being decoded.
 """
 
 from __future__ import annotations
 
-import json
+import base64
+import binascii
+import math
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.container.hdf5 import Dataset, Group, Value
-from nmap.container.header import VERSION, Header
-from nmap.container.layout import dtype_name
+from nmap.container.json_text import canonical_json, parse_json
+from nmap.container.vocabulary import check_item, paired_curves
 from nmap.errors import FormatError, OptionError
 
 if TYPE_CHECKING:
-    from nmap.neural_map import NeuralMap, Record
+    from nmap.neural_map import Record
 
-MAX_CURVE = 64
-MAX_EXTENDED = 1 << 20
-MAX_TEXT = 8192
-# Kinds of item: a text; a whole number; a number, kept to six digits; a curve, thinned; the axis of a curve;
-# bytes; an image.
-VOCABULARY: dict[str, dict[str, str]] = {
-    "source": {
-        "file": "text",
-        "sha256": "text",
-        "bytes": "whole",
-        "format": "text",
-        "compression": "text",
-        "data_type": "text",
-        "symmetry_space_group": "whole",
-        "resolution": "number",
-        "contour_level": "number",
-        "annotation_details": "text",
-        "mrc_header": "bytes",
-        "extended_header": "bytes",
-        "extended_header_bytes": "whole",
-    },
-    "fit": {
-        "settings": "text",
-        "versions": "text",
-        "device": "text",
-        "seed": "whole",
-        "steps": "whole",
-        "seconds": "number",
-        "mask": "text",
-        "band_limit_from": "text",
-        "notes": "text",
-        "loss": "curve",
-        "loss_step": "axis loss",
-        "fsc": "curve",
-        "fsc_step": "axis fsc",
-        "imported_from": "text",
-        "imported_sha256": "text",
-    },
-    "fidelity": {
-        "frequency": "axis fsc",
-        "fsc": "curve",
-        "worst": "number",
-        "resolution": "number",
-        "resolution_0.5": "number",
-        "resolution_0.143": "number",
-        "correlation": "number",
-        "psnr": "number",
-        "size_ratio": "number",
-        "mask": "text",
-        "envelope": "bytes",
-        "half_map_fsc": "curve",
-        "half_map_resolution": "number",
-        "decode_half2_fsc": "curve",
-        "cross_validation": "text",
-    },
-    "thumbnail": {"xy": "image", "xz": "image", "yz": "image", "minimum": "number", "maximum": "number"},
-}
-# The MRC header as a compound, so that its labels can be read where they lie.
-MRC_HEADER = np.dtype([("head", "u1", (224,)), ("labels", "S80", (10,))])
+TENSOR = "record"
+# Bytes of the JSON text. The largest item, an extended MRC header of 1 MiB, takes 1.4 MB of it.
+MAX_TEXT_BYTES = 1 << 22
+# Commas bound the number of values, and so the memory that parsing takes: 100 bytes for each at most.
+MAX_COMMAS = 1 << 16
+# Objects and lists within each other, the record itself being the first.
+MAX_DEPTH = 16
+# Values of an evenly spaced array, which a few bytes declare.
+MAX_RANGE = 1024
+MAX_AXES = 4
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
+_MARK = "$type"
+# The settings of zlib's deflate, so that the same record gives the same bytes.
+_LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 9, 15, 9
 
 
-def tree(
-    header: Header,
-    arrays: Mapping[str, NDArray[Any]],
-    record: Record,
-    places: Mapping[str, int],
-    points: int = MAX_CURVE,
-) -> Group:
-    """The HDF5 tree of a file.
+def pack(record: Record) -> bytes:
+    """The bytes of the record tensor; the same record gives the same bytes with the same zlib.
 
     Args:
-        header: what decoding needs.
-        arrays: stored tensors by name.
-        record: what decoding does not need.
-        places: offset of each tensor.
-        points: entries that a curve keeps at most.
+        record: the record, as `vocabulary.prepare` gives it.
 
     Raises:
-        OptionError: an item that the format has no name for, or of another kind.
+        OptionError: an item that is no JSON value, array or bytes; or a record beyond the limits.
     """
-    weights = {
-        name: Dataset(dtype=dtype_name(array), shape=array.shape, address=places[name])
-        for name, array in arrays.items()
+    values = {
+        group: {name: _to_json(value, f"{group}/{name}", 3) for name, value in items.items()}
+        for group, items in record.items()
+        if items
     }
-    children: dict[str, Group | Dataset] = {
-        "weights": Group(weights),
-        "grid": Group(attributes=_grid(header)),
-        "model": Group(attributes=_model(header)),
-    }
-    for name, items in record.items():
-        if name not in VOCABULARY:
-            raise OptionError(f'record group "{name}": wanted one of {", ".join(VOCABULARY)}')
-        children[name] = _group(name, items, points)
-    return Group(children, {"format": f"nmap {VERSION}"})
+    text = canonical_json(values).encode("ascii")
+    if len(text) > MAX_TEXT_BYTES or text.count(b",") > MAX_COMMAS:
+        raise OptionError(
+            f"record of {len(text)} bytes and {text.count(b',')} commas: wanted at most {MAX_TEXT_BYTES} and "
+            f"{MAX_COMMAS}"
+        )
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY)
+    return deflate.compress(text) + deflate.flush()
 
 
-def from_groups(groups: Mapping[str, Group]) -> dict[str, dict[str, Any]]:
-    """The record of an HDF5 file's groups; items that the format has no name for are left out.
+def unpack(data: bytes) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+    """The record of a file, as far as it can be read.
+
+    Args:
+        data: bytes of the record tensor.
+
+    Returns:
+        The record, and for each item that was dropped why, in words.
 
     Raises:
-        FormatError: an item of another kind than its name says.
+        FormatError: nothing of it can be read: it is damaged, no JSON object, or beyond the limits.
     """
-    out: dict[str, dict[str, Any]] = {}
-    for name, group in groups.items():
-        if name not in VOCABULARY:
+    text = _inflate(data)
+    commas = text.count(b",")
+    if commas > MAX_COMMAS:
+        raise FormatError(f"record has {commas} commas, wanted at most {MAX_COMMAS}")
+    groups = parse_json(text, "record")
+    _check_depth(groups, 1)
+    record: dict[str, dict[str, Any]] = {}
+    faults: list[str] = []
+    for group, items in groups.items():
+        if not isinstance(items, dict) or _MARK in items:
+            faults.append(f"record group {group!r:.60}: wanted an object of items")
             continue
-        items: dict[str, Any] = {}
-        for key, kind in VOCABULARY[name].items():
-            found: Any = group.attributes.get(key)
-            child = group.children.get(key)
-            if isinstance(child, Dataset):
-                found = child.values
-            if kind.startswith("axis") and found is None:
-                found = _from_range(group, key, kind.split()[1])
-            if found is not None:
-                items[key] = _from_stored(f"{name}/{key}", kind, found)
-        out[name] = items
-    return out
+        record[group] = {}
+        for name, value in items.items():
+            if value is None:
+                continue
+            try:
+                record[group][name] = check_item(group, name, _from_json(value))
+            except FormatError as error:
+                faults.append(f"record item {group!r:.60} {name!r:.60}: {error}")
+        faults += paired_curves(group, record[group])
+    return record, tuple(faults)
 
 
-def labels(mrc_header: bytes) -> tuple[str, ...]:
-    """Text labels of a 1024-byte MRC header, as many as it has, without trailing blanks."""
-    found = (mrc_header[at : at + 80].decode("latin-1").rstrip("\0 ") for at in range(224, 1024, 80))
-    return tuple(label for label in found if label)
+def text_of(items: Mapping[str, Any]) -> str:
+    """A group as JSON text, without its arrays and bytes."""
+    plain = {name: value for name, value in items.items() if not isinstance(value, bytes | np.ndarray)}
+    return canonical_json({name: _to_json(value, name, 3) for name, value in plain.items()})
 
 
-def thinned(curve: NDArray[Any], points: int = MAX_CURVE) -> NDArray[Any]:
-    """Every k-th entry of a curve from the first on, with the least k that leaves at most `points`."""
-    return curve[:: -(-curve.size // points)]
-
-
-def thumbnails(neural_map: NeuralMap, edge: int = 128) -> dict[str, Any]:
-    """Three central slices of the decoded map, at most `edge` pixels a side, with their grey range."""
-    volume = neural_map.as_array()
-    z, y, x = (n // 2 for n in volume.shape)
-    slices = {"xy": volume[z], "xz": volume[:, y], "yz": volume[:, :, x]}
-    low = float(min(s.min() for s in slices.values()))
-    high = float(max(s.max() for s in slices.values()))
-    grey = 255 / (high - low) if high > low else 0.0
-    out: dict[str, Any] = {"minimum": low, "maximum": high}
-    for name, values in slices.items():
-        step = -(-max(values.shape) // edge)
-        out[name] = np.rint((values[::step, ::step] - low) * grey).astype(np.uint8)
-    return out
-
-
-def _group(name: str, items: Mapping[str, Any], points: int) -> Group:
-    attributes: dict[str, Value] = {}
-    children: dict[str, Group | Dataset] = {}
-    for key, value in _prepared(items).items():
-        kind = VOCABULARY[name].get(key)
-        if kind is None:
-            raise OptionError(f'record item "{name}/{key}": wanted one of {", ".join(VOCABULARY[name])}')
-        stored = _to_stored(f"{name}/{key}", kind, value, points)
-        if isinstance(stored, np.ndarray) and kind in ("bytes", "image"):
-            children[key] = Dataset(stored, attributes=_IMAGE if kind == "image" else {})
-        elif isinstance(stored, np.ndarray) and kind.startswith("axis") and _is_regular(stored):
-            attributes[f"{key}_range"] = stored[[0, -1]]
-        else:
-            attributes[key] = stored
-    return Group(children, attributes)
-
-
-# HDF5 Image and Palette Specification 1.2: lets viewers show a dataset as a picture.
-_IMAGE: dict[str, Value] = {"CLASS": "IMAGE", "IMAGE_VERSION": "1.2", "IMAGE_SUBCLASS": "IMAGE_GRAYSCALE"}
-
-
-def _prepared(items: Mapping[str, Any]) -> dict[str, Any]:
-    """The items without empty ones, labels (the MRC header has them), and a huge extended header."""
-    out = {key: value for key, value in items.items() if value is not None and key != "labels"}
-    extended = out.get("extended_header", b"")
-    if len(extended) > MAX_EXTENDED:
-        out["extended_header_bytes"] = len(extended)
-    if not 0 < len(extended) <= MAX_EXTENDED:
-        out.pop("extended_header", None)
-    return out
-
-
-def _to_stored(path: str, kind: str, value: Any, points: int) -> Value:
+def _inflate(data: bytes) -> bytes:
+    """The text of a zlib stream, unpacked no further than the limit."""
+    inflate = zlib.decompressobj(_WINDOW_BITS)
     try:
-        if kind == "text":
-            text = (
-                value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
-            )
-            return text.encode()[:MAX_TEXT].decode("utf-8", "ignore").replace("\0", " ").rstrip(" ")
-        if kind == "whole":
-            whole = int(value)
-            return np.asarray(whole, np.int32 if abs(whole) < 1 << 31 else np.int64)
-        if kind == "number":
-            return np.asarray(float(f"{float(value):.6g}"), np.float32)
-        if kind == "bytes":
-            if path == "source/mrc_header":
-                return np.frombuffer(value, MRC_HEADER, 1) if len(value) == 1024 else _bad(path, "1024 bytes")
-            return np.frombuffer(value, np.uint8)
-        array = np.asarray(value)
-    except (TypeError, ValueError, OverflowError):
-        return _bad(path, f"a {kind}")
-    if kind == "image":
-        return array if array.dtype == np.uint8 and array.ndim == 2 else _bad(path, "a 2-D array of uint8")
-    if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf":
-        return _bad(path, "a 1-D array of numbers")
-    curve = thinned(array.astype(np.float32), points)
-    return curve if kind.startswith("axis") or not _fits_half(curve) else curve.astype(np.float16)
+        text = inflate.decompress(data, MAX_TEXT_BYTES + 1)
+    except zlib.error as error:
+        raise FormatError(f"record is no zlib stream, or damaged: {error}") from None
+    if len(text) > MAX_TEXT_BYTES:
+        raise FormatError(f"record unpacks to more than {MAX_TEXT_BYTES} bytes")
+    if not inflate.eof or inflate.unused_data:
+        raise FormatError("record ends early, or bytes follow its end")
+    return text
 
 
-def _bad(path: str, wanted: str) -> Value:
-    raise OptionError(f"record item {path}: wanted {wanted}")
+def _check_depth(value: Any, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if depth > MAX_DEPTH:
+            raise FormatError(f"record has more than {MAX_DEPTH} objects and lists within each other")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_depth(item, depth + 1)
 
 
-def _fits_half(curve: NDArray[np.float32]) -> bool:
-    """Whether float16 keeps every value of a curve to 0.05 %."""
-    size = np.abs(curve[curve != 0])
+def _to_json(value: Any, path: str, depth: int) -> Any:
+    """A value as JSON; numbers to six digits, those that are not finite as null."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # half a surrogate pair is no Unicode
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return {_MARK: "bytes", "base64": base64.b64encode(value).decode()}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.ndim <= MAX_AXES:
+        return _array_to_json(value)
+    if depth > MAX_DEPTH:
+        raise OptionError(
+            f"record item {path}: wanted at most {MAX_DEPTH} objects and lists within each other"
+        )
+    if isinstance(value, list | tuple):
+        return [_to_json(item, path, depth + 1) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) and key[:1] != "$" for key in value):
+        return {key: _to_json(item, path, depth + 1) for key, item in value.items()}
+    raise OptionError(
+        f"record item {path}: wanted JSON values, arrays of numbers or bytes, and no name that begins with $, got "
+        f"{type(value).__name__}"
+    )
+
+
+def _array_to_json(array: NDArray[Any]) -> dict[str, Any]:
+    """The shortest of an array's forms, once compressed."""
+    shape: dict[str, Any] = {"shape": list(array.shape)}
+    if array.dtype == np.uint8:
+        return {_MARK: "U8", **shape, "base64": base64.b64encode(array.tobytes()).decode()}
+    values = array.astype(np.float32)
+    if _is_even(values):
+        ends = [float(f"{v:.6g}") for v in values[[0, -1]].tolist()]
+        return {_MARK: "F32", **shape, "range": ends}
+    half = fits_half(values)
+    dtype, digits = ("F16", 4) if half else ("F32", 6)
+    forms: list[dict[str, Any]] = [
+        {"base64": base64.b64encode(values.astype(DTYPES[dtype]).tobytes()).decode()}
+    ]
+    if np.isfinite(values).all():
+        forms.append({"values": [float(f"{v:.{digits}g}") for v in values.ravel().tolist()]})
+    shortest = min(forms, key=lambda form: len(zlib.compress(canonical_json(form).encode(), _LEVEL)))
+    return {_MARK: dtype, **shape, **shortest}
+
+
+def fits_half(values: NDArray[np.float32]) -> bool:
+    """Whether float16 keeps every value to 0.05 %."""
+    size = np.abs(values[values != 0])
     return bool((size >= 2.0**-14).all() and (size < 65504).all())
 
 
-def _is_regular(axis: NDArray[Any]) -> bool:
-    """Whether an axis is evenly spaced, to a thousandth of its range."""
-    even = np.linspace(axis[0], axis[-1], axis.size)
-    return axis.size > 2 and bool(np.abs(axis - even).max() <= 1e-3 * abs(axis[-1] - axis[0]))
+def _is_even(values: NDArray[np.float32]) -> bool:
+    """Whether an array is one axis of evenly spaced values, to a thousandth of their range."""
+    if values.ndim != 1 or not 3 <= values.size <= MAX_RANGE or not np.isfinite(values).all():
+        return False
+    even = np.linspace(values[0], values[-1], values.size)
+    return bool(np.abs(values - even).max() <= 1e-3 * abs(values[-1] - values[0]))
 
 
-def _from_range(group: Group, key: str, curve: str) -> NDArray[np.float32] | None:
-    """An evenly spaced axis from its first and last value; as long as its curve."""
-    ends, values = group.attributes.get(f"{key}_range"), group.attributes.get(curve)
-    if not (isinstance(ends, np.ndarray) and isinstance(values, np.ndarray)):
-        return None
-    if ends.shape != (2,) or ends.dtype.kind != "f" or values.ndim != 1 or values.size > MAX_CURVE:
-        raise FormatError(f"HDF5 part: {key}_range of shape {ends.shape} for a curve of shape {values.shape}")
-    return np.linspace(ends[0], ends[1], values.size, dtype=np.float32)
+def _from_json(value: Any) -> Any:
+    """A JSON value with its arrays and bytes.
+
+    Raises:
+        FormatError: an array or bytes that are not what they say.
+    """
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _MARK not in value:
+        return {name: _from_json(item) for name, item in value.items()}
+    rest = {name: item for name, item in value.items() if name != _MARK}
+    kind = value[_MARK]
+    if kind == "bytes" and list(rest) == ["base64"]:
+        return _base64(rest["base64"])
+    if isinstance(kind, str) and kind in DTYPES and isinstance(rest.get("shape"), list):
+        return _array_from_json(DTYPES[kind], rest.pop("shape"), rest)
+    raise FormatError(f"{_MARK} {kind!r:.40}: wanted bytes, or {', '.join(DTYPES)} with a shape")
 
 
-def _from_stored(path: str, kind: str, value: Any) -> Any:
-    array = np.asarray(value)
-    fits = {
-        "text": isinstance(value, str),
-        "whole": isinstance(value, int),
-        "number": isinstance(value, int | float),
-        "curve": array.ndim == 1 and array.size <= MAX_CURVE and array.dtype.kind == "f",
-        "axis": array.ndim == 1 and array.size <= MAX_CURVE and array.dtype.kind == "f",
-        "image": array.ndim == 2 and array.dtype == np.uint8,
-        "bytes": array.ndim == 1 and array.dtype in (np.dtype("u1"), MRC_HEADER),
-    }
-    if not fits[kind.split(maxsplit=1)[0]]:
-        raise FormatError(
-            f"HDF5 part: /{path} is {type(value).__name__} of shape {array.shape}, wanted a {kind}"
-        )
-    if kind == "bytes":
-        return array.tobytes()
-    if kind == "number":
-        return float(f"{value:.6g}")
-    return array.astype(np.float32) if array.ndim == 1 else value
+def _array_from_json(dtype: np.dtype[Any], shape: list[Any], form: dict[str, Any]) -> NDArray[Any]:
+    if len(shape) > MAX_AXES or not all(type(n) is int and 0 <= n <= MAX_TEXT_BYTES for n in shape):
+        raise FormatError(f"shape {shape!r:.60}, wanted up to {MAX_AXES} counts")
+    size = math.prod(shape)
+    found: NDArray[Any] | None = None
+    if list(form) == ["base64"]:
+        data = _base64(form["base64"])
+        if len(data) == size * dtype.itemsize:
+            found = np.frombuffer(data, dtype)
+    elif list(form) == ["values"] and _is_numbers(form["values"]):
+        if len(form["values"]) == size:
+            found = np.array(form["values"], np.float64)
+    elif list(form) == ["range"] and _is_numbers(form["range"]) and len(form["range"]) == 2:
+        first, last = form["range"]
+        if len(shape) == 1 and 2 <= size <= MAX_RANGE:
+            found = np.linspace(first, last, size)
+    if found is None:
+        raise FormatError(f"array of shape {shape!r:.60}, wanted base64, values or a range that fill it")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return found.astype(np.uint8 if dtype == np.uint8 else np.float32).reshape(shape)
 
 
-def _grid(header: Header) -> dict[str, Value]:
-    """Box and network frame; `bounds` are the corners of the frame where network coordinates are -1 and 1."""
-    box = header.box
-    center, half = np.array(header.center), np.array(header.half_width)
-    out: dict[str, Value] = {
-        "shape": np.array(box.shape, np.int32),
-        "step": np.array(box.voxel_size),
-        "origin": np.array(box.origin),
-        "bounds": np.array([center - half, center + half], np.float32),
-    }
-    if not box.is_orthogonal:
-        out["cell_angles"] = np.array(box.angles)
-    return out
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(type(n) in (int, float) and abs(n) < 1e300 for n in value)
 
 
-def _model(header: Header) -> dict[str, Value]:
-    out: dict[str, Value] = {"kind": header.kind}
-    for name, value in header.settings.items():
-        out[name] = value if isinstance(value, str) else np.asarray(value, np.float32)
-    if header.band_limit is not None:
-        out["band_limit"] = np.asarray(header.band_limit, np.float32)
-    if header.symmetry is not None:
-        out["symmetry"] = header.symmetry.name
-    return out
+def _base64(text: object) -> bytes:
+    try:
+        return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
+    except (binascii.Error, ValueError):
+        raise FormatError("bytes that are no base64") from None

@@ -14,17 +14,20 @@ a molecule is positive. A part far higher than the deepest trough joins the mask
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmap.grid import Grid
+from nmap.outcomes import MaskOutcome
 from nmap.spectrum import Complex, Shells, crop_spectrum, invert, lattice_shape, resample, transform
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Bits = NDArray[np.bool_]
+FoundBy = Literal["valley", "not-constant", "stands-out"]
 
 # The histogram of log(local rms) reaches from the strongest density this far down: below lies rounding.
 _RANGE = 9.0
@@ -35,14 +38,18 @@ _CONTRAST = 4.0
 # A molecule held 33 % of the band-limited variance at the least, in strong noise; gold beads of a tomogram 4 %.
 _LEAST_VARIANCE = 0.2
 _MOST_VOLUME = 0.8
-# A valley lies this much below the lower of its peaks, by this many standard deviations of the counts, and
-# its peaks are a factor of 3 in the local rms apart.
-_DEPTH, _SURE, _APART = 1.05, 4.0, 2.2
+# A valley lies below the lower of its peaks by this factor,
+_DEPTH = 1.05
+# and by this many standard deviations of the counts.
+_SURE = 4.0
+# Its peaks are this far apart in the log of the local rms: a factor of 3.
+_APART = 2.2
 # Bins of the valley's floor hold at most this many times its lowest one.
 _VALLEY = 1.2
-# A molecule too small to make a peak of its own exceeds the solvent's by so many standard deviations, and a
-# fifth of the strongest local rms: less is the smoothing's skirt.
-_SIGMAS, _FIFTH = 5.0, 0.2
+# A molecule too small to make a peak of its own exceeds the solvent's by this number of standard deviations,
+_SIGMAS = 5.0
+# and this share of the strongest local rms: less is the smoothing's skirt.
+_FIFTH = 0.2
 # Solvent whose local rms is below this share of the molecule's is as good as constant.
 _QUIET = 3e-3
 # In a masked map the molecule lies where at least this share of the voxels around differ from the solvent.
@@ -61,9 +68,10 @@ _FAINT = 2.0
 _ABOVE_TROUGHS = 2.0
 # a part that lies apart holds a point twice as high again.
 _APART_ABOVE = 2.0
-# Shares of a smoothed mask left outside of it: 1.3 widths from a face of it, where solvent begins, and 2 widths,
-# as far as a part may lie from the molecule.
-_SKIRT, _NEAR = 0.1, 0.02
+# Share of a smoothed mask left 1.3 widths outside a face of it, where solvent begins.
+_SKIRT = 0.1
+# The same at 2 widths, as far as a part may lie from the molecule.
+_NEAR = 0.02
 # A part is dust if it holds less than this share of the largest part's variance.
 _DUST = 0.02
 
@@ -75,14 +83,17 @@ class FoundMask:
     Attributes:
         mask: float32 (z, y, x) on `grid`, 1 in the molecule; None if everything is.
         grid: the lattice of the band limit.
-        rule: how it was decided, in words.
-        quiet: whether the solvent is constant or nearly so: what a mask leaves out is then not noise.
+        outcome: how it was decided.
     """
 
     mask: F32 | None
     grid: Grid
-    rule: str
-    quiet: bool = False
+    outcome: MaskOutcome
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the solvent is constant or nearly so: what a mask leaves out is then not noise."""
+        return bool(self.outcome.quiet)
 
 
 def solvent_value(values: F32, mask: F32 | None = None) -> float:
@@ -125,15 +136,14 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float, solvent: float | 
     spectrum = transform(density)
     support = None if constant is None else (density != 0).astype(np.float32)
     del density
-    first = FoundMask(None, grid, "everything")
+    first = FoundMask(None, grid, MaskOutcome("everything"))
     for coarser in _LOOKS:
         limit = coarser * band_limit
         if coarser > 1 and Shells(grid).last(limit) < _FEWEST_SHELLS:
             break
         found = _look(spectrum, grid, limit, support)
         if found.mask is not None:
-            at = "" if coarser == 1 else f" at {limit:.3g} A, for at {band_limit:.3g} A noise hides it"
-            return FoundMask(found.mask, found.grid, found.rule + at, found.quiet)
+            return replace(found, outcome=replace(found.outcome, seen_at=None if coarser == 1 else limit))
         first = found if coarser == 1 else first
     return first
 
@@ -154,28 +164,29 @@ def _look(spectrum: Complex, grid: Grid, limit: float, support: F32 | None) -> F
     cropped = crop_spectrum(spectrum, grid.shape, shape) * shells.spread(keep)
     density = invert(cropped, shape)
     local = _blurred(np.square(density), lattice, limit)
-    candidates: list[tuple[str, Bits]] = []
-    # Where the solvent is quiet a mask too tight can be told by what it leaves out; in noise it cannot.
+    candidates: list[tuple[FoundBy, Bits]] = []
+    # Where the solvent is quiet a mask too tight shows by what it leaves out; in noise it cannot.
     quiet = support is not None or float(np.median(local)) < _QUIET**2 * float(np.quantile(local, 0.999))
     threshold = _valley(local, quiet)
     if threshold is not None:
-        candidates.append(("above the valley in the histogram of the local rms", local > threshold))
+        candidates.append(("valley", local > threshold))
     if support is not None:
         varies = _blurred(resample(support, shape), lattice, limit) > _SUPPORT
-        candidates = [(rule, bits & varies) for rule, bits in candidates]
-        candidates.append(("where the map is not constant", varies))
+        candidates = [(how, bits & varies) for how, bits in candidates]
+        candidates.append(("not-constant", varies))
     else:
-        candidates.append(("where the local rms stands out of the solvent's", local > _noise_ceiling(local)))
-    doubt = ""
-    for rule, bits in candidates:
+        candidates.append(("stands-out", local > _noise_ceiling(local)))
+    doubt: MaskOutcome | None = None
+    for how, bits in candidates:
         inside = _without_dust(bits, local)
         doubt = _doubt(inside, local)
-        if not doubt:
+        if doubt is None:
             faint = None if quiet else _faint_parts(density, inside, lattice, limit)
-            parts = "" if faint is None else f", with parts that stand out at {_FAINT * limit:.3g} A"
             whole = inside if faint is None else inside | faint
-            return FoundMask(whole.astype(np.float32), lattice, f"{rule}, dust removed{parts}", quiet)
-    return FoundMask(None, lattice, f"everything: no solvent found; {doubt}")
+            parts_at = None if faint is None else _FAINT * limit
+            outcome = MaskOutcome("found", found_by=how, parts_seen_at=parts_at, quiet=quiet)
+            return FoundMask(whole.astype(np.float32), lattice, outcome)
+    return FoundMask(None, lattice, doubt or MaskOutcome("everything", why="nothing-found"))
 
 
 def _faint_parts(density: F32, inside: Bits, grid: Grid, limit: float) -> Bits | None:
@@ -317,19 +328,19 @@ def _joined(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     return np.asarray(table[labels], np.int32)
 
 
-def _doubt(inside: Bits, local: F32) -> str:
-    """Why `inside` cannot be trusted; empty if it can."""
+def _doubt(inside: Bits, local: F32) -> MaskOutcome | None:
+    """Why `inside` cannot be trusted; None if it can."""
     share = float(inside.mean())
     if not share:
-        return "nothing stands out"
+        return MaskOutcome("everything", why="nothing-found")
     if share > _MOST_VOLUME:
-        return f"density fills {100 * share:.0f} % of the box"
+        return MaskOutcome("everything", why="fills", value=share)
     within, without = (
         float(local[inside].mean(dtype=np.float64)),
         float(local[~inside].mean(dtype=np.float64)),
     )
     if within < _CONTRAST**2 * without:
-        ratio = np.sqrt(within / max(without, 1e-300))
-        return f"what stands out is only {ratio:.2g} times as strong as the rest, wanted {_CONTRAST:g}"
+        ratio = float(np.sqrt(within / max(without, 1e-300)))
+        return MaskOutcome("everything", why="faint", value=ratio)
     held = within * share / (within * share + without * (1 - share))
-    return f"what stands out holds only {100 * held:.0f} % of the variance" if held < _LEAST_VARIANCE else ""
+    return MaskOutcome("everything", why="little-variance", value=held) if held < _LEAST_VARIANCE else None

@@ -115,11 +115,9 @@ def forward(
     Raises:
         UnsupportedError: another kind.
     """
-    if kind == "siren":
-        return _siren(settings, tensors, t, hidden)
-    if kind == "fourier-features":
-        return _fourier_features(tensors, t, hidden)
-    raise UnsupportedError(f"model kind {kind!r}: torch has siren and fourier-features")
+    if kind not in _FORWARD:
+        raise UnsupportedError(f"model kind {kind!r}: torch has {' and '.join(_FORWARD)}")
+    return _FORWARD[kind](settings, tensors, t, hidden)
 
 
 def _siren(
@@ -137,7 +135,9 @@ def _siren(
     return torch.sin(omegas[-1] * out) if settings["output"] == "sine" else out
 
 
-def _fourier_features(tensors: Mapping[str, Tensor], t: Tensor, hidden: torch.dtype) -> Tensor:
+def _fourier_features(
+    settings: Mapping[str, Any], tensors: Mapping[str, Tensor], t: Tensor, hidden: torch.dtype
+) -> Tensor:
     phase = 2 * math.pi * linear(t, tensors["frequencies"])
     amplitudes = tensors["amplitudes"]
     features = torch.cat((amplitudes * torch.cos(phase), amplitudes * torch.sin(phase)), 1)
@@ -145,6 +145,9 @@ def _fourier_features(tensors: Mapping[str, Tensor], t: Tensor, hidden: torch.dt
     for weight, bias in zip(tensors["hidden.weight"], tensors["hidden.bias"], strict=True):
         h = torch.relu(linear(h, weight.to(hidden), bias.to(hidden)))
     return linear(h.float(), tensors["last.weight"], tensors["last.bias"])[:, 0]
+
+
+_FORWARD = {"siren": _siren, "fourier-features": _fourier_features}
 
 
 class Workers:

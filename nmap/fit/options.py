@@ -4,51 +4,63 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
 
 from nmap.errors import OptionError
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
+from nmap.model.block_siren import BlockSiren
+from nmap.model.kinds import KINDS
+from nmap.model.siren import Siren
 from nmap.point_group import PointGroup
 
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)
 MAX_FEATURES = 2048
 MAX_LAYERS = 16
-# Options that only networks of dense layers have.
-DENSE = ("steps", "hidden_features", "hidden_layers", "omega0", "omega_hidden", "weight_bits")
-# Worst-shell fidelity FSC of each preset.
-PRESETS = {"small": 0.5, "balanced": 0.9, "faithful": 0.98}
+GainRule = Literal["power", "least-squares"]
+# Worst-shell fidelity FSC of each preset: docs/fidelity.md measures what each keeps of the atoms.
+PRESETS = {"preview": 0.9, "faithful": 0.9925, "near-lossless": 0.999}
+
+
+Map = DensityMap | str | os.PathLike[str]
+"""A density map, or the path of its MRC/CCP4 file."""
 
 
 @dataclass(frozen=True, eq=False)
 class EncodeOptions:
     """What to fit, and how. None lets the fit choose from the map.
 
+    Each kind of network states which of these it has (`nmap.model.kinds`); an option that the chosen kind lacks is
+    refused.
+
     Attributes:
         resolution: band limit in Angstrom, nothing finer is kept; None estimates it from the power spectrum.
-        mask: "auto" finds the envelope, "none" has none, a map gives it (solvent where it is 0.5 or less).
+        mask: "auto" finds the envelope, "none" has none, a map or its path gives it (solvent where it is 0.5 or less).
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
         seed: of all that is random; same seed, same device, same result (on a GPU to rounding).
-        time_budget: seconds in which the fit answers with the best it has, storing and measuring included, as far
-            as preparing the map leaves any; None for no limit.
+        time_budget: seconds after which the fit stops with the best it has. Time to store and measure it is kept back.
+            Each step that has begun is finished, so the answer may come later: a notice says by how much.
         steps: training steps.
-        arch: kind of network, "radial-basis", "siren" or "fourier-features"; None takes the first, or "siren"
-            where an option of dense layers is given: steps, hidden_features, hidden_layers, omega0,
-            omega_hidden or weight_bits.
-        preset: "small", "balanced" or "faithful": a worst-shell FSC of 0.5, 0.9 or 0.98, without insisting.
+        arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
+            which are given. "siren" is one in blocks, "block-siren", unless sizes of layers, steps or weight bits are
+            given without blocks.
+        preset: what the file is for, as a worst-shell FSC to aim at without insisting. "preview" (0.9) loses side
+            chains; "faithful" (0.9925) keeps them; "near-lossless" errs by a quarter of the map's own noise in every
+            shell where half maps or solvent tell it, else by a worst shell of 0.999, and cuts off no solvent.
         target_fsc: worst-shell fidelity FSC that must be reached, else QualityError.
-        max_bytes: weights, gains and envelope must fit in this, else QualityError; the container (0.8 kB without
-            its HDF5 side, some 4 kB with it) comes on top; radial-basis only.
-        ratio: the same as how many times smaller than 4 bytes a voxel, at least 1; radial-basis only.
-        effort: "low", "default" or "high": how long a radial-basis network is searched for.
-        symmetry: "auto" takes the highest point group that holds, else "C1", "C4", "D7", "T", "O", "I", ...;
-            radial-basis only, others are fitted as C1. With a given mask of one subunit the fit holds its copies too.
+        max_bytes: weights, gains and envelope must fit in this, else QualityError; the container (2 kB without
+            its HDF5 side, 5 kB with it) comes on top.
+        ratio: the same as how many times smaller than 4 bytes a voxel, at least 1.
+        effort: "low", "default" or "high": how long a network is searched for.
+        symmetry: "auto" takes the highest point group that holds, else "C1", "C4", "D7", "T", "O", "I", ... Kinds
+            without this option are fitted as C1. With a given mask of one subunit the fit holds its copies too.
         symmetry_threshold: self-correlation inside the envelope from which a point group holds. With half maps it is
             that of what they share, and may fall short by two standard errors, at most 0.02.
         force_symmetry: take the given group even if it does not hold.
-        checkpoint: folder in which a radial-basis fit keeps its state, and from which it goes on.
-        blocks: blocks of a SIREN, 1 for one plain network; None lets the map decide, or takes one plain network
-            where steps, hidden_features, hidden_layers, omega0, omega_hidden or weight_bits is given; siren only.
+        checkpoint: folder in which a fit keeps its state, and from which it goes on.
+        blocks: blocks of a SIREN; None lets the map decide. 1, or an option that only a plain network has, makes
+            it a plain one.
         hidden_features: neurons in a layer.
         hidden_layers: hidden layers after the first.
         omega0: sine factor of the first layer.
@@ -58,24 +70,28 @@ class EncodeOptions:
         slice: axis ("x", "y" or "z") and voxel index of the one section to take before all else: a 2-D image.
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
-        half1: first half map, on the source's grid: with half2 it sets the band limit and what each shell
-            is worth, and an automatic envelope grows until they do not correlate outside it; radial-basis only.
-        half2: second half map.
+        gains: "power" gives each shell of the decode the strength that it has in the source, where it can be
+            trusted; "least-squares" the strength of least error, which is a little less.
+        contour: the map's recommended contour level, kept in the record with the level at which the decode encloses
+            as much.
+        half1: first half map or its path, on the source's grid: with half2 it sets the band limit and what each shell
+            is worth, and an automatic envelope grows until they do not correlate outside it.
+        half2: second half map or its path.
         cross_validate: fit half1 alone, and report how far the decode agrees with half2, beside how far half1 does
-            (`nmap.fit.half_maps.verdict`).
+            (`nmap.fit.target.half_maps.cross_validation`).
 
     Raises:
         OptionError: a value that cannot be used.
     """
 
     resolution: float | None = None
-    mask: Literal["auto", "none"] | DensityMap = "auto"
+    mask: Map = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     time_budget: float | None = None
     steps: int | None = None
-    arch: Literal["radial-basis", "siren", "fourier-features"] | None = None
-    preset: Literal["small", "balanced", "faithful"] = "balanced"
+    arch: str | None = None
+    preset: Literal["preview", "faithful", "near-lossless"] = "faithful"
     target_fsc: float | None = None
     max_bytes: int | None = None
     ratio: float | None = None
@@ -93,19 +109,21 @@ class EncodeOptions:
     slice: tuple[Literal["x", "y", "z"], int] | None = None
     crop: int | None = None
     downsample: int = 1
-    half1: DensityMap | None = None
-    half2: DensityMap | None = None
+    gains: GainRule = "power"
+    contour: float | None = None
+    half1: Map | None = None
+    half2: Map | None = None
     cross_validate: bool = False
 
     def __post_init__(self) -> None:
-        dense = [name for name in DENSE if getattr(self, name) is not None]
         if self.arch is None:
-            object.__setattr__(self, "arch", "siren" if dense or self.blocks else "radial-basis")
-        elif self.arch == "radial-basis" and dense:
-            raise OptionError(f"{dense[0]} with arch radial-basis, which has no layers: take arch siren")
-        if self.blocks is not None and self.arch != "siren":
-            raise OptionError(f"blocks with arch {self.arch}: only siren has them; leave it out")
+            object.__setattr__(self, "arch", self._fitting_kind())
+        elif self.arch == Siren.kind and self._is_in_blocks():
+            object.__setattr__(self, "arch", BlockSiren.kind)
+        elif self.arch == Siren.kind and self.blocks == 1:
+            object.__setattr__(self, "blocks", None)
         self._check_choices()
+        self._check_kind()
         _positive("resolution", self.resolution, "A")
         _positive("time budget", self.time_budget, "s")
         _positive("omega0", self.omega0)
@@ -113,6 +131,8 @@ class EncodeOptions:
         _positive("ratio", self.ratio)
         if self.ratio is not None and self.ratio < 1:
             raise OptionError(f"ratio {self.ratio:g}: wanted how many times smaller, at least 1")
+        if self.contour is not None and not math.isfinite(self.contour):
+            raise OptionError(f"contour level {self.contour:g}: wanted a finite number")
         _share("target FSC", self.target_fsc)
         _share("symmetry threshold", self.symmetry_threshold)
         _whole("max bytes", self.max_bytes, 16, 1 << 40)
@@ -128,12 +148,15 @@ class EncodeOptions:
         _whole("downsample", self.downsample, 1, 1 << 10)
 
     def _check_choices(self) -> None:
-        if not isinstance(self.mask, DensityMap) and self.mask not in ("auto", "none"):
-            raise OptionError(f"mask {self.mask!r}: wanted 'auto', 'none' or a map")
+        for name in ("mask", "half1", "half2"):
+            value = getattr(self, name)
+            if value is not None and not (name == "mask" and value in ("auto", "none")):
+                _map(name, value)
         for name, value, wanted in (
             ("device", self.device, ("auto", "cpu", "cuda")),
-            ("arch", self.arch, ("radial-basis", "siren", "fourier-features")),
+            ("arch", self.arch, tuple(KINDS)),
             ("preset", self.preset, tuple(PRESETS)),
+            ("gains", self.gains, ("power", "least-squares")),
             ("effort", self.effort, ("low", "default", "high")),
             ("weight bits", self.weight_bits, (None, *WEIGHT_BITS)),
         ):
@@ -141,37 +164,50 @@ class EncodeOptions:
                 raise OptionError(
                     f"{name} {value!r}: wanted one of {', '.join(str(w) for w in wanted if w is not None)}"
                 )
-
-        self._check_halves()
         goals = [name for name in ("target_fsc", "max_bytes", "ratio") if getattr(self, name) is not None]
         if len(goals) > 1:
             raise OptionError(f"{' and '.join(goals)}: wanted one of them at most")
-        if self.arch != "radial-basis":
-            for name in ("max_bytes", "ratio", "checkpoint"):
-                if getattr(self, name) is not None:
-                    raise OptionError(f"{name} with arch {self.arch}: only radial-basis can; leave it out")
         if self.symmetry != "auto":
-            group = PointGroup(self.symmetry)
-            if self.arch != "radial-basis" and not self.in_blocks and group.name != "C1":
-                raise OptionError(
-                    f"symmetry {self.symmetry} with arch {self.arch}: only radial-basis and a siren in blocks can"
-                )
-
-    def _check_halves(self) -> None:
+            PointGroup(self.symmetry)
         if (self.half1 is None) != (self.half2 is None):
             given, missing = ("half1", "half2") if self.half2 is None else ("half2", "half1")
-            raise OptionError(f"{given} without {missing}: wanted both half maps or none")
-        if self.half1 is not None and self.arch != "radial-basis":
-            raise OptionError(f"half1 with arch {self.arch}: only radial-basis can; leave the half maps out")
+            raise OptionError(f"{given} needs {missing}: wanted both half maps or none")
         if self.cross_validate and self.half1 is None:
-            raise OptionError("cross_validate without half maps: wanted half1 and half2")
+            raise OptionError("cross_validate needs half maps: wanted half1 and half2")
+
+    def _given(self) -> list[str]:
+        """Options beside the defaults that not every kind has; C1 is a symmetry that any kind can have."""
+        special = {name for kind in KINDS.values() for name in kind.options}
+        return [
+            field.name
+            for field in fields(self)
+            if field.name in special
+            and getattr(self, field.name) != field.default
+            and not (field.name == "symmetry" and self.symmetry.upper() == "C1")
+        ]
+
+    def _fitting_kind(self) -> str:
+        """The first kind that has all the options that are given, else the one that lacks the fewest."""
+        given = self._given()
+        return min(KINDS, key=lambda name: sum(option not in KINDS[name].options for option in given))
+
+    def _is_in_blocks(self) -> bool:
+        """Whether a SIREN is fitted in blocks: unless one plain network, or what only plain ones have, is asked for."""
+        if self.blocks is not None:
+            return self.blocks > 1
+        return all(getattr(self, name) is None for name in Siren.options)
+
+    def _check_kind(self) -> None:
+        """Refuse an option that the kind of network does not have."""
+        for option in self._given():
+            if option not in KINDS[str(self.arch)].options:
+                having = " and ".join(name for name, kind in KINDS.items() if option in kind.options)
+                raise OptionError(f"{option} with arch {self.arch}: only {having} can; leave it out")
 
     @property
-    def in_blocks(self) -> bool:
-        """Whether a SIREN is fitted in blocks: it is, unless one plain network or a size of its layers is asked for."""
-        if self.arch != "siren" or self.blocks == 1:
-            return False
-        return self.blocks is not None or all(getattr(self, name) is None for name in DENSE)
+    def keeps_noise(self) -> bool:
+        """Whether the map's own noise is to be kept: nothing is cut off then, but constant solvent."""
+        return self.preset == "near-lossless" and self.target_fsc is None and not self.cross_validate
 
     @property
     def goal_fsc(self) -> float:
@@ -181,6 +217,17 @@ class EncodeOptions:
     def goal_bytes(self, voxels: int) -> int | None:
         """Bytes that a map of so many voxels may take; None for no limit."""
         return self.max_bytes if self.ratio is None else max(int(4 * voxels / self.ratio), 1)
+
+
+def _map(name: str, value: Any) -> None:
+    """Refuse what is neither a map nor the path of a file."""
+    wanted = "wanted 'auto', 'none', a map or its path" if name == "mask" else "wanted a map or its path"
+    if isinstance(value, DensityMap):
+        return
+    if not isinstance(value, str | os.PathLike):
+        raise OptionError(f"{name} {value!r:.60}: {wanted}")
+    if not Path(value).is_file():
+        raise OptionError(f"{name} {os.fspath(value)!r}: there is no such file: {wanted}")
 
 
 def _share(name: str, value: float | None) -> None:

@@ -1,14 +1,20 @@
-"""How far a fit is: what its caller is told now and then, and how it is asked to stop."""
+"""How far a fit is: what its caller hears now and then, and how it is asked to stop."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from nmap.fit.slowdown import Slowdown
+from nmap.outcomes import Code, Notice
 
+# Seconds between two reports.
 _EVERY = 0.25
+
+Stage = Literal[
+    "preparing", "measuring-symmetry", "laying-out", "fitting", "beyond-envelope", "storing", "done"
+]
 
 
 @dataclass(frozen=True)
@@ -16,66 +22,78 @@ class Progress:
     """How far a fit is.
 
     Attributes:
-        step: training steps done.
-        steps: training steps in all, as planned now; 0 where nobody can tell.
-        stage: what is being done, or a warning in words.
+        stage: what is being done.
+        step: training steps, or sweeps, done.
+        share: share of the stage that is done, 0 to 1; None where nobody can tell.
         fsc: worst-shell fidelity FSC so far; None before the first measurement.
         seconds_left: seconds to the end, by the speed so far; None before it is known.
+        notice: something that the user should know, said once; None as a rule.
     """
 
-    step: int
-    steps: int
-    stage: str
+    stage: Stage
+    step: int = 0
+    share: float | None = None
     fsc: float | None = None
     seconds_left: float | None = None
+    notice: Notice | None = None
 
 
+@dataclass
 class Watch:
-    """The clock of one fit: reports its progress and knows when it must end.
+    """The clock of one fit: reports its progress, gathers its notices and knows when it must end.
 
     Args:
         report: called with each Progress, about four times a second.
         should_stop: asked with each step.
-        time_budget: seconds from now to the end of the fit; None for no limit.
+        budget: seconds from `start` to the end of the fit; None for no limit.
+        start: `time.monotonic` at the beginning of the fit.
     """
 
-    def __init__(
-        self,
-        report: Callable[[Progress], None] | None,
-        should_stop: Callable[[], bool] | None,
-        time_budget: float | None,
-    ) -> None:
-        self._report, self._should_stop, self._budget = report, should_stop, time_budget
-        self._start = time.perf_counter()
-        self._said = -1.0
-        self.fsc: float | None = None
-        self.slowdown = Slowdown()
-        self.prepared = 0.0  # seconds that making the target would take without it
-        self.step = 0
-        self.steps = 0
+    report: Callable[[Progress], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+    budget: float | None = None
+    start: float = field(default_factory=time.monotonic)
+    notices: list[Notice] = field(default_factory=list)
+    stage: Stage = "preparing"
+    step: int = 0
+    fsc: float | None = None
+    preparing_seconds: float = 0.0
+    _reported: float = -1.0
 
     @property
     def seconds(self) -> float:
         """Seconds since the fit began."""
-        return time.perf_counter() - self._start
+        return time.monotonic() - self.start
 
     @property
     def left(self) -> float | None:
         """Seconds of the time budget that are left; None without one."""
-        return None if self._budget is None else self._budget - self.seconds
+        return None if self.budget is None else self.budget - self.seconds
 
     def stopped(self) -> bool:
         """Whether the caller asked for the end."""
-        return self._should_stop is not None and self._should_stop()
+        return self.should_stop is not None and self.should_stop()
 
     @property
     def due(self) -> bool:
         """Whether it is time to report again."""
-        return self._report is not None and self.seconds - self._said >= _EVERY
+        return self.report is not None and self.seconds - self._reported >= _EVERY
 
-    def say(self, stage: str, seconds_left: float | None = None) -> None:
-        """Report `stage`, or a warning."""
-        if self._report is None:
-            return
-        self._said = self.seconds
-        self._report(Progress(self.step, self.steps, stage, self.fsc, seconds_left))
+    def say(self, stage: Stage, share: float | None = None, seconds_left: float | None = None) -> None:
+        """Report the stage and how much of it is done."""
+        self.stage = stage
+        if self.report is not None:
+            self._reported = self.seconds
+            self.report(Progress(stage, self.step, share, self.fsc, seconds_left))
+
+    def note(self, code: Code, **facts: Any) -> None:
+        """Keep a notice for the record."""
+        self.notices.append(Notice(code, facts))
+
+    def warn(self, code: Code, *, keep: bool = True, **facts: Any) -> None:
+        """Report a notice, and keep it for the record."""
+        notice = Notice(code, facts)
+        if keep:
+            self.notices.append(notice)
+        if self.report is not None:
+            self.report(Progress(self.stage, self.step, fsc=self.fsc, notice=notice))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import platform
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-import nmap
 from nmap.coding.occupancy import with_shape
-from nmap.fit.dense.quantise import Result
 from nmap.fit.options import EncodeOptions
+from nmap.fit.result import History, Result
 from nmap.fit.target.prepare import Target
-from nmap.maps.reading import DensityMap, MapHeader
+from nmap.maps import DensityMap, MapHeader
 from nmap.neural_map import NeuralMap
+from nmap.outcomes import Notice, to_json
+from nmap.version import __version__
 
 MAX_CURVE = 64
 # mmCIF's em_map.data_type, by MRC mode; float16 has no word of its own there.
@@ -29,29 +30,12 @@ _DATA_TYPES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class History:
-    """How a fit went.
-
-    Attributes:
-        steps: training steps, or sweeps.
-        settings: those that the fit chose, JSON values.
-        loss: pairs of step and loss.
-        fsc: pairs of step and worst-shell fidelity FSC.
-    """
-
-    steps: int
-    settings: dict[str, Any]
-    loss: list[tuple[int, float]] = field(default_factory=list)
-    fsc: list[tuple[int, float]] = field(default_factory=list)
-
-
 def record(
     target: Target,
     options: EncodeOptions,
     history: History,
     result: Result,
-    notes: list[str],
+    notices: Sequence[Notice],
     device: str,
 ) -> dict[str, dict[str, Any]]:
     """The record of a fit, by group: "source", "fit" and "fidelity".
@@ -63,13 +47,17 @@ def record(
         options: as given.
         history: settings chosen and curves.
         result: what came of it.
-        notes: in words.
-        device: in words.
+        notices: what a user should know of it.
+        device: its name.
     """
     fit: dict[str, Any] = {
-        "settings": {**_settings(options), **history.settings},
+        "settings": {
+            **_settings(options),
+            **history.settings,
+            "symmetry": to_json(target.outcomes.symmetry),
+        },
         "versions": {
-            "nmap": nmap.__version__,
+            "nmap": __version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -77,9 +65,9 @@ def record(
         "device": device,
         "seed": options.seed,
         "steps": history.steps,
-        "mask": f"{target.envelope_from}; {target.outside:.3g} of the band-limited variance lies outside",
-        "band_limit_from": target.band_limit_from,
-        "notes": "; ".join(notes) or None,
+        "mask": to_json(target.outcomes.mask),
+        "band_limit_from": to_json(target.outcomes.band_limit),
+        "notes": [to_json(notice) for notice in notices] or None,
     }
     for name, curve in (("loss", history.loss), ("fsc", history.fsc)):
         if curve:
@@ -167,6 +155,8 @@ def _settings(options: EncodeOptions) -> dict[str, Any]:
         "downsample": options.downsample,
         "resolution": options.resolution,
         "cross_validate": options.cross_validate or None,
+        "gains": options.gains,
+        "preset": options.preset,
         "target_fsc": options.goal_fsc,
         "time_budget": options.time_budget,
         **({} if options.slice is None else {"slice": "{}={}".format(*options.slice)}),

@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from nmap.coding.codings import encode_float
 from nmap.errors import FormatError, LimitError, OptionError
 from nmap.grid import Grid
+from nmap.machine.inputs import existing
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
+from nmap.plain_text import stored_name
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -63,11 +66,12 @@ def import_weights(
         The map, its parameters as float32; no band limit and no envelope.
 
     Raises:
+        MissingFileError: there is no such file.
         FormatError: the file cannot be read safely, or is not such a network.
         OptionError: an omega, alignment or column order that cannot be used.
     """
     first, hidden = _checked(omega, omega_hidden, alignment, columns)
-    path = Path(path)
+    path = existing(path)
     tensors, output = _arrange(_read(path), str(path))
     if columns == "xyz":
         tensors["first.weight"] = tensors["first.weight"][:, ::-1]
@@ -79,13 +83,8 @@ def import_weights(
         "siren",
         {"omegas": [first] + [hidden] * (sines - 1), "output": output},
         {name: encode_float(values, "F32") for name, values in tensors.items()},
-        box=grid,
-        center=half,
-        half_width=half,
-        offset=offset,
-        scale=scale,
-        alignment=alignment,
-        record={"fit": {"imported_from": path.name, "imported_sha256": digest}},
+        Frame(grid, center=half, half_width=half, offset=offset, scale=scale, alignment=alignment),
+        record={"fit": {"imported_from": stored_name(path), "imported_sha256": digest}},
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nmap.errors import FormatError
+from nmap.machine.packages import require_package
 
 
 def read_state_dict(path: Path, advice: str) -> dict[str, NDArray[Any]]:
@@ -21,7 +22,9 @@ def read_state_dict(path: Path, advice: str) -> dict[str, NDArray[Any]]:
 
     Raises:
         FormatError: the file needs code to be run (a whole pickled model), or holds no plain tensors.
+        MissingPackageError: torch is not installed.
     """
+    require_package("torch", "fit", "a .pt file")
     import torch
 
     try:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
+import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,13 +20,19 @@ from nmap.errors import OutputExistsError
 # Only writing fails in these ways: the disk or a quota is full, the file is larger than may be.
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
+_BEGINNING = ".nmap-"
+_PARTIAL = ".partial"
+# A half written file names its machine and its process.
+_NAME = re.compile(re.escape(_BEGINNING) + r"([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{12}" + re.escape(_PARTIAL))
+
 
 @contextmanager
 def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
     """Open a file beside `path` for writing and reading; it takes the name `path` when the block ends well.
 
-    The file is synced to disk first, and its mode follows the umask. If the block raises, nothing is left
-    behind and an existing `path` is untouched.
+    The file is synced to disk first. Its mode is that of the file that it replaces, else it follows the umask. If
+    the block raises, nothing is left behind and an existing `path` is untouched. What a killed process left half
+    written in the same folder is removed.
 
     Args:
         path: where the result is to be; a symbolic link is followed, and its target replaced.
@@ -35,13 +46,15 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         OSError: the folder is missing, full or not writable; it names `path` where the system names no file.
     """
     target = _free_target(Path(path), overwrite)
-    partial = target.with_name(f".nmap-{secrets.token_hex(6)}.partial")
+    _remove_orphans(target.parent)
+    partial = target.with_name(f"{_ours()}{secrets.token_hex(6)}{_PARTIAL}")
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(partial, flags, 0o666)
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
+            _keep_mode(file, target)
             os.fsync(file.fileno())
         _publish(partial, target, overwrite)
     except OSError as error:
@@ -50,6 +63,47 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _keep_mode(file: BinaryIO, target: Path) -> None:
+    """Give the file the mode of the one that it replaces."""
+    with suppress(OSError):
+        os.chmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
+
+
+@cache
+def _host() -> str:
+    """This machine, or this container of it, in eight letters: only here does a process number mean something."""
+    inside = ""
+    with suppress(OSError):
+        inside = os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(f"{platform.node()} {inside}".encode()).hexdigest()[:8]
+
+
+def _ours() -> str:
+    return f"{_BEGINNING}{_host()}-{os.getpid()}-"
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove what processes of this machine left half written that were killed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _NAME.fullmatch(entry.name)
+            if found and found[1] == _host() and not _is_alive(int(found[2])):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":  # elsewhere asking would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no process number
+        return True
+    return True
 
 
 def _free_target(path: Path, overwrite: bool) -> Path:

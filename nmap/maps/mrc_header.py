@@ -35,37 +35,6 @@ _IMOD_STAMP = 1146047817
 _NOTHING = 1e-6  # Angstrom; integers that a program left in words for lengths look like 1e-44
 
 
-@dataclass(frozen=True, eq=False)
-class MapHeader:
-    """What is kept of a map file beside its values and its grid.
-
-    Attributes:
-        name: file name, without folders.
-        sha256: of the file as it lies on disk, compressed or not.
-        file_bytes: size of the file as it lies on disk.
-        raw: the 1024 header bytes as they are in the file, in its own byte order.
-        extended: extended header or symmetry records, as they are in the file.
-        labels: text labels, in order, without the blank ones.
-        mode: MRC data mode.
-        nstart: first voxel along the cell axes (x, y, z): NXSTART.. brought from column order to axis order.
-        origin: ORIGIN field as written (x, y, z), in Angstrom; the resolved origin is in the grid.
-        space_group: ISPG.
-        compression: "", "gzip" or "bzip2".
-    """
-
-    name: str
-    sha256: str
-    file_bytes: int
-    raw: bytes
-    extended: bytes
-    labels: tuple[str, ...]
-    mode: int
-    nstart: tuple[int, int, int]
-    origin: Triple
-    space_group: int
-    compression: str
-
-
 @dataclass(frozen=True)
 class Layout:
     """How the data block of a map file is laid out, and where its box lies.
@@ -83,6 +52,9 @@ class Layout:
         origin: ORIGIN field (x, y, z) in Angstrom.
         space_group: ISPG.
         labels: text labels.
+        raw: the header's own bytes.
+        oddities: where the header contradicts itself, and how it is read all the same; in words.
+        is_exact: whether the file must be exactly as long as declared, as nothing else says that it is a map.
     """
 
     mode: int
@@ -97,6 +69,9 @@ class Layout:
     origin: Triple
     space_group: int
     labels: tuple[str, ...]
+    raw: bytes
+    oddities: tuple[str, ...] = ()
+    is_exact: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -169,18 +144,22 @@ class Layout:
         return voxel
 
 
-def parse_header(raw: bytes) -> Layout:
+def parse_header(raw: bytes, permissive: bool = False) -> Layout:
     """What the 1024 header bytes `raw` say, if they are those of a volume that nmap reads.
 
     The machine stamp gives the byte order; where it is unknown, or the header makes no sense under it, the
-    order under which it does is taken.
+    order under which it does is taken. A header whose MAP word is zero, as old programs left it, is read where
+    it makes sense; its file must then be exactly as long as it declares.
+
+    Args:
+        raw: the header.
+        permissive: read another MAP word too, and a space group that contradicts the counts.
 
     Raises:
         MapError: not an MRC header, a field that cannot be, or other than one volume of real numbers.
     """
-    if raw[208:211] != b"MAP":
-        raise MapError(f"no 'MAP ' at byte 208 but {raw[208:212]!r}: not an MRC or CCP4 map")
     fields = _in_byte_order(raw)
+    oddities = _map_word(raw, fields, permissive)
     mode, axes = int(fields["mode"]), _axes(fields)
     counts = _triple(fields, "nx", "ny", "nz")
     if not all(1 <= n <= _MAX_COUNT for n in counts):
@@ -195,9 +174,10 @@ def parse_header(raw: bytes) -> Layout:
         raise MapError(f"axis order MAPC MAPR MAPS {crs}: wanted 1, 2, 3 in some order: mend the header")
     if int(fields["nsymbt"]) < 0:
         raise MapError(f"extended header of {fields['nsymbt']} bytes: wanted 0 or more: mend the header")
+    dtype, unsigned = _dtype(raw, fields)
     layout = Layout(
         mode=mode,
-        dtype=_dtype(raw, fields),
+        dtype=dtype,
         counts=counts,
         axes=axes,
         extended_bytes=int(fields["nsymbt"]),
@@ -208,8 +188,11 @@ def parse_header(raw: bytes) -> Layout:
         origin=_floats(fields["origin"]),
         space_group=int(fields["ispg"]),
         labels=_labels(fields),
+        raw=raw,
+        oddities=oddities + unsigned,
+        is_exact=bool(oddities) and not permissive,
     )
-    _refuse_other_than_volumes(layout)
+    layout = _as_volume(layout, permissive)
     _refuse_skew(raw, fields)
     return layout
 
@@ -234,33 +217,72 @@ def _makes_sense(fields: np.void) -> bool:
     return known_mode and all(1 <= n <= _MAX_COUNT for n in counts) and sorted(_axes(fields)) == [0, 1, 2]
 
 
-def _dtype(raw: bytes, fields: np.void) -> np.dtype[Any]:
-    """Number type of the data, in the byte order of `fields`; IMOD says by a flag if its bytes are unsigned.
+def _map_word(raw: bytes, fields: np.void, permissive: bool) -> tuple[str, ...]:
+    """Refuse a header without its MAP word, but where all else says that it is one; then say so."""
+    word = raw[208:212]
+    if word[:3] == b"MAP":
+        return ()
+    if (permissive or not any(word)) and _makes_sense(fields):
+        return (f"no 'MAP ' at byte 208 but {word!r}: read as a map, as the rest of its header is one's",)
+    way_in = "permissive" if _makes_sense(fields) else None
+    raise MapError(f"no 'MAP ' at byte 208 but {word!r}: not an MRC or CCP4 map", option=way_in)
 
-    Source: https://bio3d.colorado.edu/imod/doc/mrc_format.txt, bytes 152 to 159.
+
+def _dtype(raw: bytes, fields: np.void) -> tuple[np.dtype[Any], tuple[str, ...]]:
+    """Number type of the data, in the byte order of `fields`, and what is odd in it.
+
+    Bytes are signed, as the format says, but where IMOD says by a flag that they are not
+    (https://bio3d.colorado.edu/imod/doc/mrc_format.txt, bytes 152 to 159), or where the header gives a range
+    that only unsigned ones can have.
     """
     word = fields.dtype["nx"]
     mode = int(fields["mode"])
     stamp, flags = np.frombuffer(raw, word, 2, offset=152)
-    if mode == 0 and stamp == _IMOD_STAMP and not flags & 1:
-        return np.dtype(np.uint8)
+    if mode == 0 and stamp == _IMOD_STAMP:
+        return np.dtype(np.int8 if flags & 1 else np.uint8), ()
+    low, high = float(fields["dmin"]), float(fields["dmax"])
+    if mode == 0 and low >= 0 and np.iinfo(np.int8).max < high <= np.iinfo(np.uint8).max:
+        return np.dtype(np.uint8), (
+            f"mode 0 holds signed bytes, its header gives {low:g} to {high:g}: read as unsigned bytes",
+        )
     plain: np.dtype[Any] = dtype_from_mode(mode)
-    return plain.newbyteorder(word.byteorder)
+    return plain.newbyteorder(word.byteorder), ()
 
 
-def _refuse_other_than_volumes(layout: Layout) -> None:
+def _as_volume(layout: Layout, permissive: bool) -> Layout:
+    """The layout, if it is of one volume or image; `permissive` takes one that says it is a stack for a volume."""
     size = f"{_times(layout.counts)} columns, rows, sections"
     if sorted(layout.counts)[1] == 1:
         raise MapError(f"a line of samples ({size}): wanted a volume or an image")
-    group, sections = layout.space_group, layout.counts[2]
-    if group == 0 and layout.sampling[2] == 1 and sections > 1:
+    group, sections, sampled = layout.space_group, layout.counts[2], layout.sampling[2]
+    if group == 0 and sampled == 1 and sections > 1:
+        if permissive:
+            return _unstacked(layout)
         raise MapError(
-            f"a stack of {sections} images (ISPG 0, MZ 1): wanted a volume; if it is one, set its ISPG to 1"
+            f"a stack of {sections} images (ISPG 0, MZ 1): wanted a volume; if it is one, set its ISPG to 1, or "
+            "read it as permissive",
+            option="permissive",
         )
+    odd = f"space group ISPG {group}"
     if 400 <= group <= 630:
+        if permissive and sampled == sections:
+            return replace(layout, oddities=(*layout.oddities, f"{odd}, a stack of one volume: read as it"))
         raise MapError(f"a stack of volumes (ISPG {group}, {sections} sections): wanted one: take one out")
     if group < 0:
-        raise MapError(f"space group ISPG {group}: wanted 0 or more: mend the header")
+        if permissive:
+            return replace(layout, oddities=(*layout.oddities, f"{odd}: wanted 0 or more: ignored"))
+        raise MapError(f"{odd}: wanted 0 or more: mend the header", option="permissive")
+    return layout
+
+
+def _unstacked(layout: Layout) -> Layout:
+    """A volume that says it is a stack; its cell is that of all sections or of one, whichever makes voxels cubes."""
+    sections, (mx, my, _) = layout.counts[2], layout.sampling
+    thick, wide = layout.cell[2], layout.cell[0] / mx if mx > 0 else 0.0
+    of_all = thick > 0 and wide > 0 and abs(math.log(thick / sections / wide)) < abs(math.log(thick / wide))
+    said = f"ISPG 0 and MZ 1 of a stack of images: read as a volume of {sections} sections"
+    sampling = (mx, my, sections if of_all else 1)
+    return replace(layout, sampling=sampling, oddities=(*layout.oddities, said))
 
 
 def _refuse_skew(raw: bytes, fields: np.void) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nmap.errors import GridError, NonFiniteError, OptionError
 from nmap.grid import Grid
 from nmap.machine.atomic import atomic_output
+from nmap.maps.density_map import DensityMap
 from nmap.maps.mrc_header import FARTHEST, HEADER_BYTES, is_near
 
 OutputType = Literal["float32", "float16"]
@@ -178,6 +179,36 @@ class MapWriter:
         self._plain.write(build_header(self._grid, self._mode, self._statistics, self._labels))
         if self._plain is not self._output:
             _compress(self._plain, self._output)
+
+
+def write_map(
+    density: DensityMap,
+    path: str | os.PathLike[str],
+    *,
+    dtype: OutputType = "float32",
+    overwrite: bool = False,
+    label: str | None = None,
+) -> None:
+    """Write a map as an MRC2014 file, its source's labels kept; `MapWriter` says what is in the header.
+
+    Args:
+        density: what to write.
+        path: file to make; it appears whole or not at all.
+        dtype: "float32" (mode 2), or "float16" (mode 12), which older programs cannot read.
+        overwrite: whether an existing file may be replaced.
+        label: our own label line, by default "Written by nmap".
+
+    Raises:
+        OutputExistsError: the path is taken.
+        OptionError: an unknown dtype, a path that asks for bzip2, or values that the dtype cannot hold.
+        GridError: a grid that an MRC header cannot hold.
+        NonFiniteError: NaN or infinite values.
+    """
+    labels = density.header.labels if density.header else ()
+    with MapWriter(
+        path, density.grid, dtype=dtype, overwrite=overwrite, labels=labels, label=label
+    ) as writer:
+        writer.write(density.values)
 
 
 def build_header(grid: Grid, mode: int, statistics: Statistics, labels: Sequence[str]) -> bytes:

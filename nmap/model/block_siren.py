@@ -18,15 +18,16 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import in_tiles
 from nmap.model.blocks import Blocks, Places
-from nmap.model.layers import F32, TILE, Array
-from nmap.point_group import PointGroup
+from nmap.model.frame import Frame
+from nmap.model.layers import F32, TILE
+from nmap.model.network import Network
 
 F64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -96,7 +97,7 @@ class BlockSizes:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockSiren:
+class BlockSiren(Network):
     """A SIREN in blocks.
 
     Args:
@@ -114,6 +115,14 @@ class BlockSiren:
     omegas: tuple[float, ...]
     radius: float
     kind: ClassVar[str] = "block-siren"
+    tensor_names: ClassVar[tuple[str, ...]] = ("network",)
+    setting_names: ClassVar[tuple[str, ...]] = ("blocks", "code", "hidden", "omegas", "radius", "waves", "width")
+    has_point_values: ClassVar[bool] = False
+    trainer: ClassVar[str] = "nmap.fit.blocks.fit:fit_blocks"
+    options: ClassVar[tuple[str, ...]] = (
+        *("blocks", "steps", "hidden_features", "hidden_layers", "omega_hidden"),
+        *("symmetry", "symmetry_threshold", "force_symmetry"),
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "omegas", tuple(float(o) for o in self.omegas))
@@ -161,21 +170,27 @@ class BlockSiren:
         sizes = BlockSizes(**{name: settings[name] for name in names})
         return BlockSiren(tensors["network"], sizes, tuple(settings["omegas"]), float(settings["radius"]))
 
-    def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
-        """There are no values at network coordinates alone.
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of each sine layer."""
+        return (self.sizes.width,) * (self.sizes.hidden + 1)
+
+    def check_frame(self, band_limit: float | None, lattice: Shape | None, has_envelope: bool) -> None:
+        """Check that there is a band limit, and a lattice that the network suits.
 
         Raises:
-            FormatError: always.
+            FormatError: no band limit, more blocks than points, or another number of wave amplitudes than of waves.
         """
-        raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
-
-    def value_and_gradient(self, t: Array, dtype: DTypeLike = np.float64) -> tuple[Array, Array]:
-        """There are no values at network coordinates alone.
-
-        Raises:
-            FormatError: always.
-        """
-        raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
+        if band_limit is None or lattice is None:
+            raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
+        if self.sizes.blocks > math.prod(lattice):
+            raise FormatError(f"block-siren with {self.sizes.blocks} blocks: wanted at most the points of {lattice}")
+        wanted = amplitude_count(wave_vectors(self.sizes.waves, lattice))
+        if self._amplitudes != wanted:
+            raise FormatError(
+                f"block-siren with {self._amplitudes} wave amplitudes: wanted {wanted} for waves {self.sizes.waves} "
+                f"on a lattice of {lattice}"
+            )
 
     @cached_property
     def _matrices(self) -> list[F64]:
@@ -197,42 +212,23 @@ class BlockSiren:
         biases = [np.asarray(o * b, np.float32) for o, b in zip(self.omegas, made, strict=False)]
         return weights, biases, np.asarray(made[-1], np.float32)
 
-    def check_lattice(self, shape: Shape) -> None:
-        """Check that the network suits a lattice.
-
-        Raises:
-            FormatError: more blocks than it has points, or another number of wave amplitudes than it has waves.
-        """
-        if self.sizes.blocks > math.prod(shape):
-            raise FormatError(f"block-siren with {self.sizes.blocks} blocks: wanted at most the points of {shape}")
-        wanted = amplitude_count(wave_vectors(self.sizes.waves, shape))
-        if self._amplitudes != wanted:
-            raise FormatError(
-                f"block-siren with {self._amplitudes} wave amplitudes: wanted {wanted} for waves {self.sizes.waves} "
-                f"on a lattice of {shape}"
-            )
-
-    def lattice_values(
-        self, lattice: Grid, envelope: Envelope | None, symmetry: PointGroup | None, center: F64, half_width: F64
-    ) -> F32:
+    def on_lattice(self, frame: Frame, envelope: Envelope | None) -> F32:
         """Value of m . u on the band-limit lattice, (z, y, x).
 
         Args:
-            lattice: where.
+            frame: lattice, symmetry and network coordinates.
             envelope: m; None for 1 everywhere.
-            symmetry: point group of S.
-            center: box fraction (z, y, x) where the waves' coordinates are 0.
-            half_width: box fraction (z, y, x) from there to where they are 1.
 
         Raises:
-            FormatError: more blocks than points.
+            FormatError: more blocks than points inside.
         """
-        places = Places.of(lattice, envelope, symmetry)
+        lattice = frame.lattice_grid
+        places = Places.of(lattice, envelope, frame.symmetry)
         blocks = Blocks.of(places.index(lattice.shape), self.sizes.blocks, lattice.shape)
         vectors = wave_vectors(self.sizes.waves, lattice.shape)
         found = blocks.find(places.nearest(lattice.shape))
         x = block_coordinates(places.steps, found, blocks, lattice, self.radius)
-        t = (places.fractions - center) / half_width
+        t = (places.fractions - np.asarray(frame.center)) / np.asarray(frame.half_width)
         out = np.zeros(lattice.size, np.float32)
         out[places.flat] = places.mask * self.values(x, found, t, vectors)
         return out.reshape(lattice.shape)

@@ -9,7 +9,6 @@ is `offset + scale * (m . u)` itself.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +18,11 @@ from numpy.typing import NDArray
 
 from nmap.envelope.envelope import Envelope, RadialSupport
 from nmap.errors import FormatError
-from nmap.grid import Grid, Shape, Triple
+from nmap.grid import Grid, Shape
 from nmap.machine.memory import require_memory
-from nmap.model.block_siren import BlockSiren
-from nmap.model.layers import F32, Array, Network
-from nmap.model.radial_basis import RadialBasis
+from nmap.model.frame import Frame
+from nmap.model.layers import F32, Array
+from nmap.model.network import Network
 from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, Shells, transform
 
@@ -31,10 +30,8 @@ F64 = NDArray[np.float64]
 
 # Lattice points whose folded position and envelope are held at once.
 _BLOCK = 1 << 19
-# Points of a band-limit lattice, check 14 of the format: some are free, so many more for each voxel of the grid.
-_FREE_POINTS, _POINTS_PER_VOXEL = 1 << 20, 256
-# Bytes for each lattice point while a spectrum is made and cut to the band, and for each copy of a site.
-_LATTICE_BYTES, _COPY_BYTES = 12, 24
+# Bytes for each lattice point while a spectrum is made and cut to the band.
+_LATTICE_BYTES = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,121 +40,83 @@ class Field:
 
     Args:
         network: values from network coordinates.
-        box: the source map's grid; the density is defined over its box and is `offset` outside.
-        center: box fraction (z, y, x) where the network coordinates are 0.
-        half_width: box fraction (z, y, x) from there to where they are 1.
-        offset: solvent value, density units.
-        scale: density units per unit of network output.
-        band_limit: finest resolution held, Angstrom; None for the bare network.
-        lattice: counts (z, y, x) of the sampling on which the band limit is applied; with a band limit only.
+        frame: where they lie, and what makes a density of them; its parts are attributes of the field too.
         gains: factor of each Fourier shell from 0 to the last one within the band limit; None for 1 in each.
         envelope: soft mask; None for none.
-        symmetry: point group; None for C1.
-        alignment: which grid other shapes mean: "box" (same box, sample 0 in place) or "corners" (first and
-            last voxel centres in place).
 
     Raises:
         FormatError: parts that do not fit each other.
     """
 
     network: Network
-    box: Grid
-    center: Triple = (0.5, 0.5, 0.5)
-    half_width: Triple = (0.5, 0.5, 0.5)
-    offset: float = 0.0
-    scale: float = 1.0
-    band_limit: float | None = None
-    lattice: Shape | None = None
+    frame: Frame
     gains: F32 | None = None
     envelope: Envelope | None = None
-    symmetry: PointGroup | None = None
-    alignment: str = "box"
 
     def __post_init__(self) -> None:
-        for name in ("center", "half_width"):
-            value = tuple(float(v) for v in getattr(self, name))
-            object.__setattr__(self, name, value)
-            if len(value) != 3 or not all(math.isfinite(v) for v in value):
-                raise FormatError(f"network {name} {value}: wanted three finite box fractions (z, y, x)")
-        if not all(v > 0 for v in self.half_width):
-            raise FormatError(
-                f"network half_width {self.half_width}: wanted three positive box fractions (z, y, x)"
-            )
-        if not (math.isfinite(self.offset) and math.isfinite(self.scale)):
-            raise FormatError(f"offset {self.offset} and scale {self.scale}: wanted finite numbers")
-        if self.alignment not in ("box", "corners"):
-            raise FormatError(f"alignment {self.alignment!r}: wanted 'box' or 'corners'")
-        if isinstance(self.network, RadialBasis):
-            self._check_radial(self.network)
-        if isinstance(self.network, BlockSiren):
-            if self.lattice is None:
-                raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
-            self.network.check_lattice(self.lattice)
+        self.network.check_frame(self.band_limit, self.lattice, self.envelope is not None)
         if self.band_limit is not None and self.lattice is not None:
-            self._check_band(self.band_limit, self.lattice)
-        elif any(part is not None for part in (self.band_limit, self.lattice, self.gains)):
-            raise FormatError("band limit, lattice and gains: wanted the first two together, or none of them")
-
-    def _check_radial(self, network: RadialBasis) -> None:
+            self.network.check_lattice(self.lattice, self.degree, self.band_limit)
+        if self.gains is None:
+            return
         if self.band_limit is None:
-            raise FormatError("a radial-basis network without a band limit: wanted band_limit and lattice")
-        if network.shape != self.lattice:
+            raise FormatError("gains without band limit and lattice: wanted all of them together")
+        if self.gains.shape != (self.last_shell + 1,):
             raise FormatError(
-                f"radial-basis weights of shape {network.shape}: wanted the lattice, {self.lattice}"
+                f"shell gains of shape {self.gains.shape}: wanted ({self.last_shell + 1},) for {self.band_limit} A"
             )
-        if self.envelope is not None:
-            raise FormatError("a radial-basis network with an envelope: wanted none, the file is damaged")
-
-    def _check_band(self, band_limit: float, lattice: Shape) -> None:
-        if not 1e-3 <= band_limit < math.inf:
-            raise FormatError(f"band limit {band_limit} A: wanted a finite number from 0.001 up")
-        object.__setattr__(self, "lattice", tuple(int(n) for n in lattice))
-        if any(n <= 2 * k for n, k in zip(lattice, self.degree, strict=True)):
-            raise FormatError(f"lattice {lattice} (z, y, x): too coarse for a band limit of {band_limit} A")
-        most = tuple(32 + min(4 * k, 3 * max(self.box.shape)) for k in self.degree)
-        points = _FREE_POINTS + _POINTS_PER_VOXEL * self.box.size
-        if any(n > m for n, m in zip(lattice, most, strict=True)) or math.prod(lattice) > points:
-            raise FormatError(
-                f"lattice {lattice} (z, y, x): wanted at most {most}, and {points} points, for a band limit of "
-                f"{band_limit} A and a grid of {self.box.shape}"
-            )
-        if isinstance(self.network, RadialBasis) and any(
-            5 * n < 14 * k for n, k in zip(lattice, self.degree, strict=True)
-        ):
-            raise FormatError(
-                f"lattice {lattice} (z, y, x): too coarse for radial-basis weights and {band_limit} A, "
-                f"wanted 2.8 times {self.degree} at least"
-            )
-        count = self.last_shell + 1
-        if self.gains is not None and self.gains.shape != (count,):
-            raise FormatError(
-                f"shell gains of shape {self.gains.shape}: wanted ({count},) for {band_limit} A"
-            )
-        if self.gains is not None and not np.isfinite(self.gains).all():
+        if not np.isfinite(self.gains).all():
             raise FormatError("a shell gain is not finite: the file is damaged")
 
     @property
-    def last_shell(self) -> int:
-        """Index of the last Fourier shell within the band limit.
+    def box(self) -> Grid:
+        """The source map's grid."""
+        return self.frame.box
 
-        Raises:
-            FormatError: the field has no band limit.
-        """
-        if self.band_limit is None:
-            raise FormatError("a bare network has no Fourier shells: it has no band limit")
-        return int(1 / (self.band_limit * Shells(self.box).width) + 1e-6)
+    @property
+    def offset(self) -> float:
+        """Solvent value, density units."""
+        return self.frame.offset
+
+    @property
+    def scale(self) -> float:
+        """Density units per unit of network output."""
+        return self.frame.scale
+
+    @property
+    def band_limit(self) -> float | None:
+        """Finest resolution held, Angstrom; None for the bare network."""
+        return self.frame.band_limit
+
+    @property
+    def lattice(self) -> Shape | None:
+        """Counts (z, y, x) of the sampling on which the band limit is applied."""
+        return self.frame.lattice
+
+    @property
+    def symmetry(self) -> PointGroup | None:
+        """Point group; None for C1."""
+        return self.frame.symmetry
+
+    @property
+    def alignment(self) -> str:
+        """Which grid other shapes mean: "box" or "corners"."""
+        return self.frame.alignment
+
+    @property
+    def last_shell(self) -> int:
+        """Index of the last Fourier shell within the band limit; see `Frame.last_shell`."""
+        return self.frame.last_shell
 
     @property
     def degree(self) -> Shape:
         """Highest frequency within the last shell along (z, y, x), cycles per box."""
-        radius = (self.last_shell + 0.5) * Shells(self.box).width
-        z, y, x = (int(radius * edge) for edge in self.box.edges[::-1])
-        return (z, y, x)
+        return self.frame.degree
 
     @property
     def lattice_grid(self) -> Grid:
         """Where the band-limit lattice lies; the source's grid for a bare network."""
-        return self.box if self.lattice is None else self.box.resampled(self.lattice)
+        return self.frame.lattice_grid
 
     def lattice_values(self, progress: Callable[[float], None] | None = None) -> F32:
         """Sample m . u on the lattice, evaluated only where the envelope is above 0.
@@ -168,11 +127,9 @@ class Field:
         Returns:
             float32 (z, y, x); the shape of `lattice_grid`.
         """
-        if isinstance(self.network, BlockSiren):
-            center, half_width = np.asarray(self.center), np.asarray(self.half_width)
-            return self.network.lattice_values(
-                self.lattice_grid, self.envelope, self.symmetry, center, half_width
-            )
+        whole = self.network.on_lattice(self.frame, self.envelope)
+        if whole is not None:
+            return whole
         z, y, x = (np.arange(n) / n for n in self.lattice_grid.shape)
         out = np.empty((z.size, y.size, x.size), np.float32)
         rows = max(1, _BLOCK // (y.size * x.size))
@@ -215,7 +172,7 @@ class Field:
         value, slope = (
             np.asarray(v, np.float64) for v in self.network.value_and_gradient(self._coordinates(folded))
         )
-        slope = slope / np.asarray(self.half_width)
+        slope = slope / np.asarray(self.frame.half_width)
         if self.envelope is not None:
             mask = self.envelope.at(folded).astype(np.float64)[:, None]
             slope = mask * slope + value[:, None] * self.envelope.gradient_at(folded)
@@ -239,23 +196,23 @@ class Field:
     def _spectrum(self) -> Complex:
         gains = np.ones(self.last_shell + 1, np.float32) if self.gains is None else self.gains
         self._require_memory()
-        if isinstance(self.network, RadialBasis):
-            out: Complex = self.network.spectrum(self.lattice_grid, self.symmetry)
+        if self.network.has_lattice_values:
+            out: Complex = transform(self.lattice_values())
         else:
-            out = transform(self.lattice_values())
+            out = self.network.spectrum(self.lattice_grid, self.symmetry)
         out *= Shells(self.lattice_grid).spread(gains)
         return out
 
     def _require_memory(self) -> None:
-        """Check that the spectrum, and all copies of a radial-basis network's sites, fit into memory."""
+        """Check that the spectrum fits into memory."""
         wanted = _LATTICE_BYTES * self.lattice_grid.size
-        if isinstance(self.network, RadialBasis) and self.symmetry is not None:
-            wanted += _COPY_BYTES * self.symmetry.order * int(np.count_nonzero(self.network.weights))
+        if not self.network.has_lattice_values:
+            wanted += self.network.spectrum_bytes(self.symmetry)
         what = f"a band-limit lattice of {self.lattice_grid.shape} points (z, y, x)"
         require_memory(wanted, what, "free some, or decode on a machine with more")
 
     def _coordinates(self, fractions: F64) -> F64:
-        return np.asarray((fractions - np.asarray(self.center)) / np.asarray(self.half_width))
+        return np.asarray((fractions - np.asarray(self.frame.center)) / np.asarray(self.frame.half_width))
 
     def _near(self, fractions: F64) -> NDArray[np.intp]:
         """Indices of the box fractions (n, 3) whose folded copy may lie in the envelope."""

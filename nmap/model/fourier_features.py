@@ -15,11 +15,12 @@ from numpy.typing import DTypeLike
 
 from nmap.errors import FormatError
 from nmap.machine.threads import in_tiles
-from nmap.model.layers import F32, TILE, Array, check_dense
+from nmap.model.layers import DENSE_OPTIONS, DENSE_TENSORS, F32, TILE, Array, check_dense, dense_widths
+from nmap.model.network import Network
 
 
 @dataclass(frozen=True, eq=False)
-class FourierFeatures:
+class FourierFeatures(Network):
     """Fourier features of three coordinates, then ReLU layers of one width to one linear value.
 
     Args:
@@ -45,6 +46,9 @@ class FourierFeatures:
     last_weight: F32
     last_bias: F32
     kind: ClassVar[str] = "fourier-features"
+    tensor_names: ClassVar[tuple[str, ...]] = ("frequencies", "amplitudes", *DENSE_TENSORS)
+    trainer: ClassVar[str] = "nmap.fit.dense.fit:fit_dense"
+    options: ClassVar[tuple[str, ...]] = DENSE_OPTIONS
 
     def __post_init__(self) -> None:
         m = self.amplitudes.size
@@ -71,6 +75,11 @@ class FourierFeatures:
     def settings(self) -> dict[str, Any]:
         """Nothing beside the tensors is needed."""
         return {}
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of the first and of each hidden layer."""
+        return dense_widths(self.tensors())
 
     @staticmethod
     def build(settings: Mapping[str, Any], tensors: Mapping[str, F32]) -> FourierFeatures:

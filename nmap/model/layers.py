@@ -1,12 +1,12 @@
-"""What every model kind shares: the protocol, the layout of dense layers, the size of a tile of points."""
+"""What kinds of dense layers share: the layout of the layers, their widths, the size of a tile of points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from nmap.errors import FormatError
 
@@ -17,22 +17,14 @@ Array = NDArray[np.floating]
 TILE = 1024
 
 
-class Network(Protocol):
-    """What a model kind offers. `t` are network coordinates (n, 3), (z, y, x)."""
+DENSE_TENSORS = ("first.weight", "first.bias", "hidden.weight", "hidden.bias", "last.weight", "last.bias")
+# Options of a fit that every kind of dense layers has.
+DENSE_OPTIONS = ("steps", "hidden_features", "hidden_layers", "omega0", "omega_hidden", "weight_bits")
 
-    kind: ClassVar[str]
 
-    def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
-        """Values (n,)."""
-
-    def value_and_gradient(self, t: Array, dtype: DTypeLike = np.float64) -> tuple[Array, Array]:
-        """Values (n,) and derivatives along t (n, 3)."""
-
-    def tensors(self) -> dict[str, F32]:
-        """Parameters by their name in the file."""
-
-    def settings(self) -> dict[str, Any]:
-        """What decoding needs beside the tensors, as JSON values."""
+def dense_widths(tensors: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
+    """Neurons of the first and of each hidden layer."""
+    return (len(tensors["first.bias"]),) * (1 + len(tensors["hidden.weight"]))
 
 
 def check_dense(tensors: Mapping[str, NDArray[Any]], inputs: int) -> None:

@@ -18,26 +18,29 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.fft as sf
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
-from nmap.model.layers import F32, Array
+from nmap.model.layers import F32
+from nmap.model.network import Network
 from nmap.point_group import PointGroup
+from nmap.spectrum.spreading import SpreadingKernel
 
 F64 = NDArray[np.float64]
 C64 = NDArray[np.complex64]
 Weights = NDArray[np.float32] | NDArray[np.int8]
 
-# Spreading of centres that fall between lattice points: width in fine steps, and how steep the kernel falls
-# there (exponential of semicircle for an oversampling of 1.4; Barnett, Magland, af Klinteberg 2019, eq. 3.6).
-SPREAD_WIDTH = 8
-SPREAD_STEEPNESS = 0.976 * np.pi * (1 - 1 / (2 * 1.4)) * SPREAD_WIDTH
+# Spreads centres that fall between lattice points, for an oversampling of 1.4 (Barnett, Magland, af Klinteberg 2019,
+# eq. 3.6).
+SPREADING = SpreadingKernel(width=8, steepness=0.976 * np.pi * (1 - 1 / (2 * 1.4)))
+# Bytes for each copy of a site while a spectrum is made.
+_COPY_BYTES = 24
 
 
 @dataclass(frozen=True, eq=False)
-class RadialBasis:
+class RadialBasis(Network):
     """Weights on a fine lattice, of which the sites with all indices even or all odd may be set.
 
     Args:
@@ -50,6 +53,22 @@ class RadialBasis:
 
     weights: Weights
     kind: ClassVar[str] = "radial-basis"
+    tensor_names: ClassVar[tuple[str, ...]] = ("weights",)
+    has_point_values: ClassVar[bool] = False
+    has_lattice_values: ClassVar[bool] = False
+    trainer: ClassVar[str] = "nmap.fit.bumps.fit:fit_bumps"
+    options: ClassVar[tuple[str, ...]] = (
+        "max_bytes",
+        "ratio",
+        "effort",
+        "checkpoint",
+        "symmetry",
+        "symmetry_threshold",
+        "force_symmetry",
+        "half1",
+        "half2",
+        "cross_validate",
+    )
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 3 or any(n % 4 or not n for n in self.weights.shape):
@@ -57,21 +76,9 @@ class RadialBasis:
                 f"radial-basis weights of shape {self.weights.shape}: wanted three multiples of 4"
             )
 
-    def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
-        """Never: the network is known through its band limit only."""
-        raise FormatError("a radial-basis network has no values without a band limit: the file is damaged")
-
-    def value_and_gradient(self, t: Array, dtype: DTypeLike = np.float64) -> tuple[Array, Array]:
-        """Never: see `__call__`."""
-        raise FormatError("a radial-basis network has no values without a band limit: the file is damaged")
-
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The weights."""
         return {"weights": self.weights}
-
-    def settings(self) -> dict[str, Any]:
-        """Nothing beside the weights."""
-        return {}
 
     @staticmethod
     def build(settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> RadialBasis:
@@ -85,6 +92,36 @@ class RadialBasis:
             if not z == y == x and network.weights[z::2, y::2, x::2].any():
                 raise FormatError("radial-basis weight beside the sites: wanted indices all even or all odd")
         return network
+
+    @property
+    def parameters(self) -> int:
+        """Weights that are not zero."""
+        return int(np.count_nonzero(self.weights))
+
+    def check_frame(self, band_limit: float | None, lattice: Shape | None, has_envelope: bool) -> None:
+        """Check that there is a band limit on the weights' own lattice, and no envelope.
+
+        Raises:
+            FormatError: it is otherwise.
+        """
+        if band_limit is None:
+            raise FormatError("a radial-basis network without a band limit: wanted band_limit and lattice")
+        if self.shape != lattice:
+            raise FormatError(f"radial-basis weights of shape {self.shape}: wanted the lattice, {lattice}")
+        if has_envelope:
+            raise FormatError("a radial-basis network with an envelope: wanted none, the file is damaged")
+
+    def check_lattice(self, lattice: Shape, degree: Shape, band_limit: float) -> None:
+        """Check that the lattice has 2.8 points for each frequency at least.
+
+        Raises:
+            FormatError: it is too coarse.
+        """
+        if any(5 * n < 14 * k for n, k in zip(lattice, degree, strict=True)):
+            raise FormatError(
+                f"lattice {lattice} (z, y, x): too coarse for radial-basis weights and {band_limit} A, "
+                f"wanted 2.8 times {degree} at least"
+            )
 
     @property
     def shape(self) -> Shape:
@@ -105,6 +142,10 @@ class RadialBasis:
         sites = np.stack(np.nonzero(self.weights), -1)
         weights = np.asarray(self.weights[tuple(sites.T)], np.float32)
         return centres_spectrum(sites, weights, self.shape, box, symmetry)
+
+    def spectrum_bytes(self, symmetry: PointGroup | None) -> int:
+        """Memory that all copies of the sites take."""
+        return 0 if symmetry is None else _COPY_BYTES * symmetry.order * self.parameters
 
 
 def centres_spectrum(
@@ -131,28 +172,6 @@ def centres_spectrum(
     return out if on_sites else _sharpened(out, shape)
 
 
-def mean_over_copies(
-    half: C64, sites: NDArray[np.integer], shape: Shape, box: Grid, symmetry: PointGroup
-) -> F64:
-    """Mean of a field over all copies of each site, (n,): the adjoint of `centres_spectrum`.
-
-    Args:
-        half: transform on the lattice (its sum of waves is the field); 0 beyond 0.7 of the lattice's Nyquist.
-        sites: lattice indices (n, 3), (z, y, x).
-        shape: counts of the lattice (z, y, x) over the box.
-        box: the box that the lattice spans.
-        symmetry: point group.
-    """
-    sharp = _sharpened(half.copy(), shape)
-    volume = np.asarray(sf.irfftn(sharp, s=shape, norm="forward", workers=workers()), np.float32).reshape(-1)
-    total = np.zeros(len(sites))
-    copies, _ = copies_of(sites, shape, box, symmetry)
-    for places in copies:
-        for part, flat, share in _footprints(shape, places):
-            total[part] += np.einsum("nzyx,nzyx->n", volume[flat], share)
-    return total / len(copies)
-
-
 def copies_of(
     sites: NDArray[np.integer], shape: Shape, box: Grid, symmetry: PointGroup
 ) -> tuple[list[F64], bool]:
@@ -165,7 +184,7 @@ def _sharpened(half: C64, shape: Shape) -> C64:
     """A half transform divided by that of the spreading kernel, in place."""
     for axis, n in enumerate(shape):
         k = sf.rfftfreq(n) if axis == 2 else sf.fftfreq(n)
-        inverse = (1 / spread_transform(np.asarray(k, np.float64))).astype(np.float32)
+        inverse = (1 / SPREADING.transform(np.asarray(k, np.float64))).astype(np.float32)
         half *= inverse.reshape([-1 if a == axis else 1 for a in range(3)])
     return half
 
@@ -191,27 +210,12 @@ def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
 
 def _footprints(shape: Shape, places: F64) -> Iterator[tuple[slice, NDArray[np.int64], F64]]:
     """Places in parts, and the lattice points (flat) and values (n, w, w, w) of the kernel around each."""
-    base = np.ceil(places - SPREAD_WIDTH / 2).astype(np.int64)
-    offsets = np.arange(SPREAD_WIDTH)
-    wz, wy, wx = (_kernel(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
+    base = np.ceil(places - SPREADING.width / 2).astype(np.int64)
+    offsets = np.arange(SPREADING.width)
+    wz, wy, wx = (SPREADING.values(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
     _, ny, nx = shape
     z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(shape))
     for start in range(0, len(places), 1 << 13):
         part = slice(start, start + (1 << 13))
         flat = (z[part, :, None, None] * ny + y[part, None, :, None]) * nx + x[part, None, None, :]
         yield part, flat, wz[part, :, None, None] * wy[part, None, :, None] * wx[part, None, None, :]
-
-
-def _kernel(distance: F64) -> F64:
-    """Exponential of semicircle at a distance in lattice steps, 0 beyond half the width."""
-    inside = np.maximum(1 - (distance * (2 / SPREAD_WIDTH)) ** 2, 0)
-    return np.asarray(np.exp(SPREAD_STEEPNESS * (np.sqrt(inside) - 1)) * (inside > 0))
-
-
-def spread_transform(frequency: F64) -> F64:
-    """Fourier transform of the kernel at frequencies in cycles per lattice step, by quadrature."""
-    nodes, weights = np.polynomial.legendre.leggauss(64)
-    at = nodes * (SPREAD_WIDTH / 2)
-    return np.asarray(
-        np.cos(2 * np.pi * np.outer(frequency, at)) @ (weights * _kernel(at)) * (SPREAD_WIDTH / 2)
-    )

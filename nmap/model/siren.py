@@ -16,11 +16,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from nmap.errors import FormatError
 from nmap.machine.threads import in_tiles
-from nmap.model.layers import F32, TILE, Array, check_dense
+from nmap.model.layers import DENSE_OPTIONS, DENSE_TENSORS, F32, TILE, Array, check_dense, dense_widths
+from nmap.model.network import Network
 
 
 @dataclass(frozen=True, eq=False)
-class Siren:
+class Siren(Network):
     """Sine layers of one width, from three coordinates to one value.
 
     Args:
@@ -46,6 +47,10 @@ class Siren:
     omegas: tuple[float, ...]
     output: str = "linear"
     kind: ClassVar[str] = "siren"
+    tensor_names: ClassVar[tuple[str, ...]] = DENSE_TENSORS
+    setting_names: ClassVar[tuple[str, ...]] = ("omegas", "output")
+    trainer: ClassVar[str] = "nmap.fit.dense.fit:fit_dense"
+    options: ClassVar[tuple[str, ...]] = DENSE_OPTIONS
 
     def __post_init__(self) -> None:
         check_dense(self.tensors(), 3)
@@ -74,6 +79,11 @@ class Siren:
     def settings(self) -> dict[str, Any]:
         """What decoding needs beside the tensors, as JSON values."""
         return {"omegas": list(self.omegas), "output": self.output}
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of the first and of each hidden layer."""
+        return dense_widths(self.tensors())
 
     @staticmethod
     def build(settings: Mapping[str, Any], tensors: Mapping[str, F32]) -> Siren:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nmap.compare.atomic_model import MapModel
 from nmap.compare.findings import Findings
 from nmap.compare.half_maps import HalfMaps
+from nmap.grid import Grid
 from nmap.report.drawing import (
     DECODED,
     FOURTH,
@@ -23,7 +24,7 @@ from nmap.report.drawing import (
     styled,
     svg,
 )
-from nmap.spectrum import NEGLIGIBLE, ShellCurve
+from nmap.spectrum import NEGLIGIBLE, ShellCurve, worded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def fsc_figure(found: Findings) -> str:
     curve = found.fidelity.curve
     lines = [("whole box", curve, SOURCE, "-")]
     if found.enveloped is not None:
-        lines.append((f"source times {found.enveloped.mask}", found.enveloped.curve, FOURTH, "-"))
+        lines.append(("inside the file's mask", found.enveloped.curve, FOURTH, "-"))
     if found.masked is not None:
         lines.append(("within the mask", found.masked.curve, DECODED, "-"))
     if found.off_grid is not None:
@@ -53,13 +54,13 @@ def fsc_figure(found: Findings) -> str:
     if curve.negligible is not None and curve.negligible[1:].any():
         marked = np.flatnonzero(curve.negligible)
         ax.plot(curve.frequency[marked], curve.fsc[marked], "x", color=QUIET, ms=4, label="negligible power")
-    ax.set_ylabel("fidelity FSC")
+    ax.set_ylabel(worded("fidelity FSC", found.grid))
     ax.legend(loc="lower left", fontsize=8)
-    return svg(figure, "fsc")
+    return svg(figure, worded("Fidelity FSC", found.grid))
 
 
 @styled
-def half_map_figure(half_maps: HalfMaps) -> str:
+def half_map_figure(half_maps: HalfMaps, grid: Grid) -> str:
     """Half-map FSC before and after correction, and decode and source against the first half."""
     figure, ax = new_figure(*_WIDE)
     lines = [("half maps, unmasked", half_maps.unmasked, QUIET, "-")]
@@ -74,9 +75,9 @@ def half_map_figure(half_maps: HalfMaps) -> str:
     if half_maps.decoded is not None:
         lines.append(("decode against half 1", half_maps.decoded[0], DECODED, "--"))
     _correlations(ax, lines)
-    ax.set_ylabel("FSC")
+    ax.set_ylabel(worded("FSC", grid))
     ax.legend(fontsize=8)
-    return svg(figure, "half-maps")
+    return svg(figure, worded("Half-map FSC", grid))
 
 
 @styled
@@ -87,14 +88,14 @@ def model_figure(model: MapModel) -> str:
     _correlations(ax, lines)
     ax.set_ylabel("map-model FSC")
     ax.legend(fontsize=8)
-    return svg(figure, "model")
+    return svg(figure, "Map-model FSC")
 
 
 @styled
 def power_figure(found: Findings) -> str:
     """Root mean square amplitude by shell of source, decode and their difference."""
     figure, ax = new_figure(*_WIDE)
-    curve, a, b = found.fidelity.curve, found.power_source, found.power_decoded
+    curve, a, b = found.fidelity.curve, found.power.source, found.power.decoded
     difference = np.maximum(a + b - 2 * curve.fsc * np.sqrt(a * b), 0)
     floor = NEGLIGIBLE * float((a * curve.modes)[1:].sum() / max(curve.modes[1:].sum(), 1))
     unit = np.sqrt(max(float(a[1:].max()), 1e-300))
@@ -112,7 +113,7 @@ def power_figure(found: Findings) -> str:
     plain_log(ax)
     ax.set_ylabel("rms Fourier amplitude (largest = 1)")
     ax.legend(fontsize=8)
-    return svg(figure, "power")
+    return svg(figure, "Power spectra")
 
 
 @styled
@@ -129,7 +130,7 @@ def histogram_figure(decoded: F32, source: F32) -> str:
     ax.set_xlabel("density")
     ax.set_ylabel("voxels")
     ax.legend(fontsize=8)
-    return svg(figure, "histogram")
+    return svg(figure, "Histogram")
 
 
 @styled
@@ -140,7 +141,7 @@ def loss_figure(step: Sequence[float], loss: Sequence[float]) -> str:
     plain_log(ax)
     ax.set_xlabel("step")
     ax.set_ylabel("loss")
-    return svg(figure, "loss")
+    return svg(figure, "Loss")
 
 
 def _correlations(ax: Axes, lines: Sequence[tuple[str, ShellCurve, str, str]]) -> None:

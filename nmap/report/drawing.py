@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import MissingPackageError
+from nmap.machine.packages import require_package
+from nmap.report.svg import inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,12 +49,9 @@ def styled(draw: Callable[Arguments, str]) -> Callable[Arguments, str]:
 
     @wraps(draw)
     def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> str:
-        try:
-            import matplotlib
-        except ImportError as failure:
-            raise MissingPackageError(
-                "reports need matplotlib, which is not installed: pip install 'nmap-em[report]'"
-            ) from failure
+        require_package("matplotlib", "report", "a report")
+        import matplotlib
+
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(_STYLE)
@@ -93,16 +90,13 @@ def colour_bar(figure: Figure, image: Any, row: NDArray[Any], label: str) -> Non
 
 
 def svg(figure: Figure, name: str) -> str:
-    """A figure as an `<svg>` element; `name` keeps its ids apart from other figures'."""
+    """A figure as an `<svg>` element; `name` says what it shows, and keeps its ids apart from other figures'."""
     from matplotlib import rcParams
 
     rcParams["svg.hashsalt"] = name
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
-    # Groups are numbered anew in every figure and nothing refers to them: on one page they would clash.
-    return re.sub(r'<g id="[^"]*"', "<g", text).strip()
+    return inline_svg(out.getvalue(), name)
 
 
 def png(figure: Figure, dots: int = 110, grey: bool = False) -> str:

@@ -8,37 +8,36 @@ from typing import Any
 
 import numpy as np
 
-from nmap import __version__
-from nmap.grid import Triple
 from nmap.inspection import inspect
-from nmap.maps.reading import DensityMap
-from nmap.report import Report, build_report
+from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions
+from nmap.report.build import Report, build_report
 from nmap.report.page import Rows
 from nmap.validation import PathLike, Validation, validate_file
+from nmap.version import __version__
 
 
 def report_file(
     file: PathLike,
-    source_path: PathLike,
+    source: DensityMap | PathLike,
     *,
     resolution: float | None = None,
     mask: PathLike | None = None,
     half_maps: tuple[PathLike, PathLike] | None = None,
     model: PathLike | None = None,
-    source: DensityMap | None = None,
-    voxel_size: Triple | None = None,
+    source_path: PathLike | None = None,
+    reading: ReadOptions = DEFAULT_READING,
 ) -> str:
     """One self-contained HTML page on how true a `.nmap` file is to its source.
 
     Args:
         file: the `.nmap` file.
-        source_path: the map that it was made from.
+        source: the map that it was made from, or its path.
         resolution: shells count to here, Angstrom; the file's band limit if None.
         mask: a mask file, or "auto".
         half_maps: the source's two half maps.
         model: an atomic model in the map's frame.
-        source: the map, if it has been read from `source_path` already.
-        voxel_size: as in `validate_file`.
+        source_path: where the map was read from, if it is not given as a path.
+        reading: as in `validate_file`.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -46,13 +45,13 @@ def report_file(
     """
     done = validate_file(
         file,
-        source_path,
+        source,
         resolution=resolution,
         mask=mask,
         half_maps=half_maps,
         model=model,
-        source=source,
-        voxel_size=voxel_size,
+        source_path=source_path,
+        reading=reading,
     )
     about = inspect(done.opened).to_json()
     return build_report(

@@ -1,16 +1,12 @@
-"""An isosurface drawn with numpy: orthographic rays, the first crossing of a level, shaded by its gradient.
-
-Small and quick rather than general: one density, one level, one view, no meshes.
-"""
+"""A picture of an isosurface: the mesh of scikit-image's marching cubes, seen from one side and shaded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
+from scipy.ndimage import gaussian_filter
 
 from nmap.grid import Grid
 
@@ -18,10 +14,18 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 PIXELS = 560
-BLOCK = 4
-FINE = 5
+"""Width and height of the picture."""
+
+FINEST = 320
+"""Samples a side beyond which a coarser surface is drawn: more triangles than pixels show nothing new."""
+
+POINTS = 1_000_000
+"""Points that are drawn at a time, to bound the memory."""
+
 BACKGROUND = 1.0
-_LIGHT = np.array([-0.45, 0.55, -0.70])
+"""Brightness where there is nothing."""
+
+_LIGHT = np.array([-0.45, 0.55, -0.70])  # from the upper left, behind the viewer; right, up, away
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ def look_at(values: F32, grid: Grid, level: float, turn: float = 30.0, tilt: flo
 
 
 def render(values: F32, grid: Grid, level: float, view: View, pixels: int = PIXELS) -> F32:
-    """Draw the surface where the density first reaches `level` along each ray.
+    """Draw the surface where the density is `level`, as scikit-image's marching cubes find it.
 
     Args:
         values: density (z, y, x).
@@ -81,15 +85,14 @@ def render(values: F32, grid: Grid, level: float, view: View, pixels: int = PIXE
         pixels: width and height.
 
     Returns:
-        Brightness (pixels, pixels), 0 to 1, first row on top; `BACKGROUND` where a ray meets nothing.
+        Brightness (pixels, pixels), 0 to 1, first row on top; `BACKGROUND` where there is no surface.
     """
-    depth, rays = _march(values, grid, level, view, pixels)
+    depth, normal = _nearest(_surface(values, grid, level), view, pixels)
     image = np.full(pixels * pixels, BACKGROUND, np.float32)
     hit = np.flatnonzero(np.isfinite(depth))
     if not hit.size:
         return image.reshape(pixels, pixels)
-    away = view.axes[2]
-    normal = -_gradient(values, grid, rays[hit] + depth[hit, None] * away)
+    away, normal = view.axes[2], normal[hit]
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     light = _LIGHT @ view.axes / np.linalg.norm(_LIGHT)
     diffuse = np.maximum(normal @ light, 0)
@@ -101,82 +104,56 @@ def render(values: F32, grid: Grid, level: float, view: View, pixels: int = PIXE
     return image.reshape(pixels, pixels)
 
 
-def _march(values: F32, grid: Grid, level: float, view: View, pixels: int) -> tuple[F64, F64]:
-    """Depth of the first crossing along each ray (infinite: none), and where rays cross the middle plane.
+def _surface(values: F32, grid: Grid, level: float) -> tuple[F64, F64]:
+    """Corners (triangles, 3, 3) and outward normals there, Cartesian (x, y, z), of the surface at a level.
 
-    A coarse grid of block maxima tells which stretches of a ray can hold a crossing; only those are sampled.
+    It is closed where the box cuts it. Maps of more than `FINEST` samples a side are drawn from every other, and so on.
     """
-    side = (np.arange(pixels) + 0.5) / pixels * 2 - 1
-    right, up, away = view.axes
-    plane = side[None, :, None] * right - side[:, None, None] * up
-    rays = (view.centre + view.radius * plane).reshape(-1, 3)
-    to_voxels = np.linalg.inv(grid.box).T[:, ::-1] * np.asarray(grid.shape)
-    start, stride = (rays - np.asarray(grid.origin)) @ to_voxels, away @ to_voxels
-    stretches = max(2, int(np.ceil(2 * view.radius / (BLOCK * min(grid.voxel_size)))))
-    ends = np.linspace(-view.radius, view.radius, stretches + 1)
-    blocks = _block_maxima(values) >= level
-    depth = np.full(len(rays), np.inf)
-    active = np.arange(len(rays))
-    for near, far in pairwise(ends):
-        middle = start[active] + (near + far) / 2 * stride
-        chosen = active[_lookup(blocks, middle)]
-        depth[chosen] = _crossing(values, level, start[chosen], stride, np.linspace(near, far, FINE + 1))
-        active = active[np.isinf(depth[active])]
-    return depth, rays
+    from skimage.measure import marching_cubes
+
+    low = float(values.min())
+    if not low < level < float(values.max()):
+        return np.empty((0, 3, 3)), np.empty((0, 3, 3))
+    padded = np.pad(values, 1, constant_values=low)
+    step = max(1, max(values.shape) // FINEST)
+    mesh = marching_cubes(padded, level, step_size=step)  # type: ignore[no-untyped-call]
+    corners, triangles, normals, _ = mesh
+    points = grid.positions((corners.astype(np.float64) - 1) / np.asarray(grid.shape))
+    # Normals are gradients by voxel, (z, y, x); here they become gradients by Angstrom, (x, y, z).
+    by_voxel = np.linalg.inv(grid.box).T[:, ::-1] * np.asarray(grid.shape)
+    return points[triangles], (normals.astype(np.float64) @ by_voxel.T)[triangles]
 
 
-def _crossing(values: F32, level: float, start: F64, stride: F64, depths: F64) -> F64:
-    """Depth of the first crossing of each of some rays between the first and the last of `depths`."""
-    found = np.full(len(start), np.inf)
-    active = np.arange(len(start))
-    before = np.full(len(start), -np.inf)
-    for step, here in enumerate(depths):
-        now = _at(values, start[active] + here * stride)
-        reached = now >= level
-        if reached.any():
-            hit, rise = active[reached], now[reached] - before[reached]
-            known = np.isfinite(rise) & (rise > 0)
-            part = np.where(known, (level - before[reached]) / np.where(known, rise, 1), 1)
-            last = depths[max(step - 1, 0)]
-            found[hit] = last + part * (here - last)
-        before, active = now[~reached], active[~reached]
-    return found
+def _nearest(surface: tuple[F64, F64], view: View, pixels: int) -> tuple[F64, F64]:
+    """Depth of what lies nearest to the eye in each pixel (infinite: nothing), and its normal.
+
+    Triangles are small, so each is covered by points less than a pixel apart instead of being filled.
+    """
+    corners, normals = surface
+    depth, normal = np.full(pixels * pixels, np.inf), np.zeros((pixels * pixels, 3))
+    if not len(corners):
+        return depth, normal
+    seen = (corners - view.centre) @ view.axes.T / (2 * view.radius) * pixels
+    longest = float(np.abs(seen - np.roll(seen, 1, axis=1))[..., :2].max())
+    parts = _barycentric(int(np.ceil(1.5 * longest)) + 1)
+    for first in range(0, len(seen), max(1, POINTS // len(parts))):
+        chunk = slice(first, first + max(1, POINTS // len(parts)))
+        x, y, z = (parts @ seen[chunk].reshape(-1, 3, 3)[..., axis].T for axis in range(3))
+        column, row = np.floor(x + pixels / 2).astype(np.intp), np.floor(pixels / 2 - y).astype(np.intp)
+        within = (column >= 0) & (column < pixels) & (row >= 0) & (row < pixels)
+        pixel, here = row[within] * pixels + column[within], z[within] * (2 * view.radius / pixels)
+        np.minimum.at(depth, pixel, here)
+        front = here == depth[pixel]
+        turned = np.stack([parts @ normals[chunk][..., axis].T for axis in range(3)], -1)
+        normal[pixel[front]] = turned[within][front]
+    return depth, normal
 
 
-def _block_maxima(values: F32) -> F32:
-    """Largest value in and around each block of `BLOCK` voxels a side, (z, y, x)."""
-    padded = np.pad(values, [(0, -n % BLOCK) for n in values.shape], constant_values=-np.inf)
-    nz, ny, nx = (n // BLOCK for n in padded.shape)
-    maxima = padded.reshape(nz, BLOCK, ny, BLOCK, nx, BLOCK).max((1, 3, 5))
-    return np.asarray(maximum_filter(maxima, 3, mode="constant", cval=-np.inf), np.float32)
-
-
-def _lookup(blocks: NDArray[np.bool_], voxels: F64) -> NDArray[np.bool_]:
-    """Whether the block at each of these places (n, 3), (z, y, x), is set; one block beyond the edges too."""
-    index = (voxels / BLOCK).astype(np.intp)
-    within = np.all((voxels > -BLOCK) & (index <= blocks.shape), 1)
-    index = np.minimum(index, np.asarray(blocks.shape) - 1)
-    index[~within] = 0
-    return np.asarray(blocks[index[:, 0], index[:, 1], index[:, 2]] & within)
-
-
-def _at(values: F32, voxels: F64) -> F64:
-    return np.asarray(map_coordinates(values, voxels.T, np.float32, order=1, cval=-np.inf), np.float64)
-
-
-def _gradient(values: F32, grid: Grid, points: F64) -> F64:
-    """Density gradient (n, 3) along x, y, z by central differences one voxel apart."""
-    out = np.empty((len(points), 3))
-    step = float(np.mean(grid.voxel_size))
-    for axis in range(3):
-        offset = np.zeros(3)
-        offset[axis] = step
-        ends = [
-            map_coordinates(values, (grid.fractions(p) * np.asarray(grid.shape)).T, order=1, mode="nearest")
-            for p in (points + offset, points - offset)
-        ]
-        out[:, axis] = ends[0] - ends[1]
-    return out
+def _barycentric(count: int) -> F64:
+    """Evenly spread points of a triangle, as shares of its corners, (points, 3)."""
+    i, j = np.mgrid[: count + 1, : count + 1]
+    inside = i + j <= count
+    return np.stack([i[inside], j[inside], count - i[inside] - j[inside]], -1) / count
 
 
 def _openness(depth: F64, pixels: int, radius: float) -> F64:

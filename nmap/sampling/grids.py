@@ -79,7 +79,7 @@ def slabs(field: Field, grid: Grid, rows: int | None = None) -> Iterator[tuple[i
     Args:
         field: what to sample.
         grid: where.
-        rows: rows of a slab; None for some ten million bytes.
+        rows: rows of a slab; None for about ten million bytes.
 
     Yields:
         First row and values, float32 (rows, ny, nx).

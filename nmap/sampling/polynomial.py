@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nmap.grid import Shape
 from nmap.machine.threads import in_tiles, workers
 from nmap.spectrum import Complex
+from nmap.spectrum.spreading import SpreadingKernel
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -27,8 +28,9 @@ C64 = NDArray[np.complex64]
 
 # Points beyond which the spread sum is the faster one, at any degree.
 FEW = 1500
-# Width of the spreading kernel in fine samples; each one more is a digit more.
-_WIDTH = 7
+# Spreads from fine samples; each one more of the width, in fine samples, is a digit more.
+_KERNEL = SpreadingKernel(width=7, steepness=2.3)
+_WIDTH = _KERNEL.width
 _BLOCK = 1 << 14
 # Fine samples made at once.
 _FINE_BLOCK = 1 << 22
@@ -148,7 +150,7 @@ class Polynomial:
         fine = [max(sf.next_fast_len(2 * (2 * k + 1), True), 2 * _WIDTH) for k in self.degree]
         sharpened = self
         for axis, count in enumerate(fine):
-            sharpened = sharpened.times(1 / _kernel_transform(self.frequencies(axis) / count), axis)
+            sharpened = sharpened.times(1 / _KERNEL.transform(self.frequencies(axis) / count), axis)
         place = np.mod(fractions, 1) * fine
         base = np.ceil(place - _WIDTH / 2)
         order = np.argsort(base[:, 0], kind="stable")
@@ -225,20 +227,6 @@ def _repeat(values: NDArray[np.number], count: int, axis: int) -> NDArray[np.num
     return values if count == period else np.take(values, np.arange(count) % period, axis)
 
 
-def _kernel(distance: F64) -> F64:
-    """Exponential of semicircle at a distance in fine samples, 0 beyond half the width."""
-    inside = np.maximum(1 - (distance * (2 / _WIDTH)) ** 2, 0)
-    return np.asarray(np.exp(2.3 * _WIDTH * (np.sqrt(inside) - 1)) * (inside > 0))
-
-
-def _kernel_transform(frequency: F64) -> F64:
-    """Fourier transform of the kernel at frequencies in cycles per fine sample (Gauss-Legendre)."""
-    nodes, weights = np.polynomial.legendre.leggauss(64)
-    at = nodes * (_WIDTH / 2)
-    waves = np.cos(2 * np.pi * np.outer(frequency, at))
-    return np.asarray(waves @ (weights * _kernel(at)) * (_WIDTH / 2))
-
-
 def _interpolate(values: F32, place: F64, base: F64, origin: F64) -> F32:
     """Kernel sum over the fine samples around each point.
 
@@ -254,7 +242,8 @@ def _interpolate(values: F32, place: F64, base: F64, origin: F64) -> F32:
     first = (start[:, 0] * ny + start[:, 1]) * nx + start[:, 2]
     offsets = np.arange(_WIDTH)
     wz, wy, wx = (
-        _kernel(place[:, axis, None] - base[:, axis, None] - offsets).astype(np.float32) for axis in range(3)
+        _KERNEL.values(place[:, axis, None] - base[:, axis, None] - offsets).astype(np.float32)
+        for axis in range(3)
     )
     out = np.zeros(len(place), np.float32)
     for dz in range(_WIDTH):

@@ -16,14 +16,22 @@ from nmap.spectrum.curve import (
     correlate_shells,
     frc,
     fsc,
+    negligible_shells,
     power,
     shell_power,
     transform,
 )
 from nmap.spectrum.phases import randomise_phases
-from nmap.spectrum.resampling import band_limited, crop_spectrum, invert, lattice_shape, resample
+from nmap.spectrum.resampling import (
+    band_limited,
+    crop_spectrum,
+    invert,
+    lattice_shape,
+    resample,
+    sharpened,
+)
 from nmap.spectrum.shells import CONVENTION, CONVENTIONS, F32, F64, Complex, Convention, Shells
-from nmap.spectrum.uncertainty import Margin, fsc_margin, modes_for_one
+from nmap.spectrum.uncertainty import LowestMargin, Margin, fsc_margin, modes_for_one
 from nmap.spectrum.wording import floored, worded
 
 __all__ = [
@@ -36,6 +44,7 @@ __all__ = [
     "Complex",
     "Convention",
     "Crossing",
+    "LowestMargin",
     "Margin",
     "ShellCurve",
     "Shells",
@@ -49,9 +58,11 @@ __all__ = [
     "invert",
     "lattice_shape",
     "modes_for_one",
+    "negligible_shells",
     "power",
     "randomise_phases",
     "resample",
+    "sharpened",
     "shell_power",
     "transform",
     "worded",

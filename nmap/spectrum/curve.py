@@ -15,6 +15,12 @@ from nmap.machine.threads import workers
 from nmap.spectrum.shells import F64, Complex, Convention, Shells
 
 NEGLIGIBLE = 1e-6
+ROUNDING = 1e-12
+"""Mean squared amplitude, as a share of the mean over all modes, that single precision cannot tell from nothing.
+
+Rounding of float32 values and of their transform leaves about 1e-14 (measured on band-limited maps).
+"""
+
 NEGLIGIBLE_RULE = (
     "a shell is negligible, and not counted as a failure, where the mean squared amplitude of its modes is "
     "below 1e-6 of the mean over all modes of the map but the zero one (0.1 % of the rms amplitude)"
@@ -120,21 +126,33 @@ def shell_power(spectrum: Complex, shells: Shells) -> F64:
     return _mean_power(spectrum, shells)[0]
 
 
-def _mean_power(spectrum: Complex, shells: Shells) -> tuple[F64, NDArray[np.bool_]]:
-    """Mean squared amplitude of each shell, and which shells are negligible."""
+def _mean_power(spectrum: Complex, shells: Shells) -> tuple[F64, float]:
+    """Mean squared amplitude of each shell, and of all modes but the zero one."""
     squared = spectrum.real**2 + spectrum.imag**2
     mean: F64 = shells.sum(squared) / np.maximum(shells.modes, 1e-9)
     squared[0, 0, 0] = 0
     every = shells.grid.size - 1
     # In other conventions the half transform is weighted otherwise; the level needs no more than its order.
     level = shells.total(squared) / max(every, 1) * (1 if shells.convention == "nmap" else 2)
-    return mean, mean <= NEGLIGIBLE * level
+    return mean, float(level)
+
+
+def negligible_shells(spectrum: Complex, shells: Shells) -> NDArray[np.bool_]:
+    """Which shells of a half transform hold next to no power, as `NEGLIGIBLE_RULE` says, from shell 0 to Nyquist."""
+    mean, level = _mean_power(spectrum, shells)
+    return np.asarray(mean <= NEGLIGIBLE * level)
 
 
 def correlate_shells(
-    fa: Complex, fb: Complex, shells: Shells, reference: Literal["both", "second"] = "both"
+    fa: Complex,
+    fb: Complex,
+    shells: Shells,
+    reference: Literal["both", "second"] = "both",
+    negligible: NDArray[np.bool_] | None = None,
 ) -> ShellCurve:
     """Fourier shell correlation of two half-complex transforms on the same grid.
+
+    A shell of which one map holds rounding alone, and the other more, has no correlation: it is 0 there.
 
     Args:
         fa: half transform of the first map.
@@ -142,13 +160,19 @@ def correlate_shells(
         shells: the shells of their grid.
         reference: "both" marks the shells that are negligible in both maps; "second" those negligible in the
             second, for a copy and its source: where the source is empty there is nothing to be true to.
+        negligible: the shells to mark instead, where they are known already; those beyond its end are marked too.
     """
     cross = shells.sum(fa.real * fb.real + fa.imag * fb.imag) / np.maximum(shells.modes, 1e-9)
-    pa, empty_a = _mean_power(fa, shells)
-    pb, empty_b = _mean_power(fb, shells)
+    (pa, level_a), (pb, level_b) = _mean_power(fa, shells), _mean_power(fb, shells)
     norm = np.sqrt(pa * pb)
-    fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
-    negligible = empty_b & empty_a if reference == "both" else empty_b
+    known = (norm > 0) & ((pa <= ROUNDING * level_a) == (pb <= ROUNDING * level_b))
+    fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=known)
+    if negligible is None:
+        empty_a, empty_b = pa <= NEGLIGIBLE * level_a, pb <= NEGLIGIBLE * level_b
+        negligible = empty_b & empty_a if reference == "both" else empty_b
+    else:
+        beyond = max(fsc.size - negligible.size, 0)
+        negligible = np.pad(negligible, (0, beyond), constant_values=True)[: fsc.size]
     return ShellCurve(shells.frequency, fsc, shells.modes, negligible, shells.convention)
 
 
@@ -160,6 +184,7 @@ def fsc(
     *,
     convention: Convention = "nmap",
     reference: Literal["both", "second"] = "both",
+    negligible: NDArray[np.bool_] | None = None,
 ) -> ShellCurve:
     """Fourier shell correlation of two volumes (z, y, x) on `grid`, both multiplied by `mask` first if given.
 
@@ -170,6 +195,7 @@ def fsc(
         mask: soft mask (z, y, x), 0 to 1.
         convention: which shells, see `CONVENTIONS`.
         reference: as in `correlate_shells`.
+        negligible: as in `correlate_shells`.
 
     Source: Harauz and van Heel, Optik 73 (1986) 146; shells as in `nmap.spectrum.shells`.
 
@@ -183,7 +209,7 @@ def fsc(
             )
     if mask is not None:
         a, b = a * mask, b * mask
-    return correlate_shells(transform(a), transform(b), Shells(grid, convention), reference)
+    return correlate_shells(transform(a), transform(b), Shells(grid, convention), reference, negligible)
 
 
 def frc(

@@ -106,3 +106,21 @@ def band_limited(volume: NDArray[np.floating], grid: Grid, band_limit: float) ->
     shells = Shells(grid)
     keep = np.ones(shells.last(band_limit) + 1, np.float32)
     return invert(transform(volume) * shells.spread(keep), grid.shape)
+
+
+def sharpened(volume: NDArray[np.floating], grid: Grid, b_factor: float, limit: float) -> F32:
+    """The volume with each mode at frequency s times exp(b s^2 / 4) to `limit` (Angstrom), and nothing beyond.
+
+    Unlike `band_limited` it cuts at the frequency itself, not at a shell's edge, as programs for models do.
+
+    Args:
+        volume: (z, y, x).
+        grid: where it lies.
+        b_factor: Angstrom^2; 0 only cuts.
+        limit: Angstrom.
+    """
+    shells, spectrum = Shells(grid), transform(volume)
+    for z in range(grid.shape[0]):
+        squared = (shells.radius(z) * shells.width) ** 2
+        spectrum[z] *= np.where(squared <= 1 / limit**2, np.exp(b_factor * squared / 4), 0).astype(np.float32)
+    return invert(spectrum, grid.shape)

@@ -24,6 +24,25 @@ from nmap.spectrum.curve import transform
 from nmap.spectrum.shells import F64, Complex, Shells
 
 
+@dataclass(frozen=True)
+class LowestMargin:
+    """Where one map falls furthest below another in correlation with a third.
+
+    Attributes:
+        value: the lowest difference of FSC.
+        resolution: of its shell, Angstrom.
+        errors: it in standard errors of the difference.
+        lowest_errors: the lowest in standard errors.
+        lowest_errors_resolution: of its shell, Angstrom.
+    """
+
+    value: float
+    resolution: float
+    errors: float
+    lowest_errors: float
+    lowest_errors_resolution: float
+
+
 @dataclass(frozen=True, eq=False)
 class Margin:
     """How much better one map correlates with a third than another does, by shell from 0 to Nyquist.
@@ -54,15 +73,18 @@ class Margin:
         """The lowest value from shell 1 to `last`."""
         return float(self.value[1 : last + 1].min())
 
-    def said(self, last: int) -> str:
-        """The lowest value from shell 1 to `last` and the lowest in standard errors, with their places, in words."""
+    def summary(self, last: int) -> LowestMargin:
+        """The lowest value from shell 1 to `last` and the lowest in standard errors, with their places."""
         value, errors = self.value[1 : last + 1], self.errors[1 : last + 1]
         shell, other = int(np.argmin(value)), int(np.argmin(errors))
-        told = f"{errors[shell]:+.1f} standard errors of the difference"
-        if errors[other] < min(errors[shell], 0):
-            told += f", at most {-errors[other]:.1f} below, at {1 / self.frequency[1 + other]:.3g} A"
-        never = "never below, " if value[shell] >= 0 else ""
-        return f"{never}at least {value[shell]:+.4f} at {1 / self.frequency[1 + shell]:.3g} A ({told})"
+        resolution = 1 / self.frequency[1 : last + 1]
+        return LowestMargin(
+            float(value[shell]),
+            float(resolution[shell]),
+            float(errors[shell]),
+            float(errors[other]),
+            float(resolution[other]),
+        )
 
 
 def modes_for_one(window: NDArray[np.floating] | None, shells: Shells) -> float:

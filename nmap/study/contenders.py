@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.grid import Shape
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import Shells, resample, transform
 
 F32 = NDArray[np.float32]
@@ -79,13 +79,13 @@ class Network(Contender):
         goal: worst-shell FSC that was asked of it.
         stored_bytes: its weights, gains and envelope.
         encoded_fsc: its FSC with the lowered map on the lowered grid, by shell of that.
-        notes: what the fit has to say.
+        notes: what the fit noticed (`nmap.outcomes.Notice`), as JSON values.
     """
 
     goal: float
     stored_bytes: int
     encoded_fsc: F64
-    notes: tuple[str, ...] = ()
+    notes: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Everything, JSON-able."""

@@ -1,8 +1,8 @@
 """How well a map sampled half as finely is known at the full sampling: networks against interpolation.
 
 The source is lowered to half its sampling by a Fourier crop, so its Fourier modes within the new Nyquist
-frequency are kept exactly. Everybody is then asked for the full grid, where the source itself is the truth:
-up to the lowered map's Nyquist something can be right, beyond it nobody can. (The corners of the lowered
+frequency are kept exactly. Every contender is then asked for the full grid, where the source itself is the truth:
+up to the lowered map's Nyquist a result can be right, beyond it none can. (The corners of the lowered
 map's Fourier cube reach beyond it, to 1.7 times as far; what an interpolation shows there is those.)
 
 A network is lossy and the interpolations start from the lossless lowered map, so who is truer depends on the
@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.errors import OptionError, QualityError
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, transform
 from nmap.study.contenders import F32, F64, MEASURES, OURS, Contender, Network, Referee, halved, interpolated
-from nmap.verbs import encode
 
 SAMPLING_LIMIT = 0.005
 """By how much the FSC on the full grid may differ from that on the encoded grid, in any shell."""
@@ -178,12 +178,12 @@ def study_interpolation(
         source: the map, the truth.
         options: how to fit, `downsample` excepted; preset "faithful" if None. Without a resolution the band
             limit is the lowered map's Nyquist.
-        goals: worst-shell FSC that must be reached, a network for each; one that cannot be is told in
+        goals: worst-shell FSC that must be reached, a network for each; one that cannot be is named in
             `missed`. None: one network, by `options` as they are.
-        mask: multiplied into the source first, for everybody; 0 to 1 on the source's grid.
+        mask: multiplied into the source first, for networks and rivals alike; 0 to 1 on the source's grid.
         mask_name: what to call it.
         others: more rivals by name, densities (z, y, x) on the source's grid.
-        progress: told how far the fit is.
+        progress: called with how far the fit is.
 
     Raises:
         OptionError: a map too small to be halved, or options that do not suit it.
@@ -262,11 +262,11 @@ def _network(
     encoded = correlate_shells(
         transform(made.on_grid(lowered.grid)), transform(lowered.values), Shells(lowered.grid), "second"
     )
-    told = made.record.get("fit", {}).get("notes")
+    notices: Any = made.record.get("fit", {}).get("notes") or ()
     return Network(
         **measured.__dict__,
         goal=options.goal_fsc,
         stored_bytes=sum(t.nbytes for t in made.tensors.values()),
         encoded_fsc=encoded.fsc,
-        notes=(str(told),) if told else (),
+        notes=tuple(notices),
     )

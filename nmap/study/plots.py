@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmap.errors import MissingPackageError
+from nmap.machine.packages import require_package
 from nmap.study.contenders import Network
 from nmap.study.interpolation import Interpolation
 from nmap.study.sweep import Cell
@@ -76,11 +76,10 @@ def plot_sweep(cells: Sequence[Cell]) -> bytes:
 
 
 def _figure(width: float, height: float, columns: int) -> tuple[Figure, Any]:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPackageError("matplotlib is not installed: pip install 'nmap-em[report]'") from None
+    require_package("matplotlib", "report", "a plot")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(1, columns)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nmap.errors import OptionError
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.machine.atomic import atomic_output
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, resample, transform
-from nmap.verbs import encode
 
 DEPTHS, WIDTHS, OMEGAS = (3, 5, 7), (256, 512, 768), (30.0, 50.0, 70.0)
 QUICK_WIDTHS, QUICK_STEPS, QUICK_VOXELS = (16, 32, 64), 150, 48
@@ -111,7 +111,7 @@ class Sweep:
 
 
 def quick(sweep: Sweep, source: DensityMap) -> Sweep:
-    """A sweep of small networks on the map at some 48 samples a side: minutes, not days, without a GPU.
+    """A sweep of small networks on the map at about 48 samples a side: minutes, not days, without a GPU.
 
     Widths, steps, crop or downsampling that differ from the defaults stay.
     """
@@ -136,9 +136,9 @@ def run_sweep(
         source: the map.
         sweep: which networks.
         results: JSON file, written whole after each cell; it may be there from a run that was cut off.
-        report: told each cell that is fitted, how many are done, how many there are, and the seconds left
+        report: called with each cell that is fitted, how many are done, how many there are, and the seconds left
             by the pace so far, in proportion to the cells' parameters.
-        progress: told how far the fit of a cell is.
+        progress: called with how far the fit of a cell is.
 
     Returns:
         The sweep's cells in order; the file keeps others of the same settings too.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from half_map_phantom import phantom
+from phantoms import phantom
 
 from bench.half_maps import main, shares
-from nmap.maps.reading import write_map
+from nmap.maps import write_map
 from nmap.spectrum import Shells, fsc
 
 

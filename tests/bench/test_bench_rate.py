@@ -20,7 +20,7 @@ from bench.source import Referee, Source, bound_bytes, make_source, read_source
 from bench.table import markdown_table, rate_table, summary
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
+from nmap.maps import DensityMap, write_map
 from nmap.spectrum import band_limited
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"

@@ -7,7 +7,7 @@ import numpy as np
 import nmap
 from bench.symmetry import main
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 
 def test_a_fourfold_decode_and_its_source_turn_into_themselves(tmp_path, capsys):

@@ -14,7 +14,7 @@ from bench.reach import Check, reach
 from bench.recipes import RECIPES, Fit, neurcomp_network, thesis_network
 from bench.source import Referee, make_source
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
+from nmap.maps import DensityMap, write_map
 
 
 def bumps() -> DensityMap:

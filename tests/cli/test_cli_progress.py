@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from nmap.fit.progress import Progress
+from nmap.outcomes import Notice
 from nmap_cli import progress
 from nmap_cli.common import size, span
 from nmap_cli.progress import ProgressLine
@@ -20,11 +22,10 @@ class Terminal(io.StringIO):
 def test_elsewhere_than_on_a_terminal_each_state_is_a_plain_line() -> None:
     stream = io.StringIO()
     with ProgressLine(every=0, stream=stream) as line:
-        line.show("train", 10, 100, 0.75, 95)
-        line.show("train", 100, 100, 0.9, 0)
+        line.show("train", 0.1, fsc=0.75, seconds_left=95)
+        line.show("train", 1.0, fsc=0.9, seconds_left=0)
     assert stream.getvalue() == (
-        "train: 10/100, worst-shell FSC 0.750, 1 min 35 s left\n"
-        "train: 100/100, worst-shell FSC 0.900, 0 s left\n"
+        "train: 10 %, 1 min 35 s left, worst-shell FSC 0.750\ntrain: 100 %, 0 s left, worst-shell FSC 0.900\n"
     )
 
 
@@ -32,40 +33,40 @@ def test_between_two_lines_some_time_passes_but_beginning_and_end_of_a_stage_are
     stream = io.StringIO()
     with ProgressLine(every=3600, stream=stream) as line:
         for step in range(101):
-            line.show("train", step, 100)
-        line.show("quantise", 0, 0)
-    assert stream.getvalue() == "train: 0/100\ntrain: 100/100\nquantise\n"
+            line.show("train", step / 100)
+        line.show("quantise")
+    assert stream.getvalue() == "train: 0 %\ntrain: 100 %\nquantise\n"
 
 
 def test_on_a_terminal_one_line_is_redrawn_and_wiped_at_the_end() -> None:
     stream = Terminal()
     with ProgressLine(stream=stream) as line:
-        line.show("train", 50, 100, 0.5)
+        line.show("train", 0.5, fsc=0.5)
     text = stream.getvalue()
     assert "\n" not in text
-    assert "train [############............] 50/100, worst-shell FSC 0.500" in text
+    assert "train [############............] 50 %, worst-shell FSC 0.500" in text
     assert text.endswith("\r\x1b[K")
 
 
 def test_a_warning_stays_on_the_terminal_as_a_line_of_its_own() -> None:
     stream = Terminal()
     with ProgressLine(stream=stream) as line:
-        line.show("train", 50, 100)
-        line.show("warning: too few steps", 50, 100)
+        line.show("train", 0.5)
+        line.warn("too few steps")
     assert stream.getvalue().endswith("\r\x1b[Knmap: warning: too few steps\n")
 
 
 def test_quiet_shows_nothing() -> None:
     stream = Terminal()
     with ProgressLine(quiet=True, stream=stream) as line:
-        line.show("train", 100, 100)
+        line.show("train", 1.0)
     assert stream.getvalue() == ""
 
 
 def test_a_job_that_is_over_soon_shows_nothing() -> None:
     stream = io.StringIO()
     with ProgressLine(patience=60, stream=stream) as line:
-        line.show("decode", 1, 1)
+        line.show("decode", 1.0)
     assert stream.getvalue() == ""
 
 
@@ -111,11 +112,9 @@ def test_elsewhere_than_on_a_terminal_a_line_with_nothing_new_waits_for_a_minute
     with ProgressLine(stream=stream) as line:
         for second in range(130):
             clock.now = 1000.0 + second
-            line.show("place, 50 bytes", second, 0, 0.25 if second < 30 else 0.5, 200 - second)
-    lines = [text.rpartition(",")[0] for text in stream.getvalue().splitlines()]
-    assert lines == ["place, 50 bytes: worst-shell FSC 0.250"] + 2 * [
-        "place, 50 bytes: worst-shell FSC 0.500"
-    ]
+            line.show("place", 0.5, fsc=0.25 if second < 30 else 0.5, seconds_left=200 - second)
+    lines = [text.rpartition(" ")[2] for text in stream.getvalue().splitlines()]
+    assert lines == ["0.250", "0.500", "0.500"]
 
 
 def test_the_time_left_follows_jumping_estimates_slowly_and_the_end_at_once(clock: Clock) -> None:
@@ -123,8 +122,8 @@ def test_the_time_left_follows_jumping_estimates_slowly_and_the_end_at_once(cloc
     with ProgressLine(stream=stream) as line:
         for tick, left in enumerate([60, 20, 60, 20, 60, 20]):
             clock.now = 1000.0 + tick
-            line.show("place", tick, 0, None, left)
-        line.show("store", 5, 0, None, 0)
+            line.show("place", seconds_left=left)
+        line.show("store", 1.0, seconds_left=0)
     said = [
         int(s) for s in re.findall(r"(\d+) (?:s|min \d+ s) left", stream.getvalue().replace("1 min 0", "60"))
     ]
@@ -132,12 +131,26 @@ def test_the_time_left_follows_jumping_estimates_slowly_and_the_end_at_once(cloc
     assert all(40 < s <= 60 for s in said[1:-1])
 
 
-def test_the_bar_of_a_stage_without_a_known_end_goes_by_the_time_and_never_back(clock: Clock) -> None:
+def test_the_bar_never_goes_back(clock: Clock) -> None:
     stream = Terminal()
     with ProgressLine(stream=stream) as line:
-        for tick, left in enumerate([9, 9, 1, 30, 30]):
+        for tick, share in enumerate([0.0, 0.2, 0.6, 0.5, 0.7]):
             clock.now = 1000.0 + 10 * tick
-            line.show("place", tick, 0, None, left)
-        line.show("done", 0, 0, None, 0)
+            line.show("place", share)
+        line.show("done", 1.0)
     full = [bar.count("#") for bar in re.findall(r"\[([#.]+)\]", stream.getvalue())]
     assert full == sorted(full) and full[0] == 0 and 12 < full[-2] < full[-1] == 24
+
+
+def test_a_correlation_that_chance_gives_too_is_not_shown() -> None:
+    stream = io.StringIO()
+    with ProgressLine(every=0, stream=stream) as line:
+        line(Progress("fitting", 3, 0.04, -0.011, 12.0))
+    assert stream.getvalue() == "fitting: 4 %, 12 s left\n"
+
+
+def test_a_notice_becomes_a_warning() -> None:
+    stream = io.StringIO()
+    with ProgressLine(stream=stream) as line:
+        line(Progress("done", notice=Notice("late", {"budget": 20.0, "seconds": 1.25})))
+    assert stream.getvalue() == ("nmap: warning: the fit took 1.2 s longer than its time budget\n")

@@ -21,7 +21,7 @@ from nmap.coding.codings import (
 from nmap.coding.occupancy import pack, packed_size
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, OptionError, UnsupportedError
-from nmap.maps.reading import read_map
+from nmap.maps import read_map
 
 finite = st.floats(-100, 100, width=32)
 

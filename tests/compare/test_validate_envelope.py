@@ -10,12 +10,13 @@ import pytest
 import nmap
 from nmap.coding.codings import encode_float
 from nmap.coding.occupancy import of_shape, with_shape
-from nmap.compare.two_maps import Limits
-from nmap.container import read_record
+from nmap.compare.measures import Limits
+from nmap.container import open_map
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, NonFiniteError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
+from nmap.model.frame import Frame
 from nmap.validation import validate_file
 
 RESOLUTION = 6.0
@@ -40,18 +41,18 @@ def files(tmp_path_factory):
 
 
 def test_validate_measures_the_figure_that_encode_states(files):
-    fidelity = read_record(files[0])["fidelity"]
+    fidelity = open_map(files[0]).record["fidelity"]
     assert fidelity["mask"] == "envelope"
     found = validate_file(*files, limits=Limits(min_fsc=0.9)).findings
     assert found.enveloped is not None
     assert found.enveloped.worst == pytest.approx(fidelity["worst"], abs=1e-4)
     assert found.judged is found.enveloped and found.holds
     assert found.fidelity.worst < 0.8  # the whole box, noise of the solvent included
-    assert found.to_json()["fidelity_enveloped"]["mask"] == "the file's envelope"
+    assert found.to_json()["fidelity_enveloped"]["within"] == "envelope"
 
 
 def test_the_kept_envelope_gives_that_figure_by_another_sum_over_modes(files):
-    bits = of_shape(read_record(files[0])["fidelity"]["envelope"], 1 << 20)
+    bits = of_shape(open_map(files[0]).record["fidelity"]["envelope"], 1 << 20)
     soft = Envelope(bits).on_lattice(GRID.shape)
     source = nmap.read_map(files[1]).values
     solvent = np.median(source[soft < 0.5])
@@ -63,7 +64,7 @@ def test_the_kept_envelope_gives_that_figure_by_another_sum_over_modes(files):
         / np.sqrt((abs(a[shell == s]) ** 2).sum() * (abs(b[shell == s]) ** 2).sum())
         for s in range(1, int(96 / RESOLUTION) + 1)
     ]
-    assert min(curve) == pytest.approx(read_record(files[0])["fidelity"]["worst"], abs=1e-4)
+    assert min(curve) == pytest.approx(open_map(files[0]).record["fidelity"]["worst"], abs=1e-4)
 
 
 def test_inspection_as_json_leaves_the_bits_of_the_envelope_out(files):
@@ -102,7 +103,7 @@ def test_a_network_without_finite_values_is_refused_in_a_line(tmp_path):
         "siren",
         {"omegas": [1e30, 30.0], "output": "linear"},
         {name: encode_float(values) for name, values in parts.items()},
-        box=Grid((8, 8, 8), (2.0,) * 3),
+        Frame(Grid((8, 8, 8), (2.0,) * 3)),
     )
     nmap.save(made, tmp_path / "wild.nmap")
     values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)

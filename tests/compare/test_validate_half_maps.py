@@ -8,12 +8,15 @@ import gemmi
 import numpy as np
 import pytest
 
-from nmap.compare.curve_files import fidelity_star, fidelity_title, fsc_xml, half_map_title
+from nmap.compare.comparison import Extras
+from nmap.compare.curve_files import fidelity_star, fsc_xml
 from nmap.compare.half_maps import compare_half_maps, correct, first_below
-from nmap.compare.two_maps import Extras, validate
+from nmap.compare.json_values import as_json
+from nmap.compare.two_maps import compare_maps
 from nmap.errors import GridError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
+from nmap.report.finding_words import fidelity_title, half_map_title
 from nmap.spectrum import ShellCurve, band_limited
 
 N = 48
@@ -103,8 +106,8 @@ def test_the_margin_of_a_decode_is_told_with_and_without_the_mask(halves):
     )
     np.testing.assert_allclose(found.margin_masked.first, found.decoded[1].fsc, atol=1e-5)
     np.testing.assert_allclose(found.margin_masked.second, found.masked.fsc, atol=1e-5)
-    assert set(found.to_json()["margin"]) == {"what", "frequency", "value", "standard_error"}
-    assert compare_half_maps(*halves).to_json()["margin"] is None
+    assert set(as_json(found)["margin"]) == {"what", "frequency", "value", "standard_error"}
+    assert as_json(compare_half_maps(*halves))["margin"] is None
 
 
 def test_a_half_map_that_lies_elsewhere_is_refused(halves):
@@ -131,7 +134,7 @@ def test_fsc_xml_has_the_deposition_form_and_escapes_its_title():
 
 
 def test_star_file_is_read_by_gemmi_with_relions_labels_for_half_maps_only(halves):
-    found = validate(halves[0], halves[1], mask=density(tight_ball()), extras=Extras(half_maps=halves))
+    found = compare_maps(halves[0], halves[1], mask=density(tight_ball()), extras=Extras(half_maps=halves))
     document = gemmi.cif.read_string(fidelity_star(found.fidelity, found.masked, found.half_maps))
     assert [block.name for block in document] == ["fidelity", "fsc"]
     own = document[0].find(["_rlnAngstromResolution", "_nmapFidelityFsc", "_nmapFidelityFscMasked"])
@@ -145,7 +148,7 @@ def test_star_file_is_read_by_gemmi_with_relions_labels_for_half_maps_only(halve
 
 
 def test_titles_keep_fidelity_and_half_map_curves_apart(halves):
-    found = validate(halves[0], halves[1], extras=Extras(half_maps=halves))
+    found = compare_maps(halves[0], halves[1], extras=Extras(half_maps=halves))
     assert found.half_maps is not None
     assert "not a half-map FSC" in fidelity_title(found)
-    assert half_map_title(found.half_maps) == "Half-map FSC, unmasked"
+    assert half_map_title(found.half_maps, GRID) == "Half-map FSC, unmasked"

@@ -6,10 +6,11 @@ import gemmi
 import numpy as np
 import pytest
 
-from nmap.compare.atomic_model import compare_model, model_density, place_in_box, read_model
+from nmap.compare.atomic_model import compare_model, model_density, place_in_box
+from nmap.compare.structure import read_model
 from nmap.errors import MapError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import band_limited
 
 GRID = Grid((40, 44, 48), (0.9, 0.9, 0.9), (100.0, -20.0, 7.0))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from half_map_phantom import phantom
+from phantoms import phantom
 
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.fit.target.envelope import Chosen, choose_envelope
 from nmap.fit.target.outside import correlate_outside
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import Shells, fsc
 
 Pair = tuple[DensityMap, DensityMap]
@@ -51,8 +53,9 @@ def test_the_envelope_grows_until_the_halves_do_not_correlate_outside(halves: Pa
     assert highest_outside(halves, tight) > 0.25
     assert highest_outside(halves, wide) < 0.143
     assert (wide >= tight - 1e-6).all() and wide.mean() < 2 * tight.mean()
-    assert "the half maps do not correlate outside it, FSC at most 0.0" in after.rule
-    assert "grown by" in after.rule and "grown by" not in before.rule
+    assert after.outcome.outside is not None and after.outcome.outside.highest is not None
+    assert after.outcome.outside.passed and after.outcome.outside.highest.fsc < 0.1
+    assert after.outcome.grown_for_halves and not before.outcome.grown_for_halves
 
 
 def test_an_envelope_outside_which_halves_share_nothing_stays(halves: Pair) -> None:
@@ -61,7 +64,8 @@ def test_an_envelope_outside_which_halves_share_nothing_stays(halves: Pair) -> N
     before, after = (chosen_for(noisy, known=given)[0] for given in (False, True))
     assert before.envelope is not None and after.envelope is not None
     np.testing.assert_array_equal(before.envelope.occupancy, after.envelope.occupancy)
-    assert after.rule.startswith(before.rule + "; the half maps do not correlate outside it")
+    assert after.outcome.outside is not None and after.outcome.outside.passed
+    assert replace(after.outcome, outside=None) == before.outcome
 
 
 def test_signal_too_far_away_to_grow_to_is_reported(halves: Pair) -> None:
@@ -71,7 +75,7 @@ def test_signal_too_far_away_to_grow_to_is_reported(halves: Pair) -> None:
     first, second = (DensityMap(half.values + speck, grid) for half in halves)
     chosen, inside = chosen_for((first, second), known=True)
     assert inside[7, 7, 7] == 0
-    assert "the half maps still correlate outside it" in chosen.rule
+    assert chosen.outcome.outside is not None and not chosen.outcome.outside.passed
 
 
 def test_a_given_mask_does_not_grow_but_is_told_of(halves: Pair) -> None:
@@ -82,7 +86,9 @@ def test_a_given_mask_does_not_grow_but_is_told_of(halves: Pair) -> None:
     without, told = made
     assert without.envelope is not None and told.envelope is not None
     np.testing.assert_array_equal(without.envelope.occupancy, told.envelope.occupancy)
-    assert "still correlate outside it, FSC at most 0.9" in told.rule
+    outside = told.outcome.outside
+    assert outside is not None and outside.highest is not None
+    assert not outside.passed and outside.highest.fsc > 0.9
 
 
 @pytest.mark.parametrize("solvent", [0.0, 30.0])

@@ -8,14 +8,16 @@ import torch
 from numpy.testing import assert_allclose
 
 from nmap.errors import OptionError, QualityError
-from nmap.fit import EncodeOptions, Progress, encode
 from nmap.fit.blocks.network import Batch, BlockNetwork
 from nmap.fit.blocks.parameters import Parameters
 from nmap.fit.blocks.rate import Rate
 from nmap.fit.blocks.recipe import choose_recipe
 from nmap.fit.device import Workers
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Progress
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.model import BlockSiren
 from nmap.model.block_siren import BlockSizes
 from nmap.spectrum import fsc
@@ -38,7 +40,7 @@ def phantom() -> DensityMap:
 
 
 def options(**changes) -> EncodeOptions:
-    return EncodeOptions(**{"resolution": RESOLUTION, "arch": "siren", "symmetry": "C1", **changes})
+    return EncodeOptions(**{"resolution": RESOLUTION, "arch": "siren", "symmetry": "C1", "preset": "preview", **changes})
 
 
 def worst(neural_map, density: DensityMap) -> float:
@@ -90,13 +92,13 @@ def test_a_fit_meets_its_goal_and_hardly_more(phantom) -> None:
 
 
 def test_the_same_seed_gives_the_same_file_and_another_one_another(phantom) -> None:
-    few = {"preset": "small", "blocks": 10, "steps": 48}
+    few = {"blocks": 10, "steps": 48}
     one, same, other = (encode(phantom, options(**few, seed=s)).tensors["network"] for s in (3, 3, 4))
     assert one.arrays[""].tobytes() == same.arrays[""].tobytes() != other.arrays[""].tobytes()
 
 
 def test_symmetry_is_found_and_the_decode_has_it(phantom) -> None:
-    found = encode(phantom, options(symmetry="auto", preset="small", blocks=20, steps=240))
+    found = encode(phantom, options(symmetry="auto", blocks=20, steps=240))
     assert found.field.symmetry is not None and found.field.symmetry.name == "C2"
     assert found.record["fidelity"]["worst"] >= 0.5
     values = found.as_array()
@@ -113,35 +115,45 @@ def test_a_group_whose_copies_fall_between_lattice_points_will_do_too() -> None:
             copy = (c * place[0] - s * place[1], s * place[0] + c * place[1], place[2])
             out += np.exp(-((points - copy) ** 2).sum(-1) / (2 * 2.5**2))
     density = DensityMap(out.astype(np.float32), GRID)
-    made = encode(density, options(symmetry="C3", force_symmetry=True, preset="small", blocks=14, steps=240))
+    made = encode(density, options(symmetry="C3", force_symmetry=True, blocks=14, steps=240))
     assert made.record["fidelity"]["worst"] >= 0.5
 
 
 def test_a_section_is_cut_into_blocks_of_its_plane(phantom) -> None:
-    made = encode(phantom, options(slice=("z", 16), preset="small", blocks=6, steps=240))
+    made = encode(phantom, options(slice=("z", 16), blocks=6, steps=240))
     assert made.grid.shape == (1, 32, 32)
     assert made.record["fidelity"]["worst"] >= 0.5
 
 
 def test_a_goal_out_of_reach_says_how_far_it_came(phantom) -> None:
+    few = {"blocks": 10, "steps": 40}
     with pytest.raises(QualityError, match="of the wanted 0.999"):
-        encode(phantom, options(target_fsc=0.999, time_budget=0.3))
-    assert encode(phantom, options(preset="faithful", time_budget=0.3)).record["fit"]["notes"]
+        encode(phantom, options(target_fsc=0.999, **few))
+    notices = encode(phantom, options(preset="faithful", **few)).record["fit"]["notices"]
+    assert "below-goal" in str(notices)
+
+
+def test_a_time_budget_ends_training_early(phantom) -> None:
+    made = encode(phantom, options(time_budget=0.5))
+    assert made.record["fit"]["steps"] < 640
+    assert isinstance(made.field.network, BlockSiren)
 
 
 def test_a_stop_asked_for_ends_the_fit_with_what_there_is(phantom) -> None:
     told: list[Progress] = []
-    made = encode(phantom, options(), told.append, lambda: len(told) > 4)
+    made = encode(phantom, options(), progress=told.append, should_stop=lambda: len(told) > 4)
     assert made.record["fit"]["steps"] < 640
     assert isinstance(made.field.network, BlockSiren)
 
 
 def test_the_caller_may_ask_for_blocks_and_one_means_the_plain_network(phantom) -> None:
-    made = encode(phantom, options(blocks=5, hidden_features=12, steps=80, preset="small"))
+    made = encode(phantom, options(blocks=5, hidden_features=12, steps=80))
     assert made.field.network.settings()["blocks"] == 5
     assert made.field.network.settings()["width"] == 12
-    assert options(blocks=1).in_blocks is False
-    assert options(hidden_features=12).in_blocks is False
+    assert options().arch == "block-siren"
+    assert options(blocks=1).arch == "siren"
+    assert options(hidden_features=12).arch == "siren"
+    assert EncodeOptions(blocks=12).arch == "block-siren"
     with pytest.raises(OptionError, match="blocks"):
         options(blocks=0)
     with pytest.raises(OptionError, match="blocks"):

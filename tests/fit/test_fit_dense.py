@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
+from phantoms import gaussian_atoms
 
-from nmap.fit import EncodeOptions, Progress, encode
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Progress
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 from nmap.spectrum import fsc
 
 GRID = Grid((32, 32, 32), (2.0,) * 3)
@@ -19,11 +20,7 @@ RESOLUTION = 8.0
 @pytest.fixture(scope="module")
 def phantom() -> DensityMap:
     rng = np.random.default_rng(1)
-    points, out = GRID.points(), np.zeros(GRID.shape)
-    for place in rng.uniform(20, 44, (20, 3)):
-        out += np.exp(-((points - place) ** 2).sum(-1) / (2 * 2.5**2))
-    out[out < 1e-4] = 0
-    return DensityMap(out.astype(np.float32), GRID)
+    return DensityMap(gaussian_atoms(GRID, rng.uniform(20, 44, (20, 3)), 2.5), GRID)
 
 
 def options(**changes) -> EncodeOptions:
@@ -33,6 +30,7 @@ def options(**changes) -> EncodeOptions:
         "hidden_features": 24,
         "hidden_layers": 2,
         "steps": 300,
+        "weight_bits": 6,
     }
     return EncodeOptions(**{**given, **changes})
 
@@ -42,7 +40,7 @@ def worst(neural_map, density: DensityMap) -> float:
 
 
 def test_a_siren_learns_the_map_in_every_shell(phantom):
-    neural_map = encode(phantom, options(hidden_features=48, steps=500, weight_bits=6))
+    neural_map = encode(phantom, options(hidden_features=48, steps=500))
     assert worst(neural_map, phantom) > 0.9
     assert neural_map.field.network.kind == "siren"
 
@@ -66,11 +64,11 @@ def test_weights_take_the_bits_asked_for(phantom, bits, dtype):
 
 
 def test_a_network_that_reaches_its_goal_with_bits_to_spare_is_stored_in_fewer(phantom):
-    wide = {"hidden_features": 48, "steps": 500, "preset": "small"}
+    wide = {"hidden_features": 32, "steps": 300, "target_fsc": 0.5}
     spare, asked = (encode(phantom, options(**wide, weight_bits=bits)) for bits in (None, 6))
     bits = [made.record["fit"]["settings"]["weight_bits"] for made in (spare, asked)]
     assert bits[0] < bits[1] == 6
-    assert spare.tensors["hidden.weight"].arrays[""].nbytes == 2 * 48 * 48 * bits[0] // 8
+    assert spare.tensors["hidden.weight"].arrays[""].nbytes == 2 * 32 * 32 * bits[0] // 8
     assert worst(spare, phantom) > 0.5
 
 
@@ -89,10 +87,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(phantom):
     assert (a != c).any()
 
 
-def test_a_time_budget_is_kept(phantom):
-    began = time.monotonic()
-    encode(phantom, options(steps=10_000_000, time_budget=4))
-    assert time.monotonic() - began < 8
+def test_a_time_budget_ends_a_training_that_would_take_days(phantom):
+    made = encode(phantom, options(steps=100_000_000, time_budget=4))
+    assert 0 < made.record["fit"]["steps"] < 1_000_000
 
 
 def test_progress_tells_step_quality_and_time_left(phantom):

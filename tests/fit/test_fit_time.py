@@ -1,88 +1,70 @@
-"""How a fit keeps a time budget on a machine that slows down, by clocks that the tests set."""
+"""How a fit keeps a time budget, by a clock that the tests set."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nmap.fit.bumps import schedule
 from nmap.fit.bumps.schedule import Deadline
-from nmap.fit.slowdown import Slowdown
-
-
-class Machine:
-    """A clock, and how much of the time the work gets."""
-
-    def __init__(self) -> None:
-        self.passed = self.worked = 0.0
-
-    def run(self, seconds: float, share: float) -> None:
-        self.passed += seconds
-        self.worked += share * seconds
-
-    @property
-    def slowdown(self) -> Slowdown:
-        return Slowdown(lambda: self.passed, lambda: self.worked)
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Progress
+from nmap.grid import Grid
+from nmap.maps import DensityMap
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """One whose clock is the search's, and on which a site takes a thousandth of a second to code."""
-    made = Machine()
-    monkeypatch.setattr(schedule, "time", SimpleNamespace(monotonic=lambda: made.passed))
-    monkeypatch.setattr(schedule, "_coding_seconds", lambda: (1e-3, 0.0))
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The search's clock."""
+    made = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(monotonic=lambda: made.now))
     return made
 
 
-def test_work_that_gets_a_third_of_the_processor_takes_three_times_as_long():
-    machine = Machine()
-    slowdown = machine.slowdown
-    assert slowdown.factor == 1
-    machine.run(3, 1 / 3)
-    assert slowdown.factor == pytest.approx(3)
+def wait(clock: SimpleNamespace, seconds: float) -> None:
+    """Let time pass."""
+    clock.now += seconds
 
 
-def test_a_slowdown_is_that_of_late():
-    machine = Machine()
-    slowdown = machine.slowdown
-    for share, factor in ((1, 1), (0.25, 4), (0.5, 2), (1, 1)):
-        machine.run(2, share)
-        assert slowdown.factor == pytest.approx(factor)
+def test_time_for_coding_is_kept_back_from_what_coding_took(clock: SimpleNamespace) -> None:
+    deadline = Deadline(100)
+    assert deadline.left(1000) == 100
+    assert deadline.wants_trial(1000)
+    deadline.time_coding(1000, lambda: wait(clock, 2.0))
+    once, twice = 98 - deadline.left(1000), 98 - deadline.left(2000)
+    assert once > 2 * 2.0  # coded, and read back
+    assert twice == pytest.approx(2 * once)
 
 
-def test_a_moment_says_nothing_of_the_slowdown():
-    machine = Machine()
-    slowdown = machine.slowdown
-    machine.run(0.01, 0)
-    assert slowdown.factor == 1
+def test_coding_is_timed_again_when_there_is_twice_as_much(clock: SimpleNamespace) -> None:
+    deadline = Deadline(100)
+    deadline.time_coding(1000, lambda: wait(clock, 0.1))
+    assert not deadline.wants_trial(1999)
+    assert deadline.wants_trial(2001)
+    clock.now = 100
+    assert not deadline.wants_trial(2001)
 
 
-def test_work_in_more_threads_than_were_hoped_for_is_no_slowdown():
-    machine = Machine()
-    slowdown = machine.slowdown
-    machine.run(2, 1.5)
-    assert slowdown.factor == 1
+def test_the_share_of_the_time_that_is_gone_ends_at_one(clock: SimpleNamespace) -> None:
+    deadline = Deadline(100)
+    clock.now = 25
+    assert deadline.used(10, 1) == pytest.approx(0.25)
+    assert deadline.used(10, 3) == pytest.approx(0.75)
+    clock.now = 101
+    assert deadline.used(10, 1) == 1
 
 
-def test_a_process_that_was_halted_takes_itself_for_slowed_down_only_so_far():
-    machine = Machine()
-    slowdown = machine.slowdown
-    machine.run(3600, 0)
-    assert slowdown.factor < 10
-
-
-def test_the_time_kept_for_what_follows_a_search_grows_with_the_slowdown(machine):
-    clock = Deadline(100, 0.0, 1000, 5.0, machine.slowdown)
-    assert clock.left(0) == pytest.approx(100 - 5)
-    assert clock.left(1000) == pytest.approx(100 - 5 - 1)
-    machine.run(10, 0.5)
-    assert clock.left(0) == pytest.approx(90 - 2 * 5)
-    assert clock.left(1000) == pytest.approx(90 - 2 * (5 + 1))
-
-
-def test_what_a_slowdown_leaves_no_time_to_code_is_not_allowed(machine):
-    clock = Deadline(30, 0.0, 1000, 5.0, machine.slowdown)
-    assert clock.allows(1000)
-    machine.run(10, 0.2)
-    assert not clock.allows(1000)
+def test_an_answer_that_is_late_is_given_and_says_by_how_much() -> None:
+    grid = Grid((24, 24, 24), (2.0,) * 3)
+    distance = np.linalg.norm(np.indices(grid.shape) - 12, axis=0)
+    density = DensityMap(np.exp(-((distance / 4) ** 2)).astype(np.float32), grid)
+    heard: list[Progress] = []
+    made = encode(density, EncodeOptions(resolution=8.0, time_budget=0.01), progress=heard.append)
+    assert np.abs(made.as_array()).max() > 0
+    late = [p.notice for p in heard if p.notice is not None and p.notice.code == "late"]
+    assert len(late) == 1 and late[0].facts["budget"] == 0.01 and late[0].facts["seconds"] > 0
+    # The file says nothing of the time that it took.
+    assert "late" not in [notice["code"] for notice in made.record["fit"]["notes"]]

@@ -5,18 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from phantoms import gaussian_atoms
 
 from nmap.coding.codings import decode_tensor
 from nmap.errors import OptionError, QualityError
-from nmap.fit import EncodeOptions, Progress, encode
+from nmap.fit.dense.adam import Adam
 from nmap.fit.dense.parameters import initial_parameters, network_settings, widened
 from nmap.fit.dense.quantise import as_stored
 from nmap.fit.dense.recipe import Recipe, choose_recipe, default_features
-from nmap.fit.dense.soap import Soap
+from nmap.fit.dense.train import Training
 from nmap.fit.device import forward
+from nmap.fit.encode import encode
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Progress
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 from nmap.spectrum import Shells, fsc, shell_power, transform
 
 GRID = Grid((32, 32, 32), (2.0, 2.0, 2.0), (4.0, -6.0, 8.0))
@@ -27,16 +31,12 @@ RESOLUTION = 7.0
 def phantom() -> DensityMap:
     """Gaussian atoms on a constant solvent of -0.5."""
     rng = np.random.default_rng(0)
-    points = GRID.points() - np.asarray(GRID.origin)
-    values = np.zeros(GRID.shape)
-    for place in rng.uniform(20, 44, (40, 3)):
-        values += np.exp(-((points - place) ** 2).sum(-1) / (2 * 2.0**2))
-    values[values < 1e-3] = 0
-    return DensityMap((values - 0.5).astype(np.float32), GRID)
+    return DensityMap(gaussian_atoms(GRID, rng.uniform(20, 44, (40, 3)), 2.0) - np.float32(0.5), GRID)
 
 
 def options(**changes) -> EncodeOptions:
     few = {"resolution": RESOLUTION, "arch": "siren", "steps": 400, "hidden_features": 32, "hidden_layers": 2}
+    few["weight_bits"] = 6
     return EncodeOptions(**{**few, **changes})
 
 
@@ -70,8 +70,9 @@ def test_a_network_too_small_says_so_and_misses_an_explicit_target(phantom):
     heard: list[Progress] = []
     tiny = {"hidden_features": 4, "hidden_layers": 1, "steps": 60}
     made = encode(phantom, options(**tiny), progress=heard.append)
-    assert any(p.stage.startswith("warning: worst shell") for p in heard)
-    assert "below 0.9" in made.record["fit"]["notes"]
+    notice = next(p.notice for p in heard if p.notice is not None)
+    assert notice.code == "below-goal" and notice.facts["worst"] < 0.9 == notice.facts["goal"]
+    assert [kept["code"] for kept in made.record["fit"]["notes"]] == ["below-goal"]
     with pytest.raises(QualityError, match=r"of the wanted 0\.9"):
         encode(phantom, options(**tiny, target_fsc=0.9))
 
@@ -91,7 +92,7 @@ def test_more_fidelity_gets_more_neurons():
 
 def test_a_real_map_without_solvent_is_fitted_whole(data_dir):
     density = read_map(data_dir / "EMD-3197.map")
-    made = encode(density, EncodeOptions(arch="siren", resolution=30.0, steps=300, hidden_features=32))
+    made = encode(density, EncodeOptions(resolution=30.0, steps=300, hidden_features=32, weight_bits=6))
     assert made.field.envelope is None
     assert made.record["source"]["file"] == "EMD-3197.map"
     assert made.record["source"]["mrc_header"] == density.header.raw
@@ -127,17 +128,38 @@ def test_weights_in_training_are_those_that_a_file_gives_back(phantom):
     np.testing.assert_array_equal(kept["last.weight"], decode_tensor(made.tensors["last.weight"]))
 
 
-def test_soap_solves_an_ill_conditioned_matrix_equation():
+def test_adam_solves_a_badly_scaled_equation():
     random = torch.Generator().manual_seed(1)
-    left = torch.randn(8, 8, generator=random) @ torch.diag(torch.logspace(-1, 0.5, 8))
-    wanted = torch.randn(1, 8, 8, generator=random)
-    x = torch.zeros(1, 8, 8)
-    optimiser = Soap({"x": x}, {"x": 0.05})
+    scales = torch.logspace(-2, 2, 12)
+    wanted = torch.randn(12, generator=random)
+    x = torch.zeros(12)
+    optimiser = Adam({"x": x}, {"x": 0.05})
     for step in range(800):
         optimiser.begin(1 - step / 800)
-        optimiser.step({"x": left.T @ (left @ (x - wanted))})
-        optimiser.turn()
+        optimiser.step({"x": scales * (x - wanted)})
     assert float((x - wanted).abs().max()) < 0.05
+
+
+def test_a_failure_after_a_usable_network_keeps_that_network(phantom, monkeypatch):
+    class Failing(Training):
+        def grow(self, recipe):
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("nmap.fit.dense.fit.Training", Failing)
+    heard: list[Progress] = []
+    made = encode(phantom, options(hidden_features=None, steps=30), progress=heard.append)
+    assert np.isfinite(made.as_array()).all()
+    notice = next(p.notice for p in heard if p.notice is not None)
+    assert notice.code == "attempt-failed" and "out of memory" in notice.facts["error"]
+
+
+def test_a_flat_map_is_grown_under_a_time_budget(phantom):
+    """Growing after weights were trained as stored: each new row has a step of its own."""
+    few = options(hidden_features=None, hidden_layers=None, steps=40, time_budget=60.0, slice=("z", 16))
+    made = encode(phantom, few)
+    codes = [notice["code"] for notice in made.record["fit"].get("notes", [])]
+    assert "attempt-failed" not in codes
+    assert made.record["fit"]["steps"] > 40
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from handmade import siren
+from phantoms import siren
 from safetensors.numpy import save_file
 from scipy.ndimage import binary_dilation, map_coordinates
 from scipy.spatial.transform import Rotation

@@ -15,7 +15,7 @@ from mrc_files import mrc_bytes
 from mrcfile.dtypes import HEADER_DTYPE
 
 from nmap.errors import MapError, NmapError, NonFiniteError, VoxelSizeError
-from nmap.maps.reading import DensityMap, read_map
+from nmap.maps import DensityMap, read_map
 
 NAN, INF = float("nan"), float("inf")
 MOST = 2**31 - 1
@@ -168,7 +168,7 @@ EDITS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(edits=st.lists(EDITS, min_size=1, max_size=4))
 @example(edits=[(208, b"MAP "), (212, b"\x11\x11")])
 def test_no_header_bytes_do_other_than_read_or_be_refused_in_one_line(
@@ -187,7 +187,7 @@ def test_no_header_bytes_do_other_than_read_or_be_refused_in_one_line(
     assert np.isfinite(density.values).all() and np.isfinite(density.grid.origin).all()
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(data=st.binary(min_size=48, max_size=48), mode=st.sampled_from([1, 2, 6, 12]))
 def test_any_data_bytes_are_finite_values_or_refused_with_a_count(
     fuzzed: Path, data: bytes, mode: int

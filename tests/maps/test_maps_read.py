@@ -7,20 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mrc_files import mrc_bytes, seen_by_gemmi, seen_by_mrcfile
+from mrc_files import REAL, mrc_bytes, seen_by_gemmi, seen_by_mrcfile
 
 from nmap.errors import GridError, MapError, NonFiniteError, OptionError, VoxelSizeError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map
-
-REAL = [
-    "EMD-3001.map.bz2",
-    "EMD-3197.map",
-    "emd_21457_seg.mrc.gz",
-    "emd_21457_seg_nstart.mrc.gz",
-    "emd_21457_seg_orig0.mrc.gz",
-    "emd_3488_contour_mask_cropped.mrc.gz",
-]
+from nmap.maps import DensityMap, read_map
 
 
 def ramp(shape: tuple[int, int, int], dtype: str = "f4") -> np.ndarray:

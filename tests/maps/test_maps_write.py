@@ -12,11 +12,11 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from mrc_files import mrc_bytes, seen_by_gemmi, seen_by_mrcfile
+from mrc_files import REAL, mrc_bytes, seen_by_gemmi, seen_by_mrcfile
 
 from nmap.errors import GridError, NonFiniteError, OptionError, OutputExistsError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, MapWriter, read_map, write_map
+from nmap.maps import DensityMap, MapWriter, read_map, write_map
 
 GRID = Grid((6, 7, 8), (1.05, 1.1, 0.9))
 
@@ -62,17 +62,7 @@ def test_a_constant_map_is_valid(tmp_path: Path, value: float) -> None:
     assert_valid(tmp_path / "out.mrc")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "EMD-3001.map.bz2",
-        "EMD-3197.map",
-        "emd_21457_seg.mrc.gz",
-        "emd_21457_seg_nstart.mrc.gz",
-        "emd_21457_seg_orig0.mrc.gz",
-        "emd_3488_contour_mask_cropped.mrc.gz",
-    ],
-)
+@pytest.mark.parametrize("name", REAL)
 def test_real_maps_come_back_in_the_same_place_for_every_reader(
     data_dir: Path, tmp_path: Path, name: str
 ) -> None:

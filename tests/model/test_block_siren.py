@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid
-from nmap.model import BlockSiren, Field, Siren
+from nmap.model import BlockSiren, Field, Frame, Siren
 from nmap.model.block_siren import BlockSizes, amplitude_count, wave_vectors, waves
 from nmap.model.blocks import Blocks, Places
 from nmap.point_group import PointGroup
@@ -61,7 +61,7 @@ def test_one_block_without_codes_is_the_plain_siren() -> None:
     matrices[-1][:] = 0
     made = BlockSiren(np.concatenate([m.ravel() for m in matrices]).astype(np.float32), sizes, OMEGAS, 5.0)
     lattice = Grid((12, 12, 12), (2.0, 2.0, 2.0))
-    values = made.lattice_values(lattice, None, None, np.full(3, 0.5), np.full(3, 0.5))
+    values = made.on_lattice(Frame(lattice, band_limit=6.0, lattice=lattice.shape), None)
     w0, w1, w2, b0, b1, b2, last = (m.astype(np.float32) for m in matrices[:7])
     plain = Siren(
         w0, b0[:, 0], np.stack((w1, w2)), np.stack((b1, b2))[..., 0], last[:-1].T, last[-1], OMEGAS
@@ -88,8 +88,8 @@ def test_a_symmetric_field_is_the_same_at_every_copy(group: str) -> None:
     made = network(sizes, 5, amplitude_count(wave_vectors(1, box.shape)))
     places = Places.of(box, ball((12, 12, 12), 4), symmetry)
     assert len(places.flat) / len(places.own) == pytest.approx(symmetry.order, rel=0.25)
-    half = np.full(3, 0.5)
-    values = made.lattice_values(box, ball((12, 12, 12), 4), symmetry, half, half).ravel()
+    frame = Frame(box, band_limit=5.0, lattice=box.shape, symmetry=symmetry)
+    values = made.on_lattice(frame, ball((12, 12, 12), 4)).ravel()
     # Points whose folded positions agree have one value.
     _, first, copy = np.unique(np.round(places.steps, 6), axis=0, return_index=True, return_inverse=True)
     inside = values[places.flat]
@@ -101,12 +101,13 @@ def test_it_needs_a_band_limit_and_its_own_number_of_waves() -> None:
     sizes = BlockSizes(blocks=2, width=4, hidden=1, code=2, waves=1)
     made = network(sizes, 1, 7)
     with pytest.raises(FormatError, match="band limit"):
-        Field(made, BOX)
+        Field(made, Frame(BOX))
     with pytest.raises(FormatError, match="band limit"):
         made(np.zeros((1, 3)))
-    Field(made, BOX, band_limit=5.0, lattice=(24, 20, 22))
+    frame = Frame(BOX, band_limit=5.0, lattice=(24, 20, 22))
+    Field(made, frame)
     with pytest.raises(FormatError, match="wave amplitudes"):
-        Field(network(sizes, 1, 5), BOX, band_limit=5.0, lattice=(24, 20, 22))
+        Field(network(sizes, 1, 5), frame)
 
 
 @pytest.mark.parametrize(("name", "value"), [("width", 0), ("blocks", 1 << 21), ("waves", -2), ("code", 2.5)])

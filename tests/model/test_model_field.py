@@ -9,7 +9,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
-from handmade import constant, neural_map, siren, waves
+from phantoms import constant, neural_map, siren, waves
 from scipy.fft import next_fast_len
 from scipy.spatial.transform import Rotation
 
@@ -17,7 +17,7 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, LimitError, OptionError
 from nmap.grid import Grid
 from nmap.machine import memory
-from nmap.model import Field
+from nmap.model import Field, Frame, Network
 from nmap.point_group import PointGroup
 from nmap.spectrum import lattice_shape
 
@@ -160,8 +160,8 @@ def test_shells_of_a_skew_anisotropic_cell_follow_the_physical_frequency(
 def test_the_network_is_not_asked_where_the_envelope_is_zero() -> None:
     asked = []
 
-    class Watched:
-        kind, settings, tensors = "siren", None, None
+    class Watched(Network):
+        kind, tensors, build = "watched", None, None
 
         def __call__(self, t: np.ndarray, dtype: type = np.float32) -> np.ndarray:
             asked.append(t)
@@ -169,7 +169,9 @@ def test_the_network_is_not_asked_where_the_envelope_is_zero() -> None:
 
     bits = np.zeros((6, 6, 6), bool)
     bits[2, 3, 4] = True
-    field = Field(Watched(), BOX, band_limit=4.0, lattice=lattice_shape(BOX, 4.0), envelope=Envelope(bits))
+    field = Field(
+        Watched(), Frame(BOX, band_limit=4.0, lattice=lattice_shape(BOX, 4.0)), envelope=Envelope(bits)
+    )
     values = field.lattice_values()
     t = np.concatenate(asked)
     assert len(t) == np.count_nonzero(values)
@@ -278,12 +280,13 @@ def test_the_gradient_of_the_bare_density_is_its_finite_difference(
 )
 def test_parts_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(FormatError, match=message):
-        Field(constant(), BOX, **change)
+        gains = change.pop("gains", None)
+        Field(constant(), Frame(BOX, **change), gains)
 
 
 def test_a_bare_network_has_no_spectrum() -> None:
     with pytest.raises(FormatError, match="no band limit"):
-        Field(constant(), BOX).spectrum()
+        Field(constant(), Frame(BOX)).spectrum()
 
 
 def test_a_spectrum_that_memory_cannot_hold_is_refused_before_it_is_made(
@@ -319,6 +322,6 @@ def test_every_lattice_that_a_fit_takes_lies_within_the_limits(
     for times in (2.0, 2.2, 3.7, 9.0):
         limit = times * max(v for v, n in zip(grid.voxel_size, counts[::-1], strict=True) if n > 1)
         own = lattice_shape(grid, limit)
-        field = Field(constant(), grid, band_limit=limit, lattice=own)
+        field = Field(constant(), Frame(grid, band_limit=limit, lattice=own))
         wide = tuple(4 * next_fast_len(math.ceil(2.83 * (k + 1) / 4), True) for k in field.degree)
-        assert Field(constant(), grid, band_limit=limit, lattice=wide).degree == field.degree
+        assert Field(constant(), Frame(grid, band_limit=limit, lattice=wide)).degree == field.degree

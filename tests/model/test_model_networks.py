@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from handmade import fourier_features, siren, waves
+from phantoms import fourier_features, siren, waves
 
 from nmap.errors import FormatError, UnsupportedError
 from nmap.model import FourierFeatures, Network, Siren, build_network

@@ -7,7 +7,7 @@ from nmap.coding.codings import encode_lattice, encode_log
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid
-from nmap.model import Field, RadialBasis
+from nmap.model import Field, Frame, RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
 
@@ -27,12 +27,14 @@ def network(
         "radial-basis",
         {},
         tensors,
-        box=Grid((20, 20, 20), (EDGE / 20,) * 3, (3.0, -5.0, 7.0)),
-        band_limit=5.2,
-        lattice=shape,
-        scale=2.0,
-        offset=0.5,
-        symmetry=symmetry,
+        Frame(
+            Grid((20, 20, 20), (EDGE / 20,) * 3, (3.0, -5.0, 7.0)),
+            band_limit=5.2,
+            lattice=shape,
+            scale=2.0,
+            offset=0.5,
+            symmetry=symmetry,
+        ),
     )
 
 
@@ -106,15 +108,13 @@ def test_a_decode_holds_nothing_beyond_the_band_limit():
 def test_weights_that_do_not_fit_the_lattice_are_refused():
     weights = RadialBasis(np.zeros((24, 24, 24), np.float32))
     with pytest.raises(FormatError, match="wanted the lattice"):
-        Field(weights, Grid((20, 20, 20), (2.0,) * 3), band_limit=5.2, lattice=(28, 28, 28))
+        Field(weights, Frame(Grid((20, 20, 20), (2.0,) * 3), band_limit=5.2, lattice=(28, 28, 28)))
     with pytest.raises(FormatError, match="without a band limit"):
-        Field(weights, Grid((20, 20, 20), (2.0,) * 3))
+        Field(weights, Frame(Grid((20, 20, 20), (2.0,) * 3)))
     with pytest.raises(FormatError, match="with an envelope"):
         Field(
             weights,
-            Grid((20, 20, 20), (2.0,) * 3),
-            band_limit=5.2,
-            lattice=(24, 24, 24),
+            Frame(Grid((20, 20, 20), (2.0,) * 3), band_limit=5.2, lattice=(24, 24, 24)),
             envelope=Envelope(np.ones((2, 2, 2), bool)),
         )
 
@@ -122,7 +122,7 @@ def test_weights_that_do_not_fit_the_lattice_are_refused():
 def test_a_lattice_too_coarse_for_its_sites_to_carry_the_band_is_refused():
     weights = RadialBasis(np.zeros((16, 16, 16), np.float32))
     with pytest.raises(FormatError, match=r"wanted 2.8 times \(7, 7, 7\)"):
-        Field(weights, Grid((20, 20, 20), (2.0,) * 3), band_limit=5.2, lattice=(16, 16, 16))
+        Field(weights, Frame(Grid((20, 20, 20), (2.0,) * 3), band_limit=5.2, lattice=(16, 16, 16)))
 
 
 def test_a_weight_beside_the_sites_is_refused():

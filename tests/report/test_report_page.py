@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import io
 import json
 import re
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from cli_files import run
-from handmade import neural_map, siren
+from phantoms import neural_map, siren
 from PIL import Image
 
-from nmap.compare.findings import Sizes
-from nmap.compare.two_maps import Extras, Limits, validate
+from nmap.compare.comparison import Extras
+from nmap.compare.measures import Limits
+from nmap.compare.sizes import Sizes
+from nmap.compare.two_maps import compare_maps
 from nmap.container import save
 from nmap.errors import MissingPackageError
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, write_map
-from nmap.report import Report, build_report
+from nmap.maps import DensityMap, write_map
+from nmap.report.build import Report, build_report
 from nmap.report.curves import fsc_figure
 from nmap.report.slices import slice_figure
 from nmap.spectrum import band_limited
@@ -100,7 +102,7 @@ def make_report():
     noise = np.random.default_rng(0).standard_normal(GRID.shape, dtype=np.float32)
     decoded = DensityMap(band_limited(ball + 0.03 * noise, GRID, 4.0), GRID)
     soft = DensityMap(np.clip(2 * ball, 0, 1), GRID)
-    found = validate(
+    found = compare_maps(
         decoded,
         source,
         mask=soft,
@@ -148,11 +150,18 @@ def test_header_text_is_shown_as_text(html):
 def test_identity_and_sizes_come_first_and_every_figure_is_there(html):
     page = Page(html)
     titles = [re.sub("<.*?>", "", t) for t in re.findall(r"<h2>.*?</h2>", html)]
-    assert titles[0] == "Identity and sizes"
+    assert titles[0] == "What it is"
     assert page.tags.count("svg") == 5  # FSC, power, half maps, histogram, loss
     assert page.tags.count("img") == 4  # slices, local error, two surfaces
     assert page.tags.count("figure") == page.tags.count("figcaption") == 9
-    for words in ("90 x", "smaller than the raw map", "fidelity FSC", "resolution (Å)", "1/Å", "0.143"):
+    for words in (
+        "90 times smaller than the raw map",
+        "finest detail kept",
+        "fidelity FSC",
+        "resolution (Å)",
+        "1/Å",
+        "0.143",
+    ):
         assert words in page.text
     assert "falls short" in page.text and "every shell" in page.text
 
@@ -175,8 +184,12 @@ def test_the_same_input_gives_the_same_drawings(report):
     assert slice_figure(*maps) == slice_figure(*maps)
 
 
-def test_a_missing_matplotlib_is_named_with_the_extra_that_brings_it(report, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2", "skimage"])
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(report, monkeypatch, package):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "nmap.machine.packages.find_spec", lambda name: None if name == package else found(name)
+    )
     with pytest.raises(MissingPackageError, match=r"pip install 'nmap-em\[report\]'"):
         build_report(report)
 
@@ -185,7 +198,7 @@ def test_a_missing_matplotlib_is_named_with_the_extra_that_brings_it(report, mon
 def make_page(tmp_path_factory):
     """A report as the command writes it."""
     folder = tmp_path_factory.mktemp("browser")
-    record = {"fit": {"loss": np.array([1.0, 0.5, 0.2])}}
+    record = {"fit": {"loss": np.array([1.0, 0.5, 0.2]), "loss_step": np.arange(3)}}
     neural = neural_map(siren(omega=8.0), GRID, resolution=4.5, record=record)
     save(neural, folder / "a.nmap")
     write_map(DensityMap(neural.as_array() + 0.01, GRID), folder / "a.mrc", label=EVIL[:70])

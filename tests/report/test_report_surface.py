@@ -17,13 +17,17 @@ def ball(radius, centre=(30.0, 30.0, 30.0), grid=GRID):
     return (1 + radius - np.linalg.norm(points - np.asarray(centre), axis=-1)).astype(np.float32)
 
 
+def drawn_radius(values, grid, **turn) -> float:
+    """Radius (Angstrom) of a disc as large as the part of the picture that is drawn on."""
+    view = look_at(values, grid, 1.0, **turn)
+    image = render(values, grid, 1.0, view, 200)
+    area = np.count_nonzero(image != BACKGROUND) * (2 * view.radius / 200) ** 2
+    return float(np.sqrt(area / np.pi))
+
+
 @pytest.mark.parametrize("turn", [0.0, 35.0, 90.0])
 def test_a_ball_is_a_disc_of_its_radius_from_every_side(turn):
-    values = ball(15.0)
-    view = look_at(values, GRID, 1.0, turn=turn)
-    image = render(values, GRID, 1.0, view, 200)
-    area = np.count_nonzero(image != BACKGROUND) * (2 * view.radius / 200) ** 2
-    assert np.sqrt(area / np.pi) == pytest.approx(15.0, abs=0.4)
+    assert drawn_radius(ball(15.0), GRID, turn=turn) == pytest.approx(15.0, abs=0.4)
 
 
 def test_a_ball_is_brightest_towards_the_light_on_the_upper_left():
@@ -49,11 +53,7 @@ def test_what_lies_nearer_hides_what_lies_behind():
 
 def test_an_anisotropic_box_is_drawn_in_angstrom():
     grid = Grid((20, 30, 60), (1.0, 2.0, 3.0))
-    values = ball(12.0, (30.0, 30.0, 30.0), grid)
-    view = look_at(values, grid, 1.0)
-    image = render(values, grid, 1.0, view, 200)
-    area = np.count_nonzero(image != BACKGROUND) * (2 * view.radius / 200) ** 2
-    assert np.sqrt(area / np.pi) == pytest.approx(12.0, abs=0.5)
+    assert drawn_radius(ball(12.0, (30.0, 30.0, 30.0), grid), grid) == pytest.approx(12.0, abs=0.5)
 
 
 def test_a_level_that_nothing_reaches_draws_an_empty_picture():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade import constant, neural_map, siren, waves
+from phantoms import constant, neural_map, siren, waves
 from scipy.spatial.transform import Rotation
 
 from nmap.grid import Grid
@@ -175,7 +175,7 @@ def test_a_map_of_one_voxel_along_an_axis_decodes() -> None:
 
 def test_decoding_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from handmade import Grid, neural_map, siren;"
+        "import sys; from phantoms import Grid, neural_map, siren;"
         "m = neural_map(siren(), Grid((8, 8, 8), (1, 1, 1)), resolution=3.0);"
         "m.as_array(); m.sample([[1, 2, 3]]); m.gradient([[1, 2, 3]]);"
         "heavy = {'torch', 'h5py', 'gemmi', 'scipy.ndimage', 'scipy.optimize'};"

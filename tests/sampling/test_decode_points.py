@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from handmade import neural_map, siren, waves
+from phantoms import neural_map, siren, waves
 
 from nmap.grid import Grid
 from nmap.sampling import polynomial as trigonometric

@@ -23,7 +23,7 @@ from nmap.spectrum import (
 counts = st.tuples(*[st.integers(1, 13)] * 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(counts, counts, st.integers(0, 2**31))
 def test_resampling_equals_scipys_fourier_resampling_along_each_axis(shape, to, seed):
     volume = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
@@ -33,7 +33,7 @@ def test_resampling_equals_scipys_fourier_resampling_along_each_axis(shape, to, 
     np.testing.assert_allclose(resample(volume, to), expected, atol=2e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(counts, st.tuples(*[st.integers(0, 7)] * 3), st.integers(0, 2**31))
 def test_going_up_and_down_again_is_exact(shape, more, seed):
     volume = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)

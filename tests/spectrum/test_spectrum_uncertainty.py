@@ -53,18 +53,18 @@ def test_one_map_twice_has_no_margin_and_no_error() -> None:
     a, b = rng.standard_normal((2, *GRID.shape), np.float32)
     margin = fsc_margin(a, a, b, GRID)
     assert not margin.value.any() and not margin.error.any()
-    assert margin.said(5) == "never below, at least +0.0000 at 36 A (+0.0 standard errors of the difference)"
+    assert margin.summary(5).value == margin.summary(5).errors == 0
 
 
-def test_a_margin_says_its_lowest_value_and_the_one_that_chance_explains_least() -> None:
+def test_a_margin_gives_its_lowest_value_and_the_one_that_chance_explains_least() -> None:
     value = np.array([0, 0.1, -0.02, -0.01, -0.5])
     errors = np.array([1, 0.1, 0.01, 0.002, 0.01])
     margin = Margin(value + 0.5, np.full(5, 0.5), errors, np.arange(5) / 60)
     assert margin.lowest(3) == pytest.approx(-0.02)
-    assert margin.said(3) == (
-        "at least -0.0200 at 30 A (-2.0 standard errors of the difference, at most 5.0 below, at 20 A)"
-    )
-    assert margin.said(1) == "never below, at least +0.1000 at 60 A (+1.0 standard errors of the difference)"
+    lowest = margin.summary(3)
+    assert (lowest.value, lowest.resolution, lowest.errors) == pytest.approx((-0.02, 30, -2))
+    assert (lowest.lowest_errors, lowest.lowest_errors_resolution) == pytest.approx((-5, 20))
+    assert margin.summary(1).errors == pytest.approx(1)
 
 
 @pytest.mark.parametrize("share", [None, 0.4])

@@ -14,15 +14,15 @@ from cli_files import run
 from scipy import ndimage, signal
 
 from nmap.errors import OptionError, QualityError
+from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap, read_map, write_map
+from nmap.maps import DensityMap, read_map, write_map
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import Shells, transform
 from nmap.study.contenders import CUBIC, FOURIER, LINEAR, MEASURES, OURS, Referee, halved, interpolated
 from nmap.study.interpolation import study_interpolation
 from nmap.study.sweep import Cell, Sweep, run_sweep
-from nmap.verbs import encode
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 
@@ -123,7 +123,7 @@ def test_of_several_fidelities_those_out_of_reach_are_told(small: DensityMap) ->
 def test_the_command_writes_table_json_and_picture(small: DensityMap, tmp_path: Path) -> None:
     write_map(small, tmp_path / "small.mrc")
     files = ["--json", tmp_path / "i.json", "--plot", tmp_path / "i.png"]
-    done = run("study", "interpolation", tmp_path / "small.mrc", "--preset", "small", *files)
+    done = run("study", "interpolation", tmp_path / "small.mrc", "--preset", "preview", *files)
     assert done.code == 0, done.err
     assert all(name in done.out for name in (OURS, FOURIER, LINEAR, CUBIC, *MEASURES.values()))
     assert "network against Fourier padding: by none" in done.out

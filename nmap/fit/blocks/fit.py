@@ -1,99 +1,82 @@
-"""One fit of a block SIREN: lay out, train, store, measure; with longer codes where it falls short."""
+"""Fit a block SIREN: lay out, train, store, measure; with longer codes where it falls short."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from nmap.coding.codings import CodedTensor, encode_matrices
 from nmap.errors import QualityError
 from nmap.fit.blocks.layout import Layout
 from nmap.fit.blocks.recipe import BlockRecipe, choose_recipe
 from nmap.fit.blocks.training import BlockTraining
-from nmap.fit.dense.quantise import Result, finish
+from nmap.fit.dense.quantise import finish
 from nmap.fit.device import Workers
-from nmap.fit.options import EncodeOptions
-from nmap.fit.progress import Watch
-from nmap.fit.record import History
-from nmap.fit.target.prepare import Target
-from nmap.model.blocks import Places
+from nmap.fit.result import History, Result
+from nmap.fit.task import Task
 from nmap.model.block_siren import BlockSiren
-from nmap.point_group import PointGroup
+from nmap.model.blocks import Places
 from nmap.spectrum import floored
 
-# Rounds of growth, and seconds in which one may begin without a time budget.
-_ROUNDS, _PATIENCE = 2, 900.0
-# Of the time left, kept for storing and measuring: this many evaluations of the lattice, so many seconds, and so
-# many more for each voxel.
-_EVALUATIONS, _CLOSING, _CLOSING_PER_VOXEL = 10.0, 0.3, 1e-7
+# Rounds of growth at most.
+_ROUNDS = 2
+# Seconds after which no further round begins without a time budget.
+_PATIENCE = 900.0
+# A round with longer codes takes this many times as long as the one before it.
+_LONGER = 1.5
+# Evaluations of the lattice that storing and measuring takes, before the first round has shown it.
+_EVALUATIONS = 10.0
 
 
-def fit_blocks(
-    target: Target,
-    symmetry: PointGroup | None,
-    measured: str,
-    options: EncodeOptions,
-    watch: Watch,
-    device: torch.device,
-    notes: list[str],
-) -> tuple[Result, History]:
-    """Fit a block SIREN to a target.
-
-    Args:
-        target: what to fit.
-        symmetry: point group; None for C1.
-        measured: what was found of the symmetry, in words.
-        options: of the fit.
-        watch: its clock.
-        device: where it computes.
-        notes: what the record keeps in words; is added to.
+def fit_blocks(task: Task) -> tuple[Result, History]:
+    """Fit a block SIREN, with longer codes until it reaches the goal.
 
     Raises:
-        QualityError: a target FSC that is not reached.
+        QualityError: a target FSC that was not reached.
     """
-    places = Places.of(target.lattice, target.envelope, symmetry)
-    order = 1 if symmetry is None else symmetry.order
+    target, options, watch = task.target, task.options, task.watch
+    places = Places.of(target.lattice, target.envelope, target.group)
+    order = 1 if target.group is None else target.group.order
     recipe = choose_recipe(target.freedom / order, places.own.size, options)
-    layout = Layout.of(target, symmetry, places, recipe.sizes.blocks)
-    best: Result | None = None
-    with Workers(device) as workers:
+    layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
+    best, kept, closing = None, None, None
+    with Workers(task.device) as workers:
         for number in range(1 + _ROUNDS):
-            begun = watch.seconds
-            training = BlockTraining(target, layout, recipe, device, workers, watch)
-            training.run(_end_of_training(training, target, watch))
-            watch.say("storing and measuring")
-            result = _stored(training, target, symmetry)
+            began = watch.seconds
+            training = BlockTraining(target, layout, recipe, task.device, workers, watch)
+            training.run(_end(training, task, closing))
+            watch.say("storing")
+            trained = watch.seconds
+            result = _stored(training, task)
+            closing = watch.seconds - trained
             if best is None or result.worst > best.worst:
                 best, kept = result, training
             watch.fsc = best.worst
             if best.worst >= recipe.goal or watch.stopped() or not recipe.can_grow or number == _ROUNDS:
                 break
             left = _PATIENCE - watch.seconds if watch.left is None else watch.left
-            if left < 1.5 * (watch.seconds - begun):
-                notes.append("no time was left for longer codes")
+            if left < _LONGER * (watch.seconds - began):
+                watch.note("no-time-to-grow")
                 break
             recipe = recipe.grown
-    notes.append(measured)
-    _say_shortfall(best.worst, target, options, watch, notes)
+    assert best is not None and kept is not None
+    _check(best.worst, task)
     return best, History(kept.done, _settings(kept.recipe, kept.omegas), kept.loss, kept.fsc)
 
 
-def _say_shortfall(
-    worst: float, target: Target, options: EncodeOptions, watch: Watch, notes: list[str]
-) -> None:
-    goal = options.goal_fsc
+def _check(worst: float, task: Task) -> None:
+    """Refuse or tell what fell short of the goal."""
+    goal = task.options.goal_fsc
     if worst >= goal:
         return
-    if options.target_fsc is not None and not watch.stopped():
+    if task.options.target_fsc is not None and not task.watch.stopped():
         raise QualityError(
-            f"worst shell to {target.band_limit:g} A reached {floored(worst)} of the wanted {goal:g}: allow more "
-            "time, or a coarser --resolution"
+            f"worst shell to {task.target.band_limit:g} A reached {floored(worst)} of the wanted {goal:g}: allow "
+            "more time, or a coarser --resolution"
         )
-    notes.append(f"worst shell FSC {floored(worst)} is below {goal:g}: more time may raise it")
-    watch.say(f"warning: {notes[-1]}", 0.0)
+    task.watch.warn("below-goal", worst=worst, goal=goal)
 
 
 def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
@@ -109,20 +92,21 @@ def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _end_of_training(training: BlockTraining, target: Target, watch: Watch) -> Callable[[], float] | None:
-    """What tells the second of the watch at which training must end for the rest to fit in the budget.
+def _end(training: BlockTraining, task: Task, closing: float | None) -> float | None:
+    """Second of the watch at which training must end for storing and measuring to fit; None without a budget.
 
-    None without a budget.
+    The first round takes at least as long as preparing did, to have something to show.
     """
-    if watch.left is None:
+    watch = task.watch
+    if watch.left is None or watch.budget is None:
         return None
-    closing = _CLOSING + _CLOSING_PER_VOXEL * target.density.grid.size
-    closing += _EVALUATIONS * training.evaluation_seconds()
-    closing, end = closing / watch.slowdown.factor, watch.seconds + watch.left
-    return lambda: end - watch.slowdown.factor * closing
+    if closing is not None:
+        return watch.budget - closing
+    closing = _EVALUATIONS * training.evaluation_seconds()
+    return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
 
 
-def _stored(training: BlockTraining, target: Target, symmetry: PointGroup | None) -> Result:
+def _stored(training: BlockTraining, task: Task) -> Result:
     """The best candidate coded, and measured as a decoder sees it."""
     best, parameters, waves = training.best, training.parameters, training.waves
     assert best is not None
@@ -136,4 +120,5 @@ def _stored(training: BlockTraining, target: Target, symmetry: PointGroup | None
     network = BlockSiren(
         np.zeros(coded["network"].size, np.float32), training.recipe.sizes, training.omegas, training.radius
     )
-    return finish(target, network.kind, network.settings(), coded, symmetry)
+    target = task.target
+    return finish(target, network.kind, network.settings(), coded, task.options.gains, target.group)

@@ -20,8 +20,8 @@ _LEAST_WIDTH, _MOST_WIDTH, _MULTIPLE = 16, 256, 4
 _HIDDEN = 2
 # The first omega, in units of the highest phase in a block, 2 pi radius / resolution; the hidden ones as in SIREN.
 _OMEGA0, _OMEGA_HIDDEN = 1.25, 30.0
-# Passes over the points, and steps of a pass.
-_PASSES, _STEPS_OF_PASS = 80, 8
+# Passes over the points at a goal of 0.9, and the power by which they grow with the bits of a mode; steps of a pass.
+_PASSES, _PASSES_POWER, _STEPS_OF_PASS = 80, 0.75, 8
 _WAVES = 9
 # After a round that fell short: so many times the code and the width.
 _GROWTH = (1.5, 1.2)
@@ -79,7 +79,9 @@ def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockR
     width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
     blocks = options.blocks or round(freedom / _FREEDOM)
     sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
-    passes = _PASSES if options.steps is None else max(1, -(-options.steps // _STEPS_OF_PASS))
+    passes = round(_PASSES * bits**_PASSES_POWER)
+    if options.steps is not None:
+        passes = max(1, -(-options.steps // _STEPS_OF_PASS))
     return BlockRecipe(
         sizes=sizes,
         omega=_OMEGA0,

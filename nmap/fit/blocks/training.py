@@ -10,7 +10,6 @@ that the worst shell ends where the goal is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,27 +29,27 @@ from nmap.fit.progress import Watch
 from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
-_WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.35
+_WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.55
 # Learning rates of what is shared, and of codes, end at these shares of the highest ones, and the run may go on so long with them to land on the goal.
-_LEAST_RATES, _LANDING = (0.03, 0.08), 0.25
+_LEAST_RATES, _LANDING = (0.01, 0.03), 0.15
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
-_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.6, (0.03, 8.0), 0.25
+_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.5, (0.2, 5.0), 0.12
 # What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
 _PREDICTED = 2.2
 # Shares of the run between which the goal moves from the median shell to the worst one.
-_WORST = (0.5, 0.9)
+_WORST = (0.55, 0.85)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
 _IN_BAND = 0.6
 # Training steps between evaluations of the lattice. Points are dealt to batches anew every few passes.
 _EVERY, _DEALT = 8, 4
 # Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
-_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.15, (0.2, 1.2), 0.6, (-0.7, 2.3)
+_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.15, (0.3, 1.2), 0.6, (-0.7, 1.6)
 # The waves see to the shells before this one.
 _LOW_SHELLS = 4
-# Candidates count from this share of the run on. Lambda is steered to this much above the goal.
-_CANDIDATES, _MARGIN = 0.8, 0.0015
+# Candidates count from this share of the run on. Lambda is steered to so much less than the goal lets be missing.
+_CANDIDATES, _MARGIN = 0.8, 0.015
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,20 +129,19 @@ class BlockTraining:
         """Training steps of the run, landing not counted."""
         return self.recipe.passes * self.recipe.steps_of_pass
 
-    def run(self, until: Callable[[], float] | None) -> None:
-        """Train for the recipe's steps and land, or until the second of the watch that `until` tells.
+    def run(self, until: float | None) -> None:
+        """Train for the recipe's steps and land, or until this second of the watch.
 
         A stop asked for ends at once; the best candidate, or the last state, is in `best`.
         """
         begin = self._watch.seconds
-        self._watch.steps = self.steps
         adam = _Adam(self.parameters.flat, self.parameters.logs)
         batches: list[Batch] = []
 
         def share() -> float:
             if until is None:
                 return self.done / self.steps
-            in_time = (self._watch.seconds - begin) / max(until() - begin, 1e-3)
+            in_time = (self._watch.seconds - begin) / max(until - begin, 1e-3)
             return max(self.done / self.steps, in_time * (1 + _LANDING / 2))
 
         loss = torch.tensor(0.0)
@@ -160,11 +158,12 @@ class BlockTraining:
             loss = self._step(adam, batches[place % len(batches)], now)
             self.done += 1
             if self._watch.due:
-                self._watch.step = min(self.done, self.steps)
-                self._watch.say("fitting", (self._watch.seconds - begin) * (1 / max(share(), 1e-3) - 1))
+                self._watch.step = self.done
+                done, gone = min(share(), 1.0), self._watch.seconds - begin
+                self._watch.say("fitting", done, gone * (1 / max(done, 1e-3) - 1))
         if self.best is None or not self._met(self.best):
             self._evaluate(2.0)
-        self._watch.step = self._watch.steps = self.done
+        self._watch.step = self.done
 
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of the lattice takes."""
@@ -251,7 +250,7 @@ class BlockTraining:
         share = min(max((now - _WORST[0]) / (_WORST[1] - _WORST[0]), 0.0), 1.0)
         reached = max(share * worst + (1 - share) * median, 0.0)
         missing = (1 - reached**2) / (1 + _PREDICTED * max(1 - now, 0.0) ** 2)
-        allowed = 1 - (self.recipe.goal + _MARGIN) ** 2
+        allowed = (1 - _MARGIN) * (1 - self.recipe.goal**2)
         change = min(max(_GAIN * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
         low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
         self.lambda_ = min(max(self.lambda_ * math.exp(change), low), high)

@@ -8,63 +8,52 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nmap.coding.codings import CodedTensor, encode_lattice, encode_log
 from nmap.errors import QualityError
 from nmap.fit.bumps.lattice import Lattice
 from nmap.fit.bumps.search import Found, Goal, search, weights_of
 from nmap.fit.bumps.sites import INSIDE, lattice_of
-from nmap.fit.dense.quantise import Result
 from nmap.fit.device import one_thread
-from nmap.fit.options import EncodeOptions
+from nmap.fit.options import EncodeOptions, GainRule
 from nmap.fit.progress import Watch
-from nmap.fit.record import History
-from nmap.fit.target.prepare import Target
+from nmap.fit.result import History, Result
+from nmap.fit.target.gains import shell_gains
+from nmap.fit.target.noise import near_lossless
+from nmap.fit.target.prepare import F32, Target
 from nmap.fit.target.self_correlation import symmetric_share
-from nmap.fit.target.symmetry import UNSOUGHT
+from nmap.fit.task import Task
+from nmap.model.frame import Frame
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
 from nmap.spectrum import ShellCurve, Shells, crop_spectrum, floored
 
-# Aimed at beyond the goal, for what rounding of gains and grids may take: at most this, and this share of what
-# the goal lets be missing.
-_MARGIN = (5e-4, 0.05)
-# A sweep takes so many times as long as one correlation with all sites; a time budget is a short one below so many
-# sweeps.
-_SWEEP, _SHORT = 3.5, 200
-# Storing and measuring, but for the coding, take this share of what preparing and laying out took.
+# Aimed at beyond the goal, for what rounding of gains and grids may take: FSC at most,
+_MARGIN = 5e-4
+# and the share of what the goal lets be missing.
+_MARGIN_SHARE = 0.05
+# Time of a sweep in units of one correlation with all sites (measured on EMD-3488).
+_SWEEP = 3.5
+# A time budget of fewer sweeps than this is a short one, searched at low effort.
+_SHORT = 200
+# Storing and measuring, but for the coding, as a share of the time that preparing took (measured on EMD-3488).
 _CLOSING = 0.5
-# A search without time may take as long as this share of preparing all the same, and as long to code what it found.
-_GRACE = 1.0
-_OF_ASKED = "of what cross-validation asks"
-# Sites lie where the envelope exceeds this under cross-validation and for goals beyond `_HIGH`, where faithful counts
-# most, and up to so many fine steps beyond: what the envelope's edge spreads there takes many weights if none may lie
-# there (bench/notes.md). For high goals that is some two band limits, and if an explicit one is missed all the same,
-# everywhere; under cross-validation, next to lossless, some seven.
-_ANYWHERE, _HIGH, _REACH, _FAR, _EVERYWHERE = 0.001, 0.95, 6, 20, -1.0
+# Envelope above which sites lie under cross-validation and for goals beyond `_HIGH`, where faithful counts most: what
+# the envelope's edge spreads takes many weights if none may lie there (docs/decisions.md).
+_ANYWHERE = 0.001
+# Goal, worst-shell FSC, beyond which that is so.
+_HIGH = 0.95
+# Fine steps beyond, to which sites reach for a high goal: some two band limits.
+_REACH = 6
+# The same under cross-validation, next to lossless: some seven band limits.
+_LOSSLESS_REACH = 20
+# Envelope above which sites lie if an explicit high goal is missed all the same: everywhere.
+_EVERYWHERE = -1.0
 
 
-def fit_radial(
-    target: Target,
-    symmetry: PointGroup | None,
-    measured: str,
-    options: EncodeOptions,
-    watch: Watch,
-    device: torch.device,
-    notes: list[str],
-) -> tuple[Result, History]:
+def fit_bumps(task: Task) -> tuple[Result, History]:
     """Fit a radial basis function network.
-
-    Args:
-        target: what to fit.
-        symmetry: point group to fit with; None for C1.
-        measured: what was measured of it, in words.
-        options: goal, effort, symmetry, checkpoint.
-        watch: clock and listener.
-        device: torch device.
-        notes: what the record should say is added here.
 
     Returns:
         The network as a decoder sees it, and how the fit went.
@@ -72,25 +61,32 @@ def fit_radial(
     Raises:
         QualityError: an explicit goal that the search could not meet.
     """
+    target, options, watch = task.target, task.options, task.watch
     side = target.last + 1
     most = options.goal_bytes(target.density.grid.size)
-    # Under cross-validation the ceiling is the goal, whatever the preset.
-    aim = 1.0 if options.cross_validate else options.goal_fsc + _margin(options.goal_fsc)
+    owed = near_lossless(target) if options.keeps_noise else None
+    # Under cross-validation, and where noise says what is owed, the ceiling is the goal, whatever the preset.
+    of = "cross-validation" if options.cross_validate else "fsc" if owed is None else "noise"
+    aim = options.goal_fsc + _margin(options.goal_fsc) if of == "fsc" else 1.0
     goal = Goal(aim) if most is None else Goal(None, max(most - side, 1))
-    done = _settled(target, symmetry, goal, options, watch, device, notes)
-    lattice, found, cut_short = done.lattice, done.found, done.cut_short
-    _check(found, goal, target, done.symmetry, options, watch, cut_short)
+    done = _settled(task, goal, owed)
+    found, cut_short = done.found, done.cut_short
+    _check(done, goal, task)
     if not found.meets and (cut_short or not options.cross_validate):
-        why = " in the time given" if cut_short else ""
-        why += f", and {UNSOUGHT}" if UNSOUGHT in measured else ""
-        what = f"worst shell {_OF_ASKED} " if options.cross_validate else "worst shell FSC "
-        notes.append(f"{what}{floored(found.worst)}: the goal was not reached{why}")
-        watch.say(f"warning: {notes[-1]}", 0.0)
-    watch.say("storing and measuring")
-    lattice = lattice.full
-    neural_map = _assembled(target, lattice, found, done.symmetry)
+        watch.warn(
+            "goal-not-reached",
+            worst=found.worst,
+            of=of,
+            late=cut_short,
+            symmetry_unsought=target.outcomes.symmetry.rule == "no-time",
+        )
+    watch.say("storing")
+    lattice = done.lattice.full
+    neural_map = _assembled(target, lattice, found, done.symmetry, options.gains)
     curve = _measured(target, neural_map)
-    reached = _reached(target, lattice, curve, options, notes)
+    reached = _share_reached(target, lattice, curve)
+    if target.halves is not None or owed is not None:
+        watch.note("share-reached", worst=reached, of="half-maps" if of == "fsc" else of)
     if options.target_fsc is not None and reached < options.target_fsc and not watch.stopped():
         found.worst = reached
         raise QualityError(_missed(options, goal, found, side, target.band_limit, cut_short))
@@ -99,28 +95,21 @@ def fit_radial(
         "max_bytes": most,
         "sites": len(lattice.sites),
         "step": round(found.step, 8),
-        "symmetry": measured,
     }
     history = History(found.sweeps, settings, fsc=done.curve)
     return Result(neural_map, curve, float(curve.worst(target.band_limit))), history
 
 
-def _reached(
-    target: Target, lattice: Lattice, curve: ShellCurve, options: EncodeOptions, notes: list[str]
-) -> float:
-    """Worst shell of the decoded map as a goal counts it: of what half maps allow; notes what is owed to them."""
+def _share_reached(target: Target, lattice: Lattice, curve: ShellCurve) -> float:
+    """Worst shell of the decoded map as a goal counts it: as a share of what half maps allow."""
     ceiling = lattice.ceiling.cpu().numpy()
     counted = np.flatnonzero(lattice.sum_shells(lattice.wanted.abs())[1:].cpu().numpy() > 0) + 1
     shares = (curve.fsc[: ceiling.size] / ceiling)[counted]
-    worst = float(shares.min(initial=1.0))
-    if target.halves is not None:
-        of = _OF_ASKED if options.cross_validate else "of sqrt(2F/(1+F))"
-        notes.append(f"worst shell {worst:.3f} {of}")
-    return worst
+    return float(shares.min(initial=1.0))
 
 
 @dataclass(frozen=True, eq=False)
-class _Outcome:
+class _Search:
     """A search that is over.
 
     Attributes:
@@ -145,88 +134,78 @@ class _Outcome:
         return not self.found.meets and not self.cut_short
 
 
-def _settled(
-    target: Target,
-    symmetry: PointGroup | None,
-    goal: Goal,
-    options: EncodeOptions,
-    watch: Watch,
-    device: torch.device,
-    notes: list[str],
-) -> _Outcome:
-    """Search, and where that falls short as C1, then with sites beyond a found envelope; as `fit_radial`."""
+def _settled(task: Task, goal: Goal, owed: F32 | None) -> _Search:
+    """Search, and where that falls short as C1, then with sites beyond a found envelope.
 
-    def searched(symmetry: PointGroup | None, inside: float | None = None) -> _Outcome:
-        lattice = _laid_out(target, symmetry, options, watch, device, inside)
+    `owed` is the correlation that each shell owes where the map's noise says it, (last + 1,).
+    """
+    target, options, watch = task.target, task.options, task.watch
+
+    def searched(symmetry: PointGroup | None, inside: float | None = None) -> _Search:
+        lattice = _laid_out(task, symmetry, owed, inside)
         found, curve, effort, cut_short = _searched(lattice, goal, options, watch)
         # The margin is for what is not known yet; what was asked for is measured on the decoded map.
-        wanted = 1.0 if options.cross_validate else options.goal_fsc
+        wanted = 1.0 if options.cross_validate or owed is not None else options.goal_fsc
         found.meets = found.meets or (goal.worst_fsc is not None and found.worst >= wanted)
-        return _Outcome(lattice, symmetry, found, curve, effort, cut_short)
+        return _Search(lattice, symmetry, found, curve, effort, cut_short)
 
-    done = searched(symmetry)
+    def attempted(before: _Search, symmetry: PointGroup | None, inside: float | None = None) -> _Search:
+        """Another search; where it fails, what there was before it."""
+        try:
+            return searched(symmetry, inside)
+        except Exception as error:
+            watch.warn("attempt-failed", error=f"{type(error).__name__}: {error}")
+            return before
+
+    done = searched(target.group)
     freely = options.symmetry == "auto" and not options.cross_validate
-    if symmetry is not None and freely and done.fell_short:
+    if target.group is not None and freely and done.fell_short:
         # Where the axes do not map the lattice onto itself, copies agree with the map's own only so far.
-        reached = floored(done.found.worst)
-        notes.append(f"{symmetry.name} reached a worst shell FSC of {reached} only: fitted as C1")
-        watch.say(f"warning: {notes[-1]}", 0.0)
-        done = searched(None)
+        watch.warn("fitted-as-c1", group=target.group.name, worst=done.found.worst)
+        done = attempted(done, None)
     insisted = options.target_fsc is not None and options.target_fsc > _HIGH and not options.cross_validate
     if insisted and options.mask == "auto" and target.envelope is not None and done.fell_short:
         # What rings beyond the envelope counts for such a goal.
-        watch.say("searching beyond the envelope")
-        done = searched(done.symmetry, _EVERYWHERE)
+        watch.say("beyond-envelope")
+        done = attempted(done, done.symmetry, _EVERYWHERE)
     return done
 
 
 def _margin(goal: float) -> float:
     """What is aimed at beyond a goal."""
-    most, share = _MARGIN
-    return min(most, share * (1 - goal))
+    return min(_MARGIN, _MARGIN_SHARE * (1 - goal))
 
 
-def _check(
-    found: Found,
-    goal: Goal,
-    target: Target,
-    symmetry: PointGroup | None,
-    options: EncodeOptions,
-    watch: Watch,
-    cut_short: bool,
-) -> None:
+def _check(done: _Search, goal: Goal, task: Task) -> None:
     """Refuse a search that placed nothing, or that missed a goal that was asked for."""
+    target, options, watch, found = task.target, task.options, task.watch, done.found
     if not found.q.any():
         if watch.stopped():
             raise KeyboardInterrupt
-        unit, other = ("", "") if symmetry is None else (f", {symmetry.name}", " or --symmetry C1")
+        unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or --symmetry C1")
         raise QualityError(
             f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope{unit}: "
             f"use a coarser --resolution{other}"
         )
     asked = goal.max_bytes is not None or (options.target_fsc is not None and not options.cross_validate)
     if asked and not found.meets and not watch.stopped():
-        raise QualityError(_missed(options, goal, found, target.last + 1, target.band_limit, cut_short))
+        raise QualityError(_missed(options, goal, found, target.last + 1, target.band_limit, done.cut_short))
 
 
 def _laid_out(
-    target: Target,
-    symmetry: PointGroup | None,
-    options: EncodeOptions,
-    watch: Watch,
-    device: torch.device,
-    inside: float | None = None,
+    task: Task, symmetry: PointGroup | None, owed: F32 | None, inside: float | None = None
 ) -> Lattice:
     """The lattice to search on; sites lie where the envelope exceeds `inside`, None for what suits the options."""
-    watch.say("laying out the lattice")
+    target, options, device = task.target, task.options, task.device
+    task.watch.say("laying-out")
     halves = target.halves
-    high = halves is None and options.goal_fsc > _HIGH
+    high = (halves is None and options.goal_fsc > _HIGH) or owed is not None
     if inside is None:
         inside = _ANYWHERE if high or options.cross_validate else INSIDE
     # A mask that is given says where weights may lie; cross-validation is there to measure.
-    reach = _FAR if options.cross_validate else _REACH if high and options.mask == "auto" else 0
+    reach = _LOSSLESS_REACH if options.cross_validate else _REACH if high and options.mask == "auto" else 0
     if halves is None or not options.cross_validate:
-        ceiling = None if halves is None else halves.ceiling(target.last + 1)
+        ceiling = owed if halves is None or owed is not None else halves.ceiling(target.last + 1)
         return lattice_of(target, symmetry, device, ceiling, inside, reach)
     lattice = lattice_of(target, symmetry, device, None, inside, reach, smooth=True)
     share = None
@@ -247,26 +226,30 @@ def _searched(
         options: effort and checkpoint.
         watch: clock and listener.
     """
-    began, left = time.monotonic(), watch.left
+    began = time.monotonic()
     curve: list[tuple[int, float]] = []
+    closing = _CLOSING * watch.preparing_seconds
+    deadline = math.inf if watch.left is None else began + watch.left - closing
+    counted, ceiling = lattice.whitening > 0, lattice.ceiling.cpu().numpy()
 
     def report(found: Found, share: float) -> None:
-        watch.fsc, watch.step = found.worst, found.sweeps
+        # What is said is the FSC itself, as everywhere; the search goes by shares of what half maps allow.
+        reached = (found.fsc * ceiling)[counted]
+        watch.fsc, watch.step = float(reached.min(initial=1.0)), found.sweeps
         if not curve or curve[-1][0] < found.sweeps:
-            curve.append((found.sweeps, found.worst))
-        watch.steps = 0  # how many there will be shows only at the end
-        seconds = (time.monotonic() - began) * (1 - share) / max(share, 0.01)
+            curve.append((found.sweeps, watch.fsc))
         if watch.due:
-            seconds = min(seconds, max(deadline - time.monotonic(), 0.0))
-            watch.say(f"placing weights, {found.size} bytes", seconds if share > 0.05 else None)
+            now = time.monotonic()
+            share = max(share, (now - began) / max(deadline - began, 1e-3))
+            seconds = (now - began) * (1 - share) / max(share, 0.01)
+            watch.say("fitting", min(share, 1.0), max(seconds, 0.0) if share > 0.05 else None)
 
-    deadline, effort, closing = math.inf, options.effort, _CLOSING * watch.prepared
-    if left is not None:
-        wanted, tick = lattice.wanted, time.monotonic()
-        lattice.correlate(wanted)
+    effort = options.effort
+    if watch.left is not None:
+        tick = time.monotonic()
+        lattice.correlate(lattice.wanted)
         sweep = _SWEEP * (time.monotonic() - tick)
-        deadline = began + left
-        effort = effort if left - watch.slowdown.factor * closing > _SHORT * sweep else "low"
+        effort = effort if deadline - time.monotonic() > _SHORT * sweep else "low"
     checkpoint = None if options.checkpoint is None else Path(options.checkpoint) / "radial"
     if checkpoint is not None:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -276,9 +259,7 @@ def _searched(
             goal,
             effort,
             deadline=deadline,
-            grace=_GRACE * watch.slowdown.factor * watch.prepared,
-            closing=closing,
-            slowdown=watch.slowdown,
+            grace=watch.preparing_seconds,
             should_stop=watch.stopped,
             report=report,
             state_file=checkpoint,
@@ -312,17 +293,18 @@ def _missed(
     )
 
 
-def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGroup | None) -> NeuralMap:
-    """The network with the gains of least squared error in every shell, built from what a file stores."""
+def _assembled(
+    target: Target, lattice: Lattice, found: Found, symmetry: PointGroup | None, rule: GainRule
+) -> NeuralMap:
+    """The network with the gain that the rule gives every shell, built from what a file stores."""
     weights = weights_of(lattice, found.q)
-    box = target.density.grid
     spectrum = RadialBasis(weights.astype(np.float32)).spectrum(lattice.grid, symmetry)
     shells = Shells(lattice.grid)
     truth = crop_spectrum(target.reference, target.lattice.shape, lattice.shape)
     cross = shells.sum(truth.real * spectrum.real + truth.imag * spectrum.imag)
     own = shells.sum(spectrum.real**2 + spectrum.imag**2)
-    gains = np.divide(cross, own, out=np.zeros_like(cross), where=own > 0)[: target.last + 1]
-    gains = np.maximum(gains, 0)
+    wanted = shells.sum(truth.real**2 + truth.imag**2)
+    gains = shell_gains(cross, own, wanted, rule)[: target.last + 1]
     scale = float(gains.max()) or 1.0
     # The mean of the truth that shell 0 cannot give, where the weights' sum has the other sign, goes to the
     # offset.
@@ -335,10 +317,12 @@ def _assembled(target: Target, lattice: Lattice, found: Found, symmetry: PointGr
         RadialBasis.kind,
         {},
         tensors,
-        box=box,
-        offset=float(np.float32(target.solvent + rest)),
-        scale=float(np.float32(scale)),
-        band_limit=target.band_limit,
-        lattice=lattice.shape,
-        symmetry=symmetry,
+        Frame(
+            target.density.grid,
+            offset=float(np.float32(target.solvent + rest)),
+            scale=float(np.float32(scale)),
+            band_limit=target.band_limit,
+            lattice=lattice.shape,
+            symmetry=symmetry,
+        ),
     )

@@ -21,7 +21,7 @@ from nmap.coding.lattice import MAX_WEIGHT
 from nmap.fit.bumps.lattice import NEIGHBOURS, Lattice
 
 # Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
-# per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (bench/notes.md).
+# per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (docs/decisions.md).
 RATE = 0.1
 # Exponent of a shell's weight a sweep, of how many times what may be missing is missing: where a fit says how
 # much that is in each shell, and where all shells are asked the same.

@@ -23,7 +23,6 @@ from nmap.fit.bumps import checkpoint
 from nmap.fit.bumps.lattice import Lattice
 from nmap.fit.bumps.moves import balance, correlation, excess, iterate, rescale, start
 from nmap.fit.bumps.schedule import SCHEDULES, Deadline, Schedule
-from nmap.fit.slowdown import Slowdown
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,10 @@ _DESCENT, _DEPTH, _PLUNGE = 6.0, 3.5, 0.4
 _LEFT_BEHIND = -0.2
 # Change of the step's logarithm at the goal, for one of the worst shell's missing power's.
 _RELAX = 0.1
-# Sweeps that are made beyond the time, as far as its grace allows, and until there is a weight.
-_LEAST, _UNTIL = 8, 12
+# Sweeps that are made beyond the time, as far as the grace allows: fewer show little of the map.
+_LEAST = 8
+# Sweeps after which a search without time ends even if no weight was placed.
+_UNTIL = 12
 # A sweep may take this many times as long as the one before it.
 _SLOWER = 1.3
 # Below so many bytes the estimate is poor: every candidate is coded.
@@ -111,8 +112,6 @@ def search(
     *,
     deadline: float = math.inf,
     grace: float = 0.0,
-    closing: float = 0.0,
-    slowdown: Slowdown | None = None,
     should_stop: Callable[[], bool] | None = None,
     report: Report | None = None,
     state_file: Path | None = None,
@@ -123,10 +122,8 @@ def search(
         lattice: sites and target.
         goal: what to reach.
         effort: "low", "default" or "high".
-        deadline: `time.monotonic` by which all must be done.
-        grace: seconds that may be taken beyond that where there is next to nothing to show, to search and to code.
-        closing: seconds of that time for what follows, but for coding and reading back, where nothing slows it down.
-        slowdown: what slows it down.
+        deadline: `time.monotonic` by which the result must be coded and read back.
+        grace: seconds that may be taken beyond that for the first eight sweeps.
         should_stop: asked at every sweep; the best so far is returned.
         report: called every sweep with the best so far and the share done.
         state_file: where to keep the state, and to go on from.
@@ -138,7 +135,7 @@ def search(
     schedules = SCHEDULES[effort]
     for number, schedule in enumerate(schedules):
         name = state_file.with_suffix(f".{number}.npz") if state_file else None
-        clock = Deadline(deadline, grace, len(lattice.sites), closing, slowdown)
+        clock = Deadline(deadline, grace)
         run = _Run(lattice, goal, schedule, name, clock)
         while not run.done and not (should_stop and should_stop()) and not run.is_late:
             run.sweep(clock.used(run.count, len(schedules) - number))
@@ -214,6 +211,8 @@ class _Run:
             measured = state.iteration % _MEASURE[state.reached] == 0
             state.fsc = self.gauge.read(state.q, state.fsc, measured)
         self.count = count = int((state.q != 0).sum())
+        if self.clock.wants_trial(count):
+            self.clock.time_coding(count, lambda: coded_weights(self.lattice, state.q.cpu().numpy()))
         worst, size = float(state.fsc[1:].min()), int(_CODED * state.bits / 8)
         found = measured and self._keep(worst, size)
         mean = float(state.fsc[1:].mean())
@@ -265,8 +264,6 @@ class _Run:
     def _keep(self, worst: float, size: int) -> bool:
         """Remember the state if it is the best one; whether it is at the goal."""
         state, goal = self.state, self.goal
-        if self.best is not None and self.best.q.any() and not self.clock.allows(self.count):
-            return False  # it could not be coded in time
         if goal.worst_fsc is not None:
             meets = worst >= goal.worst_fsc
             ends = meets

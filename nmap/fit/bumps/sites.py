@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_LATTICE_POINTS
 from nmap.coding.lattice import MAX_SITES
-from nmap.errors import OptionError
+from nmap.errors import MapError, OptionError
 from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
 from nmap.fit.target.prepare import Target
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
 from nmap.model.radial_basis import copies_of
 from nmap.point_group import PointGroup
-from nmap.spectrum import NEGLIGIBLE, Shells, crop_spectrum, resample
+from nmap.spectrum import Shells, crop_spectrum, resample
 
 # The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
 _STEPS_PER_SHELL = 2 * math.sqrt(2)
@@ -68,6 +68,7 @@ def lattice_of(
         The lattice of a working box, where that is much smaller than the whole box, else of the whole.
 
     Raises:
+        MapError: no site at all.
         OptionError: more sites than a file may have.
     """
     grid = fine_grid(target)
@@ -78,6 +79,11 @@ def lattice_of(
         places = np.where(_thin(target), 0, every / np.asarray(shape))
         points = places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
         sites = every[symmetry.fold(points)[1] == 0]
+    if not len(sites):
+        raise MapError(
+            f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
+            "nothing to fit: give a finer resolution or a wider mask"
+        )
     if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
         raise OptionError(
             f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
@@ -113,10 +119,8 @@ def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
     shells = Shells(grid)
     modes = shells.modes[: target.last + 1]
     power = shells.sum(truth.real**2 + truth.imag**2)[: target.last + 1]
-    # By the mean over all modes of the source's own grid.
-    negligible = NEGLIGIBLE * power[1:].sum() / target.density.grid.size
     mean = power / np.maximum(modes, 1)
-    used = mean > negligible
+    used = (mean > 0) & ~target.negligible[: target.last + 1]
     used[0] = False
     if smooth:
         curve = np.square(target.gains, dtype=np.float64)

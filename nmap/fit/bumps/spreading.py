@@ -1,7 +1,6 @@
 """Copies of lattice sites that fall between lattice points: their sum's transform and its adjoint, on a device.
 
-The same as `nmap.model.radial_basis` computes in numpy for a decoder (`centres_spectrum`, `mean_over_copies`),
-without leaving the device.
+`nmap.model.radial_basis.centres_spectrum` computes the same sum in numpy for a decoder; here nothing leaves the device.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from torch import Tensor
 
 from nmap.fit.device import irfftn, rfftn
 from nmap.grid import Grid, Shape
-from nmap.model.radial_basis import SPREAD_STEEPNESS, SPREAD_WIDTH, spread_transform, turn_sites
+from nmap.model.radial_basis import SPREADING, turn_sites
 from nmap.point_group import PointGroup
 
-# Places whose footprints are laid out at once: each is `SPREAD_WIDTH` ** 3 lattice points.
+# Places whose footprints are laid out at once: each is `SPREADING.width` ** 3 lattice points.
 _AT_ONCE = {"cpu": 1 << 12, "cuda": 1 << 17}
 
 
@@ -41,7 +40,7 @@ class Spreading:
         self._sharp = []
         for axis, n in enumerate(shape):
             k = np.fft.rfftfreq(n) if axis == 2 else np.fft.fftfreq(n)
-            inverse = (1 / spread_transform(np.asarray(k, np.float64))).astype(np.float32)
+            inverse = (1 / SPREADING.transform(np.asarray(k, np.float64))).astype(np.float32)
             wide = inverse.reshape([-1 if a == axis else 1 for a in range(3)])
             self._sharp.append(torch.from_numpy(wide).to(device))
 
@@ -83,7 +82,7 @@ class Spreading:
     def _footprints(self, sites: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Copies of the sites, group element by group element, in parts: lattice points (flat) and kernel values."""
         at, count = sites.to(torch.float64), len(sites)
-        offsets = torch.arange(SPREAD_WIDTH, device=self._device)
+        offsets = torch.arange(SPREADING.width, device=self._device)
         size = _AT_ONCE[self._device.type]
         _, ny, nx = self._shape
         for start in range(0, self._order * count, size):
@@ -91,10 +90,9 @@ class Spreading:
             row = torch.arange(part.start, part.stop, device=self._device)
             turn = row // count
             place = self._start[turn] + torch.einsum("na,nab->nb", at[row % count], self._steps[turn])
-            base = torch.ceil(place - SPREAD_WIDTH / 2)
+            base = torch.ceil(place - SPREADING.width / 2)
             apart = (place - base)[:, :, None] - offsets
-            inside = (1 - (apart * (2 / SPREAD_WIDTH)) ** 2).clamp(min=0)
-            wz, wy, wx = (torch.exp(SPREAD_STEEPNESS * (inside.sqrt() - 1)) * (inside > 0)).float().unbind(1)
+            wz, wy, wx = SPREADING.values(apart, torch.exp).float().unbind(1)
             index = base.long()[:, :, None] + offsets
             z, y, x = (index[:, a] % n for a, n in enumerate(self._shape))
             flat = (z[:, :, None, None] * ny + y[:, None, :, None]) * nx + x[:, None, None, :]

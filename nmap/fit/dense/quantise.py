@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,28 +12,17 @@ from torch import Tensor
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_log, encode_uniform
 from nmap.fit.dense.recipe import Recipe
+from nmap.fit.options import GainRule
+from nmap.fit.result import Result
+from nmap.fit.target.gains import shell_gains
 from nmap.fit.target.prepare import F32, F64, Target
+from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
-from nmap.spectrum import Complex, ShellCurve, invert, transform
+from nmap.spectrum import Complex, invert, transform
 
 # A fitted gain is at most so many times the one trained with; below so small a part of it, it is nothing.
 _MOST_GAIN, _LEAST_GAIN = 3.0, 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A coded network and what it is worth.
-
-    Attributes:
-        neural_map: as a decoder sees it, without a record.
-        curve: fidelity FSC by shell against the source times the envelope.
-        worst: the lowest of its shells within the band limit.
-    """
-
-    neural_map: NeuralMap
-    curve: ShellCurve
-    worst: float
 
 
 def row_steps(weight: Tensor, bits: int) -> Tensor:
@@ -81,6 +69,7 @@ def finish(
     kind: str,
     settings: Mapping[str, Any],
     tensors: Mapping[str, CodedTensor],
+    rule: GainRule,
     symmetry: PointGroup | None = None,
 ) -> Result:
     """The map of coded tensors, with the gains, scale and offset that suit the decoded ones best.
@@ -90,15 +79,13 @@ def finish(
         kind: of the network.
         settings: of the network.
         tensors: coded network parameters.
-        symmetry: point group; None for C1.
+        rule: how strong shells are.
+        symmetry: point group that it was fitted with; None for C1.
     """
 
     def assembled(tensors: Mapping[str, CodedTensor], scale: float, offset: float) -> NeuralMap:
-        return NeuralMap.from_tensors(
-            kind,
-            settings,
-            tensors,
-            box=target.density.grid,
+        frame = Frame(
+            target.density.grid,
             center=target.center,
             half_width=target.half_width,
             offset=offset,
@@ -107,31 +94,37 @@ def finish(
             lattice=target.lattice.shape,
             symmetry=symmetry,
         )
+        return NeuralMap.from_tensors(kind, settings, tensors, frame)
 
-    trial = assembled({**tensors, **target.coded}, target.scale, target.solvent)
+    tensors = {**tensors, **target.coded_envelope}
+    trial = assembled({**tensors, "gains": target.coded_gains}, target.scale, target.solvent)
     spectrum = transform(trial.field.lattice_values())
-    gains = _fitted_gains(target, spectrum)
+    gains = _fitted_gains(target, spectrum, rule)
     scale = float(gains.max())
     coded = encode_log((gains / scale).astype(np.float32))
-    stored = {**tensors, **target.coded, "gains": coded}
+    stored = {**tensors, "gains": coded}
     decoded = assembled(stored, 1.0, 0.0).field.gains
     if decoded is None:
         raise AssertionError("gains were stored")
     shape = target.lattice.shape
     field, truth = invert(spectrum * target.shells.spread(decoded), shape), invert(target.truth, shape)
-    scale, offset = _line(field, truth)
+    if rule == "least-squares":
+        scale, offset = _line(field, truth)
+    else:
+        offset = float(truth.mean(dtype=np.float64)) - scale * float(field.mean(dtype=np.float64))
     neural_map = assembled(stored, scale, target.solvent + offset)
     curve = target.fidelity(spectrum * target.shells.spread(decoded))
     return Result(neural_map, curve, float(curve.worst(target.band_limit)))
 
 
-def _fitted_gains(target: Target, spectrum: Complex) -> F64:
-    """Gain of each shell that brings the network's spectrum nearest to the truth in the least-squares sense."""
+def _fitted_gains(target: Target, spectrum: Complex, rule: GainRule) -> F64:
+    """Gain of each shell by the rule, near the one that was trained with."""
     last = target.last + 1
     cross = target.shells.sum((spectrum * target.truth.conj()).real)[:last]
     power = target.shells.sum(np.abs(spectrum) ** 2)[:last]
     trained = target.gains.astype(np.float64) * target.scale
-    fitted = np.divide(cross, power, out=trained.copy(), where=power > 0)
+    wanted = target.shells.sum(np.abs(target.truth) ** 2)[:last]
+    fitted = np.where(power > 0, shell_gains(cross, power, wanted, rule), trained)
     if not 0 < fitted[0] < _MOST_GAIN * trained[0]:
         fitted[0] = trained[0]  # one mode, the mean, which the offset can mend
     return np.where(fitted > _LEAST_GAIN * trained, np.minimum(fitted, _MOST_GAIN * trained), 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from nmap.fit.options import EncodeOptions
+from nmap.fit.options import EncodeOptions, GainRule
 from nmap.fit.target.prepare import Target
 
 # Parameters per degree of freedom of the map for a worst-shell FSC of 0.9; for other goals in proportion to the
@@ -47,6 +47,7 @@ class Recipe:
         batch: points of a step.
         seed: of all that is random.
         sized: whether the map, not the caller, decided the number of neurons.
+        gains: how strong each shell of the decode is.
         settles: whether trained weights go on as they will be stored, at lower learning rates, from the first step.
     """
 
@@ -60,6 +61,7 @@ class Recipe:
     batch: int
     seed: int
     sized: bool
+    gains: GainRule = "power"
     settles: bool = False
 
     @property
@@ -103,6 +105,7 @@ def choose_recipe(target: Target, options: EncodeOptions) -> Recipe:
         batch=min(_BATCH, points),
         seed=options.seed,
         sized=options.hidden_features is None,
+        gains=options.gains,
     )
 
 

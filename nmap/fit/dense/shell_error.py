@@ -11,7 +11,6 @@ from torch import Tensor
 
 from nmap.fit.device import irfftn, rfftn
 from nmap.fit.target.prepare import F64, Target
-from nmap.spectrum import correlate_shells
 
 
 class ShellError:
@@ -49,8 +48,8 @@ class ShellError:
         self.mask = there(mask)
         self._last = target.last
         self._power = self._sum(self._reference.abs().square())
-        source = correlate_shells(target.reference, target.reference, shells, "second")
-        self._counted = source.counted(target.band_limit)[: target.last + 1]
+        self._counted = ~target.negligible[: target.last + 1]
+        self._counted[0] = False
 
     def __call__(self, u: Tensor, gains: F64) -> tuple[Tensor, F64]:
         """Of the values u (n,): those of a network with no error within the band limit, and the fidelity FSC.

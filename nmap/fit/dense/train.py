@@ -12,7 +12,6 @@ end, undo it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nmap.fit.dense.adam import EAGER, Adam
 from nmap.fit.dense.parameters import initial_parameters, learning_rates, network_settings, widened
 from nmap.fit.dense.quantise import as_stored, row_steps
 from nmap.fit.dense.recipe import Recipe
 from nmap.fit.dense.shell_error import ShellError
-from nmap.fit.dense.soap import EAGER, Soap
 from nmap.fit.device import Recorded, Workers, bfloat16_is_fast, forward
 from nmap.fit.progress import Watch
 from nmap.fit.target.prepare import F64, Target
@@ -92,21 +91,20 @@ class Training:
         """Go on with more neurons, from a network that computes the same."""
         wide = widened(self.recipe, recipe, {n: p.cpu() for n, p in self.parameters.items()}, self._random)
         self.parameters = {name: p.to(self._device) for name, p in wide.items()}
-        self.recipe = recipe
+        self.recipe, self.row_steps = recipe, None
 
-    def run(self, until: Callable[[], float] | None) -> None:
-        """Train for the recipe's steps, or until the second of the watch that `until` tells, whichever is first.
+    def run(self, until: float | None) -> None:
+        """Train for the recipe's steps, or until this second of the watch, whichever is first.
 
         The learning rate falls to nothing towards that end. A stop asked for ends at once.
         """
         begin, first = self._watch.seconds, self.done
-        optimiser = Soap(self.parameters, learning_rates(self.recipe))
+        optimiser = Adam(self.parameters, learning_rates(self.recipe))
         descent = self._recorded(optimiser)
-        self._watch.steps = first + self.recipe.steps
         self.row_steps, followed = None, 0.0
 
         def share() -> float:
-            in_time = 0.0 if until is None else (self._watch.seconds - begin) / max(until() - begin, 1e-3)
+            in_time = 0.0 if until is None else (self._watch.seconds - begin) / max(until - begin, 1e-3)
             return max((self.done - first) / self.recipe.steps, in_time)
 
         while (now := share()) < 1 and not self._watch.stopped():
@@ -131,7 +129,8 @@ class Training:
                 self.done += 1
                 if self._watch.due:
                     self._watch.step = self.done
-                    self._watch.say("fitting", (self._watch.seconds - begin) * (1 / max(share(), 1e-3) - 1))
+                    gone = self._watch.seconds - begin
+                    self._watch.say("fitting", share(), gone * (1 / max(share(), 1e-3) - 1))
             self.loss.append((self.done, float(loss)))
         self._watch.step = self.done
 
@@ -147,11 +146,11 @@ class Training:
         batches: tuple[Tensor, ...] = torch.split(order.to(self._device), self.recipe.batch)
         return batches
 
-    def _recorded(self, optimiser: Soap) -> Recorded:
+    def _recorded(self, optimiser: Adam) -> Recorded:
         """Steps on whole batches, as weights are trained now."""
         return Recorded(lambda: self._descend(optimiser, self._rows), self._device, EAGER)
 
-    def _step(self, optimiser: Soap, descent: Recorded, rows: Tensor, now: float) -> Tensor:
+    def _step(self, optimiser: Adam, descent: Recorded, rows: Tensor, now: float) -> Tensor:
         """One step on a batch; the mean squared error before it."""
         factor = min(1.0, now / _WARM_UP + 1e-2) * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
         optimiser.begin(factor * (_SETTLING_RATE if self.recipe.settles else 1.0))
@@ -160,10 +159,9 @@ class Training:
             loss = descent()
         else:
             loss = self._descend(optimiser, rows)
-        optimiser.turn()
         return loss
 
-    def _descend(self, optimiser: Soap, rows: Tensor) -> Tensor:
+    def _descend(self, optimiser: Adam, rows: Tensor) -> Tensor:
         """The mean squared error on the rows of a batch, and a step down its gradient: all of it on the device."""
         used = {n: p.detach().requires_grad_() for n, p in self._used().items()}
         trained = [name for name in used if name in optimiser.rates]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from nmap.envelope.automatic import automatic_mask, solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.grid import Grid
+from nmap.outcomes import BandLimitOutcome
 from nmap.spectrum import Shells, shell_power, transform
 
 F32 = NDArray[np.float32]
@@ -25,7 +26,7 @@ _FIRST_LOOK = 2.5
 _FIRST_SHELL = 8
 
 
-def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, str]:
+def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, BandLimitOutcome]:
     """Estimate the finest resolution at which the map holds more than noise; never finer than Nyquist.
 
     Args:
@@ -33,7 +34,7 @@ def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, str]:
         grid: where it lies.
 
     Returns:
-        Resolution in Angstrom, and how it was found, in words that begin with "estimated".
+        Resolution in Angstrom, and how it was found.
     """
     shells = Shells(grid)
     found = automatic_mask(values, grid, _FIRST_LOOK / grid.nyquist)
@@ -50,11 +51,11 @@ def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, str]:
     cliff, crossing = _cliff(inside, first), _crossing(inside, noise, first)
     last = min(cliff, crossing, shells.count - 1)
     if last == crossing < shells.count - 1:
-        how = "estimated: where the map's power meets the noise of its solvent"
+        how = BandLimitOutcome("solvent-noise")
     elif last == cliff < shells.count - 1:
-        how = "estimated: where the power spectrum ends"
+        how = BandLimitOutcome("spectrum-end")
     else:
-        return 1 / grid.nyquist, "estimated: Nyquist, as the power spectrum does not end before it"
+        return 1 / grid.nyquist, BandLimitOutcome("nyquist")
     return float(1 / shells.frequency[last]), how
 
 

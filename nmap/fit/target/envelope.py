@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.coding.codings import MAX_OCCUPANCY_NODES, CodedTensor, encode_occupancy
+from nmap.coding.codings import MAX_OCCUPANCY_NODES, encode_occupancy
 from nmap.coding.occupancy import packed_size
 from nmap.envelope.automatic import automatic_mask
 from nmap.envelope.envelope import Envelope
-from nmap.errors import GridError, OptionError
 from nmap.fit.target.outside import correlate_outside
 from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
+from nmap.maps.checked import mask_by_position, samples_agree
+from nmap.outcomes import MaskOutcome
 from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-# Nodes lie this many band limits apart: closer ones cut more solvent away but make an edge so steep that it
-# spreads over the whole spectrum.
+# Distance of the nodes in band limits: closer ones cut more solvent away but make an edge so steep that it spreads over
+# the whole spectrum.
 _SPACING = 1.25
-# The bits may take this much of a file, whose size is reckoned at this many bytes per degree of freedom.
+# Share of a file that the bits may take.
 _SHARE = 0.02
-# A reckoning of their bytes is surely right to this share.
-_RECKONED = 0.1
+# Bytes of a file for each degree of freedom of the map, as reckoned for that share.
 _BYTES_PER_FREEDOM = 0.4
-# In a map with quiet solvent no shell may lose more of its power to the envelope; found masks grow by up
-# to this many band limits to keep to it. The last shells ring over the whole box, for the band limit cuts
-# them off: they are not asked. A goal near 1 allows less, a quarter of what it lets be missing; then masks grow
-# further, and where that is not enough there is none.
+# Share to which a reckoning of the bits' bytes is surely right.
+_RECKONED = 0.1
+# Share of a shell's power that the envelope may cut off where the solvent is quiet. A goal near 1 allows a quarter
+# of the power that it lets be missing.
 _LOSS = 0.01
-_GROWTH, _GROWTH_NEAR_1 = (0.0, 0.5, 1.0, 1.5, 2.0), (3.0, 4.0)
+# Steps by which found masks grow to keep to that, band limits.
+_GROWTH = (0.0, 0.5, 1.0, 1.5, 2.0)
+# Further steps for a goal near 1; where these are not enough there is no mask.
+_GROWTH_NEAR_1 = (3.0, 4.0)
+# Last shells that are not asked: the band limit cuts them off, so they ring over the whole box.
 _RINGING = 2
-# Where half maps correlate outside, found masks grow on, by up to this many band limits.
+# Steps by which found masks grow on where half maps correlate outside, band limits.
 _FURTHER = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 
@@ -46,27 +49,23 @@ class Chosen:
 
     Attributes:
         envelope: soft mask; None if everything is inside.
-        rule: how it was decided, in words.
-        growth: how far a found mask was grown, in band limits.
+        outcome: how it was decided.
+        growth: how far a found mask was widened, in band limits.
     """
 
     envelope: Envelope | None
-    rule: str
+    outcome: MaskOutcome
     growth: float = 0.0
-
-    @property
-    def coded(self) -> CodedTensor | None:
-        """Its bits as a file stores them; None without an envelope."""
-        return None if self.envelope is None else encode_occupancy(self.envelope.occupancy)
 
 
 def choose_envelope(
     density: DensityMap,
-    mask: Literal["auto", "none"] | DensityMap,
+    mask: str | DensityMap,
     band_limit: float,
     solvent: float,
     halves: tuple[DensityMap, DensityMap] | None = None,
     goal: float = 0.9,
+    keeps_noise: bool = False,
 ) -> Chosen:
     """The envelope that `mask` asks for.
 
@@ -78,42 +77,73 @@ def choose_envelope(
         halves: half maps on the grid of `density`; one that is found grows until they do not correlate outside
             (`nmap.fit.outside`), and how far they do is said of any.
         goal: worst-shell fidelity FSC that is aimed at.
+        keeps_noise: whether the solvent's noise is to be kept: a mask that is found then cuts off constant solvent
+            only.
 
     Raises:
         GridError: the given mask does not lie on the map.
         OptionError: the given mask is empty.
     """
     if mask == "none":
-        return Chosen(None, "none, as asked")
+        return Chosen(None, MaskOutcome("none"))
     if isinstance(mask, DensityMap):
-        return _told(_given(density, mask, band_limit), band_limit, halves)
+        return _with_outside(_from_map(density, mask, band_limit), band_limit, halves)
     found = automatic_mask(density.values, density.grid, band_limit, solvent)
     if found.mask is None:
-        return Chosen(None, found.rule)
+        return Chosen(None, found.outcome)
+    if keeps_noise and not found.quiet:
+        return Chosen(None, MaskOutcome("everything", why="noise-kept"))
     if found.quiet:
-        chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.rule, goal)
+        chosen = _grown(density, found.mask, found.grid, band_limit, solvent, found.outcome, goal)
     else:
-        chosen = _made(_covering(found.mask, found.grid, band_limit), found.rule)
+        chosen = _chosen(_covering(found.mask, found.grid, band_limit), found.outcome)
     if halves is None or chosen.envelope is None:
         return chosen
     return _parted(chosen, found.mask, found.grid, band_limit, halves)
 
 
-def _given(density: DensityMap, mask: DensityMap, band_limit: float) -> Chosen:
+def _from_map(density: DensityMap, mask: DensityMap, band_limit: float) -> Chosen:
     """The envelope around a mask given as a map."""
     lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
     given = mask_by_position(mask, density.grid, lattice)
-    name = mask.header.name if mask.header else "given"
-    moved = "" if _samples_agree(mask.grid, density.grid) else f", resampled from {mask.grid}"
-    return _made(_covering(given, lattice, band_limit), f"{name}, where it exceeds 0.5{moved}")
+    outcome = MaskOutcome(
+        "given",
+        name=mask.header.name if mask.header else None,
+        resampled_from=None if samples_agree(mask.grid, density.grid) else str(mask.grid),
+    )
+    return _chosen(_covering(given, lattice, band_limit), outcome)
 
 
-def _told(chosen: Chosen, band_limit: float, halves: tuple[DensityMap, DensityMap] | None) -> Chosen:
-    """The same envelope, with how far the half maps correlate outside it in its rule."""
+def with_union(
+    chosen: Chosen,
+    union: DensityMap,
+    group: str,
+    density: DensityMap,
+    band_limit: float,
+    halves: tuple[DensityMap, DensityMap] | None,
+) -> Chosen:
+    """The envelope around a given mask and its copies.
+
+    Args:
+        chosen: the envelope around the mask alone.
+        union: the mask and its copies.
+        group: the point group.
+        density: what is fitted.
+        band_limit: Angstrom.
+        halves: half maps on the grid of `density`.
+    """
+    lattice = density.grid.resampled(lattice_shape(density.grid, band_limit))
+    covering = _covering(mask_by_position(union, density.grid, lattice), lattice, band_limit)
+    wide = _chosen(covering, replace(chosen.outcome, copies=group, outside=None))
+    return _with_outside(wide, band_limit, halves)
+
+
+def _with_outside(chosen: Chosen, band_limit: float, halves: tuple[DensityMap, DensityMap] | None) -> Chosen:
+    """The same envelope, with how far the half maps correlate outside it."""
     if halves is None or chosen.envelope is None:
         return chosen
-    said = correlate_outside(*halves, chosen.envelope, band_limit).words
-    return replace(chosen, rule=f"{chosen.rule}; {said}")
+    outside = correlate_outside(*halves, chosen.envelope, band_limit).outcome
+    return replace(chosen, outcome=replace(chosen.outcome, outside=outside))
 
 
 def _parted(
@@ -126,66 +156,21 @@ def _parted(
     best, least = chosen, np.inf
     distance = _distance(mask > 0.5, lattice, _FURTHER[-1] * band_limit)
     for growth in (chosen.growth, *(g for g in _FURTHER if g > chosen.growth)):
-        made = chosen
+        wider = chosen
         if growth > chosen.growth:
             grown = (distance <= growth * band_limit).astype(np.float32)
-            rule = f"{chosen.rule}, grown by {growth * band_limit:.3g} A for what the half maps share there"
-            made = _made(_covering(grown, lattice, band_limit), rule)
-        if made.envelope is None:
+            more = (growth - chosen.growth) * band_limit
+            outcome = replace(chosen.outcome, grown=growth * band_limit, grown_for_halves=more)
+            wider = _chosen(_covering(grown, lattice, band_limit), outcome)
+        if wider.envelope is None:
             break
-        outside = correlate_outside(*halves, made.envelope, band_limit)
+        outside = correlate_outside(*halves, wider.envelope, band_limit)
         if outside.excess < least:
-            best, least = replace(made, rule=f"{made.rule}; {outside.words}", growth=growth), outside.excess
+            outcome = replace(wider.outcome, outside=outside.outcome)
+            best, least = Chosen(wider.envelope, outcome, growth), outside.excess
         if outside.passed:
             break
     return best
-
-
-def _samples_agree(mask: Grid, grid: Grid) -> bool:
-    """Whether the voxels of one grid lie on those of the other, as those of a part of it do."""
-    apart = np.linalg.solve(mask.axes, np.asarray(grid.origin) - np.asarray(mask.origin))
-    steps = np.abs(mask.axes - grid.axes).max() * max(grid.shape)
-    return bool(np.abs(apart - np.rint(apart)).max() < 0.02 and steps < 0.02 * min(grid.voxel_size))
-
-
-def mask_by_position(mask: DensityMap, grid: Grid, lattice: Grid) -> F32:
-    """A mask at the positions of a lattice, by trilinear interpolation; 0 beyond its own box.
-
-    Args:
-        mask: on any grid, as long as what it marks lies in the box of `grid`.
-        grid: the map's.
-        lattice: where to sample.
-
-    Raises:
-        GridError: what it marks reaches out of the map's box; names both grids.
-        OptionError: it marks nothing.
-    """
-    import scipy.ndimage as ndi
-
-    marked = np.argwhere(mask.values > 0.5)
-    nowhere = OptionError(
-        f"mask on {mask.grid} is nowhere above 0.5 in the map's box: wanted 1 in the molecule, 0 in the solvent"
-    )
-    if not marked.size:
-        raise nowhere
-    corners = np.stack(np.meshgrid(*np.stack([marked.min(0), marked.max(0)], 1), indexing="ij"), -1)
-    at = grid.fractions(mask.grid.positions(corners.reshape(-1, 3) / np.asarray(mask.grid.shape)))
-    at *= grid.shape
-    # A section of a map may have the mask of the whole map.
-    beyond = ((at < -1) | (at > np.asarray(grid.shape)))[:, np.asarray(grid.shape) > 1]
-    if beyond.any():
-        raise GridError(
-            f"the mask's grid, {mask.grid}, does not lie on the map's, {grid}: resample the mask first"
-        )
-    out = np.empty(lattice.shape, np.float32)
-    for z in range(lattice.shape[0]):
-        points = lattice.region((z, 0, 0), (1, *lattice.shape[1:])).points()
-        index = mask.grid.fractions(points.reshape(-1, 3)) * mask.grid.shape
-        plane = ndi.map_coordinates(mask.values, index.T, order=1, mode="grid-constant", cval=0.0)
-        out[z] = plane.reshape(lattice.shape[1:])
-    if not (out > 0.5).any():
-        raise nowhere
-    return out
 
 
 def _covering(mask: F32, grid: Grid, band_limit: float) -> Envelope:
@@ -219,14 +204,21 @@ def degrees_of_freedom(share: float, grid: Grid, band_limit: float) -> float:
     return float(share * volume * ball / band_limit**dimensions)
 
 
-def _made(envelope: Envelope, rule: str) -> Chosen:
+def _chosen(envelope: Envelope, outcome: MaskOutcome) -> Chosen:
+    """The envelope, or none where it fills the box."""
     if envelope.occupancy.all():
-        return Chosen(None, f"everything: {rule} fills the box")
-    return Chosen(envelope, rule)
+        return Chosen(None, replace(outcome, rule="everything", why="mask-fills"))
+    return Chosen(envelope, outcome)
 
 
 def _grown(
-    density: DensityMap, mask: F32, lattice: Grid, band_limit: float, solvent: float, rule: str, goal: float
+    density: DensityMap,
+    mask: F32,
+    lattice: Grid,
+    band_limit: float,
+    solvent: float,
+    outcome: MaskOutcome,
+    goal: float,
 ) -> Chosen:
     """The first envelope around the mask, growing, that leaves almost no power outside in any shell."""
     allowed = min(_LOSS, (1 - goal) / 2)
@@ -249,10 +241,9 @@ def _grown(
             break
     else:
         if allowed < _LOSS:
-            share = f"{float((lost / power).max()):.2g} of a shell's power"
-            return Chosen(None, f"everything: the envelope would leave out {share}, too much for {goal:g}")
-    made = _made(envelope, f"{rule}, grown by {growth * band_limit:.3g} A: the solvent is quiet")
-    return replace(made, growth=growth)
+            most = float((lost / power).max())
+            return Chosen(None, MaskOutcome("everything", why="too-much-outside", value=most))
+    return replace(_chosen(envelope, replace(outcome, grown=growth * band_limit)), growth=growth)
 
 
 def _distance(inside: NDArray[np.bool_], grid: Grid, reach: float) -> F64:

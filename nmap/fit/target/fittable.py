@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nmap.errors import MapError, VoxelSizeError
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
 
 # Band limits beyond these, Angstrom, a `.nmap` does not hold (specification, 5).
 _FINEST, _COARSEST = 1e-3, 1e6

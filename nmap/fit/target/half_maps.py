@@ -18,7 +18,7 @@ first; where a molecule fills its envelope r is as much signal as the rest (q = 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.errors import GridError, OptionError
-from nmap.fit.options import EncodeOptions
 from nmap.fit.target.envelope import choose_envelope
-from nmap.grid import Grid
-from nmap.maps.reading import DensityMap
+from nmap.grid import Grid, told_apart
+from nmap.maps import DensityMap
+from nmap.maps.checked import require_half_maps
+from nmap.outcomes import BandLimitOutcome, CrossValidationOutcome, to_json
 from nmap.spectrum import Margin, ShellCurve, Shells, band_limited, fsc, fsc_margin
 
 F32 = NDArray[np.float32]
@@ -41,16 +42,20 @@ TOLERANCE = 0.01
 """A cross-validated decode may correlate with half 2 by this much less than half 1 does."""
 CHANCE = 2.0
 """Over the whole box by no more than so many standard errors of the difference either."""
-# A cross-validated fit may leave out so much of a shell's power over F, and so much at the most: FSC then loses half
-# of the first if what is left out is as much signal as the rest.
-_LOSS, _MOST_MISSING = 0.0025, 0.04
-# What the lowest shells lack lies beyond the envelope for the most part: up to so many times more may be missing, over
-# so many shells.
-_MORE, _LOW = 3.0, 3.0
-_LEAST, _MOST = 0.05, 1.0
-# Width in shells of the light smoothing of F: it is measured in few modes in the first shells.
+# Share of a shell's power, times F, that a cross-validated fit may leave out: FSC then loses half of it if what is left
+# out is as much signal as the rest.
+_LOSS = 0.0025
+# Share of a shell's power that it may leave out at most.
+_LARGEST_LOSS = 0.04
+# Times more than that which may be missing in the lowest shells: what they lack lies beyond the envelope.
+_LOW_SHELLS_MORE = 3.0
+# Shells over which that falls off.
+_LOW_SHELLS = 3.0
+# FSC to which the half-map curve is clipped below: lower ones are chance.
+_LOWEST_FSC = 0.05
+# Width, in shells, of the light smoothing of F: it is measured in few modes in the first shells.
 _SMOOTH = 1.0
-# The envelope hangs on the resolution and the resolution on the envelope: found in turn, so many times at most.
+# Times that the envelope and the resolution, which hang on each other, are found in turn at most.
 _LOOKS = 4
 
 
@@ -89,7 +94,7 @@ class Halves:
         padded = np.pad(self.curve.fsc[1:], 2, mode="edge")
         kernel = np.exp(-0.5 * (np.arange(-2, 3) / _SMOOTH) ** 2)
         smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
-        return np.concatenate(([1.0], np.clip(smooth, _LEAST, _MOST)))[:count]
+        return np.concatenate(([1.0], np.clip(smooth, _LOWEST_FSC, 1.0)))[:count]
 
     def ceiling(self, count: int, symmetric: F64 | None = None) -> F32:
         """Correlation that is worth having of what is fitted, by shell, (count,).
@@ -120,7 +125,7 @@ class Halves:
         if self.cross_validate:
             whole, inside = self.margins(decoded, band_limit)
             found["decode_half2_fsc"] = np.round((whole if inside is None else inside).first[: last + 1], 4)
-            found["cross_validation"] = verdict(whole, inside, last)[1]
+            found["cross_validation"] = to_json(cross_validation(whole, inside, last))
         return found
 
     def margins(self, decoded: F32, band_limit: float) -> tuple[Margin, Margin | None]:
@@ -128,7 +133,7 @@ class Halves:
 
         A mask mixes shells, so that what lies beyond the band limit counts in the last ones: inside the envelope
         half 1 is cut there (Angstrom), as the decode is. Without that the last shell of a decode that was half 1 itself
-        within its band would read up to 0.02 too low (bench/notes.md).
+        within its band would read up to 0.02 too low (docs/decisions.md).
 
         Returns:
             Over the whole box, the maps as they are; and inside the envelope, each about its own solvent, None
@@ -143,8 +148,8 @@ class Halves:
         return whole, fsc_margin(a, band_limited(b, grid, band_limit), c, grid, mask)
 
 
-def verdict(whole: Margin, inside: Margin | None, last: int) -> tuple[bool, str]:
-    """Whether a decode of half 1 is as close to half 2 as half 1 is, in every shell to `last`; and in words.
+def cross_validation(whole: Margin, inside: Margin | None, last: int) -> CrossValidationOutcome:
+    """Whether a decode of half 1 is as close to half 2 as half 1 is, in every shell to `last`.
 
     It passes if it falls below by more than `TOLERANCE` in no shell, neither of the whole box nor inside the
     envelope, and over the whole box by more than `CHANCE` standard errors in none. Inside is the harder test: over
@@ -157,36 +162,42 @@ def verdict(whole: Margin, inside: Margin | None, last: int) -> tuple[bool, str]
     """
     beyond_chance = bool((whole.errors[1 : last + 1] < -CHANCE).any())
     passed = whole.lowest(last) >= -TOLERANCE and not beyond_chance
-    words = f"whole box: {whole.said(last)}"
     if inside is not None:
         passed = passed and inside.lowest(last) >= -TOLERANCE
-        words += f"; inside the envelope, half 1 cut as well, allowed {-TOLERANCE:g}: {inside.said(last)}"
-    return passed, f"{'passed' if passed else 'failed'}; {words}"
+    within = None if inside is None else inside.summary(last)
+    return CrossValidationOutcome(bool(passed), whole.summary(last), within, -TOLERANCE)
 
 
-def check_grids(density: DensityMap, options: EncodeOptions) -> None:
-    """Refuse half maps that do not lie on the source's grid.
+def check_grids(density: DensityMap, half1: DensityMap, half2: DensityMap) -> None:
+    """Refuse half maps that do not lie on the source's grid, or that are one map.
 
     Raises:
         GridError: naming both grids.
+        OptionError: they are one map.
     """
-    for name, half in (("half 1", options.half1), ("half 2", options.half2)):
-        if half is not None and not half.grid.matches(density.grid):
-            raise GridError(
-                f"{name} lies on {half.grid}, the map on {density.grid}: give the halves of this very map"
-            )
+    for name, half in (("half 1", half1), ("half 2", half2)):
+        if not half.grid.matches(density.grid):
+            own, wanted = told_apart(half.grid, density.grid)
+            raise GridError(f"{name} lies on {own}, the map on {wanted}: give the halves of this very map")
+    require_half_maps(half1, half2)
 
 
 def resolution_of(
-    density: DensityMap, half1: DensityMap, half2: DensityMap, options: EncodeOptions, limit: float
-) -> tuple[float, str]:
-    """Band limit where the halves' FSC inside the envelope falls below 0.143, and how it was found, in words.
+    density: DensityMap,
+    half1: DensityMap,
+    half2: DensityMap,
+    mask: str | DensityMap,
+    goal: float,
+    limit: float,
+) -> tuple[float, BandLimitOutcome]:
+    """Band limit where the halves' FSC inside the envelope falls below 0.143, and how it was found.
 
     Args:
         density: the source, in which the envelope is looked for.
         half1: first half map on its grid.
         half2: second half map on its grid.
-        options: mask.
+        mask: "auto", "none", or a map.
+        goal: worst-shell fidelity FSC that is aimed at.
         limit: a first guess of the resolution, for the envelope.
 
     Raises:
@@ -195,36 +206,34 @@ def resolution_of(
     grid, shells = density.grid, Shells(density.grid)
     solvent = solvent_value(density.values)
     for _ in range(_LOOKS):
-        envelope = choose_envelope(
-            density, options.mask, limit, solvent, (half1, half2), options.goal_fsc
-        ).envelope
+        envelope = choose_envelope(density, mask, limit, solvent, (half1, half2), goal).envelope
         crossing = _within(half1.values, half2.values, grid, envelope).crossing_at(THRESHOLD)
         found = crossing.resolution or 1 / grid.nyquist
         if shells.last(found) == shells.last(limit):
             break
         limit = found
-    where = "inside the envelope" if envelope is not None else "over the whole box"
+    within: Literal["envelope", "box"] = "box" if envelope is None else "envelope"
     if crossing.resolution is None:
-        return 1 / grid.nyquist, f"Nyquist: the half maps' FSC {where} stays above {THRESHOLD}"
+        return 1 / grid.nyquist, BandLimitOutcome("half-maps-nyquist", threshold=THRESHOLD, within=within)
     if crossing.last_above is None or shells.last(crossing.resolution) < 1:
         raise OptionError(
             f"the half maps' FSC is below {THRESHOLD} from the first shell on: give halves of one map, or --resolution"
         )
-    return crossing.resolution, f"half maps: their FSC {where} falls below {THRESHOLD}"
+    return crossing.resolution, BandLimitOutcome("half-maps", threshold=THRESHOLD, within=within)
 
 
 def halves_of(
-    half1: DensityMap, half2: DensityMap, envelope: Envelope | None, options: EncodeOptions
+    half1: DensityMap, half2: DensityMap, envelope: Envelope | None, cross_validate: bool
 ) -> Halves:
     """Both halves and their FSC inside the envelope of the fit."""
     curve = _within(half1.values, half2.values, half1.grid, envelope)
-    return Halves(half1, half2, envelope, curve, options.cross_validate)
+    return Halves(half1, half2, envelope, curve, cross_validate)
 
 
 def _missing(agree: F64) -> F64:
     """Share of each shell's power that a cross-validated fit may leave out, from the half-map FSC."""
-    lowest = 1 + _MORE * np.exp(-np.arange(agree.size) / _LOW)
-    return np.minimum(_LOSS / agree, _MOST_MISSING) * lowest
+    lowest = 1 + _LOW_SHELLS_MORE * np.exp(-np.arange(agree.size) / _LOW_SHELLS)
+    return np.minimum(_LOSS / agree, _LARGEST_LOSS) * lowest
 
 
 def _rounded(curve: ShellCurve, last: int) -> F64:

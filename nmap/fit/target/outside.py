@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from nmap.envelope.automatic import solvent_value
 from nmap.envelope.envelope import Envelope
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
+from nmap.outcomes import OutsideOutcome, ShellValue
 from nmap.spectrum import Shells, fsc, modes_for_one
 
 F32 = NDArray[np.float32]
@@ -30,8 +31,10 @@ THRESHOLD = 0.143
 """FSC of half maps above which they are said to share signal."""
 ERRORS = 3.0
 """Standard errors that chance may take a shell of few modes above 0."""
-# Scatter beyond this many standard errors, in at least so many shells below 0, is that of symmetrised noise.
-_MORE, _SHELLS = 1.5, 5
+# Scatter, in standard errors, beyond which noise is taken to be symmetrised.
+_SYMMETRISED = 1.5
+# Shells below 0 that must be there to tell the scatter.
+_FEWEST_SHELLS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +62,22 @@ class Outside:
         return self.excess <= 1
 
     @property
-    def words(self) -> str:
+    def outcome(self) -> OutsideOutcome:
         """The highest FSC outside and where: of the shells that 0.143 decides, and of those that chance does."""
-        chance = ERRORS * self.error > THRESHOLD
-        said = []
-        if not chance.all():
-            said.append(f"FSC at most {self._highest(~chance)}")
-        if chance.any():
-            said.append(f"in shells of few modes {self._highest(chance)} standard errors")
-        verdict = "do not correlate" if self.passed else "still correlate"
-        return f"the half maps {verdict} outside it, {', '.join(said)}"
+        few = ERRORS * self.error > THRESHOLD
+        return OutsideOutcome(
+            self.passed,
+            highest=self._highest(~few, self.fsc),
+            highest_of_few=self._highest(few, self.fsc / self.error, in_errors=True),
+        )
 
-    def _highest(self, among: NDArray[np.bool_]) -> str:
-        measure = self.fsc / self.error if ERRORS * self.error[among].min() > THRESHOLD else self.fsc
+    def _highest(self, among: NDArray[np.bool_], measure: F64, in_errors: bool = False) -> ShellValue | None:
+        """The shell of the highest measure among some; None where there is none."""
+        if not among.any():
+            return None
         shell = int(np.flatnonzero(among)[np.argmax(measure[among])])
-        errors = f", {measure[shell]:.1f}" if measure is not self.fsc else ""
-        return f"{self.fsc[shell]:.3f} at {1 / self.frequency[shell]:.3g} A{errors}"
+        errors = float(measure[shell]) if in_errors else None
+        return ShellValue(float(self.fsc[shell]), float(1 / self.frequency[shell]), errors)
 
 
 def correlate_outside(half1: DensityMap, half2: DensityMap, envelope: Envelope, band_limit: float) -> Outside:
@@ -94,5 +97,5 @@ def correlate_outside(half1: DensityMap, half2: DensityMap, envelope: Envelope, 
 def _scatter(measured: F64) -> float:
     """Factor by which FSC, in standard errors, scatters more than it should, told by what is below 0; else 1."""
     below = measured[measured < 0]
-    found = float(np.sqrt(np.square(below).mean())) if below.size >= _SHELLS else 1.0
-    return found if found > _MORE else 1.0
+    found = float(np.sqrt(np.square(below).mean())) if below.size >= _FEWEST_SHELLS else 1.0
+    return found if found > _SYMMETRISED else 1.0

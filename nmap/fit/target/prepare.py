@@ -9,23 +9,24 @@ free between the samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.coding.codings import CodedTensor, decode_tensor, encode_log
-from nmap.envelope.automatic import constant_solvent, solvent_value
+from nmap.coding.codings import CodedTensor, decode_tensor, encode_log, encode_occupancy
+from nmap.envelope.automatic import constant_solvent
 from nmap.envelope.envelope import Envelope
-from nmap.errors import OptionError
+from nmap.errors import MapError
 from nmap.fit.options import EncodeOptions
-from nmap.fit.target.band_limit import estimate_band_limit
-from nmap.fit.target.envelope import choose_envelope, degrees_of_freedom
-from nmap.fit.target.fittable import check_density
-from nmap.fit.target.half_maps import Halves, check_grids, halves_of, resolution_of
+from nmap.fit.target.envelope import degrees_of_freedom
+from nmap.fit.target.half_maps import Halves
+from nmap.fit.target.specimen import Specimen, specimen_of
 from nmap.grid import Grid, Triple
-from nmap.maps.reading import DensityMap
+from nmap.maps import DensityMap
+from nmap.outcomes import BandLimitOutcome, MaskOutcome, SymmetryOutcome
+from nmap.point_group import PointGroup
 from nmap.spectrum import (
     Complex,
     ShellCurve,
@@ -34,7 +35,7 @@ from nmap.spectrum import (
     crop_spectrum,
     invert,
     lattice_shape,
-    resample,
+    negligible_shells,
     transform,
 )
 
@@ -43,9 +44,20 @@ F64 = NDArray[np.float64]
 
 # Shells with less power than this share of the mean are not whitened further: they hold rounding.
 _FLOOR = 1e-8
+# Share of a map's variance that rounding leaves within the band limit where nothing else lies.
+_NOTHING = 1e-10
 # Width of the smoothing of the gains, in units of the shells over which an object's spectrum is coherent,
 # box edge / envelope width: sharper gains would spread the whitened map beyond the envelope.
 _SMOOTH = 4.0
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How band limit, envelope and symmetry were decided."""
+
+    band_limit: BandLimitOutcome
+    mask: MaskOutcome
+    symmetry: SymmetryOutcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,45 +67,55 @@ class Target:
     Attributes:
         density: the source (half 1 under cross-validation) after crop and downsampling; its grid is the box.
         band_limit: resolution kept, Angstrom.
-        band_limit_from: how that was decided, in words.
         solvent: density outside, and the zero of all that follows.
         envelope: soft mask; None if everything is inside.
-        envelope_from: how that was decided, in words.
-        outside: share of the band-limited variance that the envelope leaves out.
+        left_out: share of the band-limited variance that the envelope leaves out.
         lattice: where the network is evaluated.
         truth: half transform on the lattice of (source - solvent) * envelope within the band limit.
         reference: what fidelity is measured against: the truth, or for a map whose solvent is constant
             (masked before) the whole source within the band limit.
-        gains: factor of each shell from 0 to the last, as decoded from `coded`; at most about 1.
+        gains: factor of each shell from 0 to the last, as decoded from `coded_gains`; at most about 1.
         scale: density units per unit of network output; the whitened map has unit variance inside.
-        coded: "gains", and for networks of dense layers "envelope", as the file stores them.
+        coded_gains: the gains as the file stores them.
         center: box fraction (z, y, x) where the network coordinates are 0.
         half_width: box fraction (z, y, x) from there to where they are 1; the same length in Angstrom on
             each axis.
+        group: point group to fit with; None for C1.
+        outcomes: how band limit, envelope and symmetry were decided.
         halves: the half maps, where given.
     """
 
     density: DensityMap
     band_limit: float
-    band_limit_from: str
     solvent: float
     envelope: Envelope | None
-    envelope_from: str
-    outside: float
+    left_out: float
     lattice: Grid
     truth: Complex
     reference: Complex
     gains: F32
     scale: float
-    coded: dict[str, CodedTensor]
+    coded_gains: CodedTensor
     center: Triple
     half_width: Triple
+    group: PointGroup | None
+    outcomes: Outcomes
     halves: Halves | None = None
+
+    @property
+    def coded_envelope(self) -> dict[str, CodedTensor]:
+        """The envelope as a file stores it, under its name; empty without one."""
+        return {} if self.envelope is None else {"envelope": encode_occupancy(self.envelope.occupancy)}
 
     @cached_property
     def shells(self) -> Shells:
         """Fourier shells of the lattice."""
         return Shells(self.lattice)
+
+    @cached_property
+    def negligible(self) -> NDArray[np.bool_]:
+        """Shells in which the source holds nothing, by its own voxels and before any mask; as `validate` has it."""
+        return negligible_shells(transform(self.density.values), Shells(self.density.grid))
 
     @property
     def masked(self) -> bool:
@@ -151,103 +173,52 @@ class Target:
 
         Gains change no shell's correlation, so the spectrum of m . u does as well as the decoded one.
         """
-        return correlate_shells(spectrum, self.reference, self.shells, "second")
+        return correlate_shells(spectrum, self.reference, self.shells, negligible=self.negligible)
 
 
-def prepare(density: DensityMap, options: EncodeOptions) -> Target:
-    """Make the target of a fit.
+def target_of(specimen: Specimen, group: PointGroup | None, outcome: SymmetryOutcome) -> Target:
+    """The target of a fit.
 
     Args:
-        density: the source.
-        options: slice, crop, downsampling, resolution, mask and half maps.
-
-    Raises:
-        MapError: there is nothing in the map to fit.
-        OptionError: an option that does not suit this map.
-        GridError: a mask or a half map that does not lie on the map.
+        specimen: what of the map is fitted.
+        group: point group that it is fitted with; None for C1.
+        outcome: how that was decided.
     """
-    check_grids(density, options)
-    source = _reduced(density, options)
-    pair = [_reduced(half, options) for half in (options.half1, options.half2) if half is not None]
-    density = pair[0] if options.cross_validate else source
+    specimen = specimen.with_copies(group)
+    density, envelope, band_limit = specimen.density, specimen.chosen.envelope, specimen.band_limit
     grid = density.grid
-    check_density(source)
-    for number, half in enumerate(pair, 1):
-        check_density(half, f"half map {number}: ")
-    band_limit, how = _band_limit(source, options.resolution)
-    if pair and options.resolution is None:
-        band_limit, how = resolution_of(source, pair[0], pair[1], options, band_limit)
-    solvent = solvent_value(source.values)
-    halves = (pair[0], pair[1]) if pair else None
-    chosen = choose_envelope(source, options.mask, band_limit, solvent, halves, options.goal_fsc)
-    mask = None if chosen.envelope is None else chosen.envelope.on_lattice(grid.shape)
-    if mask is not None:
-        solvent = solvent_value(density.values, mask)
-    elif density is not source:
-        solvent = solvent_value(density.values)
+    mask = None if envelope is None else envelope.on_lattice(grid.shape)
     lattice = grid.resampled(lattice_shape(grid, band_limit))
-    truth, reference, outside = _truth(density, mask, solvent, lattice, band_limit)
-    center, half_width = _domain(chosen.envelope, lattice)
+    truth, reference, left_out = _truth(density, mask, specimen.solvent, lattice, band_limit)
+    _require_detail(truth, density, lattice, band_limit)
+    center, half_width = _domain(envelope, lattice)
     shells = Shells(lattice)
-    coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, chosen.envelope)
-    stored = {"gains": coded}
-    if options.arch != "radial-basis" and (bits := chosen.coded) is not None:
-        stored["envelope"] = bits
+    coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, envelope)
     return Target(
         density=density,
         band_limit=band_limit,
-        band_limit_from=how,
-        solvent=solvent,
-        envelope=chosen.envelope,
-        envelope_from=chosen.rule,
-        outside=outside,
+        solvent=specimen.solvent,
+        envelope=envelope,
+        left_out=left_out,
         lattice=lattice,
         truth=truth,
         reference=reference,
         gains=np.asarray(decode_tensor(coded), np.float32),
         scale=scale,
-        coded=stored,
+        coded_gains=coded,
         center=center,
         half_width=half_width,
-        halves=halves_of(pair[0], pair[1], chosen.envelope, options) if pair else None,
+        group=group,
+        outcomes=Outcomes(
+            specimen.band_limit_outcome, replace(specimen.chosen.outcome, left_out=left_out), outcome
+        ),
+        halves=specimen.halves(),
     )
 
 
-def _reduced(density: DensityMap, options: EncodeOptions) -> DensityMap:
-    """The one section, then the central part, then the lower sampling, where asked for."""
-    if options.slice is not None:
-        density = density.section(*options.slice)
-    if options.crop is not None:
-        n, shape = options.crop, density.grid.shape
-        part = density.grid.wide((n, n, n))
-        if any(n > m for n, m in zip(part, shape, strict=True)):
-            raise OptionError(f"crop {n}: the map has {shape} voxels (z, y, x), wanted at most that many")
-        z, y, x = ((m - n) // 2 for n, m in zip(part, shape, strict=True))
-        values = density.values[z : z + part[0], y : y + part[1], x : x + part[2]]
-        density = DensityMap(values, density.grid.region((z, y, x), part), density.header)
-    if options.downsample > 1:
-        nz, ny, nx = (round(m / options.downsample) for m in density.grid.shape)
-        shape = density.grid.wide((nz, ny, nx))
-        if any(n < 4 and m > 1 for n, m in zip(shape, density.grid.shape, strict=True)):
-            raise OptionError(f"downsample {options.downsample}: would leave {shape} voxels (z, y, x)")
-        grid = density.grid.resampled(shape)
-        density = DensityMap(resample(density.values, grid.shape), grid, density.header)
-    return density
-
-
-def _band_limit(density: DensityMap, resolution: float | None) -> tuple[float, str]:
-    """Band limit in Angstrom, never finer than Nyquist, and how it was decided."""
-    shells = Shells(density.grid)
-    finest = 1 / density.grid.nyquist
-    if resolution is None:
-        limit, how = estimate_band_limit(density.values, density.grid)
-    elif resolution < finest:
-        limit, how = finest, f"Nyquist: {resolution:g} A was asked for, which the sampling does not hold"
-    else:
-        limit, how = resolution, "given"
-    if shells.last(limit) < 1:
-        raise OptionError(f"resolution {limit:g} A: wanted finer than the box, {max(density.grid.edges):g} A")
-    return limit, how
+def prepare(density: DensityMap, options: EncodeOptions) -> Target:
+    """The target of a fit without symmetry; raises as `specimen_of`."""
+    return target_of(specimen_of(density, options), None, SymmetryOutcome("not-sought"))
 
 
 def _truth(
@@ -275,6 +246,16 @@ def _truth(
     truth = np.asarray(whole - part, np.complex64)
     masked = constant_solvent(density.values) is not None
     return truth, whole if masked else truth, left / everything
+
+
+def _require_detail(truth: Complex, density: DensityMap, lattice: Grid, band_limit: float) -> None:
+    """Refuse a map with nothing but its mean within the band limit; `truth` is a half transform on the lattice."""
+    held = float(np.var(invert(truth, lattice.shape), dtype=np.float64))
+    if held <= _NOTHING * float(np.var(density.values, dtype=np.float64)):
+        raise MapError(
+            f"nothing coarser than the band limit of {band_limit:g} A is in this map, all its density is finer: "
+            "there is nothing to fit: give a finer resolution"
+        )
 
 
 def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:

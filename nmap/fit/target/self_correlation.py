@@ -22,10 +22,16 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 THRESHOLD = 0.99
-# Points that a correlation is measured in, and first; by so much that may be wrong in the few.
-_POINTS, _FEW, _DOUBT = 200_000, 10_000, 0.2
-# A self-correlation of noisy half maps may fall short by so many standard errors, and by so much at the most.
-_ERRORS, _MOST_DOUBT = 2.0, 0.02
+# Points that a correlation is measured in.
+_POINTS = 200_000
+# Points that it is first looked at in.
+_FEW = 10_000
+# Correlation by which that first look may be wrong.
+_DOUBT = 0.2
+# Standard errors by which a self-correlation of noisy half maps may fall short.
+_ERRORS = 2.0
+# Correlation by which it may do so at most.
+_LARGEST_DOUBT = 0.02
 # Density of the samples that splines go through, along an axis.
 _FINER = 1.8
 # Width in shells of the smoothing of the half maps' FSC.
@@ -56,12 +62,7 @@ class Found:
     @property
     def doubt(self) -> float:
         """How far below a threshold it may lie by chance: two standard errors, at most 0.02."""
-        return min(_ERRORS * self.error, _MOST_DOUBT)
-
-    @property
-    def said(self) -> str:
-        """The correlation, with its standard error if it has one."""
-        return f"{self.correlation:.3f}" + (f" +- {self.error:.3f}" if self.error else "")
+        return min(_ERRORS * self.error, _LARGEST_DOUBT)
 
 
 def box_centre(grid: Grid) -> Triple:
@@ -258,9 +259,10 @@ def choose(
     if wanted != "auto":
         found = measure(values, grid, mask, band_limit, [wanted], halves=halves)[0]
         if found.correlation + found.doubt < threshold and not force:
+            error = f" +- {found.error:.3f}" if found.error else ""
             raise QualityError(
                 f"symmetry {found.group.name} about voxel n/2 holds with a correlation of only "
-                f"{found.said} inside the envelope at {band_limit:g} A, wanted {threshold:g}: "
+                f"{found.correlation:.3f}{error} inside the envelope at {band_limit:g} A, wanted {threshold:g}: "
                 "use --symmetry auto or C1, or --force-symmetry"
             )
         return found.group, [found]

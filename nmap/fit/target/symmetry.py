@@ -1,4 +1,4 @@
-"""Which point group a fit takes, and what is said of it."""
+"""Which point group a fit takes."""
 
 from __future__ import annotations
 
@@ -6,47 +6,49 @@ import numpy as np
 
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Watch
-from nmap.fit.target.prepare import Target
 from nmap.fit.target.self_correlation import choose
+from nmap.fit.target.specimen import Specimen
+from nmap.outcomes import SymmetryOutcome
 from nmap.point_group import PointGroup
 
-# Measuring the symmetry may take this share of a time budget; it takes so many times as long as preparing.
-_SYMMETRY_SHARE, _SYMMETRY = 0.3, 3.0
-UNSOUGHT = "the time budget leaves none to look for symmetry"
+# Share of a time budget that looking for a symmetry may take.
+_SHARE = 0.3
+# Seconds that looking for a symmetry takes, for each second that preparing took (measured on EMD-3488, EMD-0093).
+_OF_PREPARING = 3.0
 
 
-def find_symmetry(target: Target, options: EncodeOptions, watch: Watch) -> tuple[PointGroup | None, str]:
-    """The point group to fit with, and what was measured of it, in words.
+def find_symmetry(
+    specimen: Specimen, options: EncodeOptions, watch: Watch
+) -> tuple[PointGroup | None, SymmetryOutcome]:
+    """The point group to fit with, None for C1, and how it was decided.
 
     Raises:
         QualityError: a point group that was asked for and does not hold.
         OptionError: a point group for a cell that is not orthogonal.
     """
     if options.symmetry.upper() == "C1":
-        return None, "C1, as asked"
-    left = watch.left
-    if (
-        options.symmetry == "auto"
-        and left is not None
-        and _SYMMETRY * watch.slowdown.factor * watch.prepared > _SYMMETRY_SHARE * left
-    ):
-        return None, f"C1: {UNSOUGHT}"
-    watch.say("measuring the symmetry")
-    grid = target.density.grid
-    mask = None if target.envelope is None else target.envelope.on_lattice(grid.shape)
+        return None, SymmetryOutcome("asked")
+    seconds = _OF_PREPARING * watch.preparing_seconds
+    if options.symmetry == "auto" and watch.left is not None and seconds > _SHARE * watch.left:
+        return None, SymmetryOutcome("no-time")
+    watch.say("measuring-symmetry")
+    grid, envelope, halves = specimen.density.grid, specimen.chosen.envelope, specimen.halves()
     group, table = choose(
-        target.density.values - np.float32(target.solvent),
+        specimen.density.values - np.float32(specimen.solvent),
         grid,
-        mask,
-        target.band_limit,
+        None if envelope is None else envelope.on_lattice(grid.shape),
+        specimen.band_limit,
         options.symmetry,
         threshold=options.symmetry_threshold,
         force=options.force_symmetry,
-        halves=None if target.halves is None else target.halves.about_solvents,
+        halves=None if halves is None else halves.about_solvents,
     )
-    held = max(table, key=lambda found: (found.group == group, found.correlation), default=None)
-    if held is None:
-        return group, "C1: the cell is not orthogonal"
-    error = f" +- {held.error:.4f} between the half maps" if target.halves is not None else ""
-    said = f"{held.group.name} has a self-correlation of {held.correlation:.4f}{error} inside the envelope"
-    return group, said if group is not None else f"C1: {said}, the highest found"
+    measured = max(table, key=lambda found: (found.group == group, found.correlation), default=None)
+    if measured is None:
+        return group, SymmetryOutcome("oblique")
+    return group, SymmetryOutcome(
+        "asked" if options.symmetry != "auto" else "none-holds" if group is None else "found",
+        measured.group.name,
+        measured.correlation,
+        None if halves is None else measured.error,
+    )

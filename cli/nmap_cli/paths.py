@@ -1,0 +1,81 @@
+"""All paths of a command at once: what it reads, what it writes, and that no output destroys an input."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from nmap.errors import NmapError, OptionError, OutputExistsError
+from nmap.file_kind import MRC, NMAP, FileKind
+from nmap_cli.parameters import OutputFile
+
+
+def check_paths(context: click.Context) -> None:
+    """Refuse, before any work, outputs that are taken, that are an input, or that are one file.
+
+    The command's own parameters say which of them are inputs and outputs, so that none can be forgotten.
+
+    Raises:
+        OutputExistsError: an output exists and may not be replaced, is no regular file, or is an input.
+        OptionError: two outputs are one file.
+    """
+    outputs = list(_given(context, outputs=True))
+    inputs = [path for _, path in _given(context, outputs=False)]
+    overwrite = bool(context.params.get("overwrite"))
+    seen: dict[str, str] = {}
+    for parameter, path in outputs:
+        name, place = _called(parameter), os.path.realpath(path)
+        if place in seen:
+            raise OptionError(f"{path}: is the output of both {seen[place]} and {name}: give two paths")
+        seen[place] = name
+        _check_output(path, parameter.type, inputs, overwrite)
+
+
+def _given(context: click.Context, outputs: bool) -> Iterator[tuple[click.Parameter, Path]]:
+    """Parameters of the command, and the paths that they were given, of the one sort or the other."""
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path) and isinstance(parameter.type, OutputFile) == outputs:
+                yield parameter, path
+
+
+def _called(parameter: click.Parameter) -> str:
+    """What a user calls a parameter: its long option, or the argument's word."""
+    return (
+        max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
+    )
+
+
+def _check_output(path: Path, kind: click.ParamType[Path], inputs: list[Path], overwrite: bool) -> None:
+    if not path.is_symlink() and not path.exists():
+        return
+    if path.exists() and not path.is_file():
+        raise OutputExistsError(f"{path}: is not a regular file: give another output path")
+    if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
+        raise OutputExistsError(f"{path}: is the input as well: give another output path")
+    assert isinstance(kind, OutputFile)
+    if overwrite or kind.goes_on:
+        return
+    there = _kind(path)
+    if there is not None and there.code != kind.makes:
+        raise OutputExistsError(
+            f"{path}: exists already and is {there.name}: are the arguments swapped? wanted another path for the output"
+        )
+    raise OutputExistsError(f"{path}: exists already: give another path, or --overwrite to replace it")
+
+
+def _kind(path: Path) -> FileKind | None:
+    """Whether a file is a map, packed or not, or a `.nmap`; None for all else."""
+    from nmap.file_kind import kind_of
+    from nmap.maps.packing import open_packed
+
+    try:
+        with open_packed(path) as file:
+            found = kind_of(file.start())
+    except (NmapError, OSError):
+        return None
+    return found if found in (MRC, NMAP) else None

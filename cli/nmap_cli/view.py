@@ -1,0 +1,76 @@
+"""`nmap view`: look at `.nmap` files in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from nmap_cli.common import overwrite_option, require, say, size, voice_options, write_text
+from nmap_cli.parameters import INPUT, OUTPUT
+
+
+@click.command("view")
+@click.argument("files", type=INPUT, nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--source", type=INPUT, metavar="MAP", help="The map that FILE was made from, to set beside it."
+)
+@click.option("--model", type=INPUT, metavar="MODEL", help="Atomic model (mmCIF or PDB), shown as sticks.")
+@click.option(
+    "--level",
+    type=float,
+    metavar="L",
+    help="Surface level in density.  [default: the source's contour level, else what encloses the envelope's volume]",
+)
+@click.option(
+    "--export",
+    type=OUTPUT,
+    metavar="PAGE.html",
+    help="Write the page instead, with all that it needs inside: one file to send.",
+)
+@click.option("--no-browser", is_flag=True, help="Print the page's address and open no browser.")
+@overwrite_option
+@voice_options
+def command(
+    files: tuple[Path, ...],
+    source: Path | None,
+    model: Path | None,
+    level: float | None,
+    export: Path | None,
+    no_browser: bool,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Look at .nmap FILES in the browser: surface, slices, source, model.
+
+    The page is served to this machine alone, and needs no internet. The files are decoded in the browser, so
+    dropping another .nmap file on the page opens that. The command ends when the page is closed, or with
+    Ctrl-C.
+    """
+    require("--level", level)
+    from nmap.container import open_file
+    from nmap.maps.formats import read_map
+    from nmap.viewer import Contents, PageServer, exported_page, read_model
+
+    for path in files:
+        open_file(path)  # a bad one is refused here, before a browser opens
+    contents = Contents(
+        files=[(path.name, path.read_bytes()) for path in files],
+        source=read_map(source) if source else None,
+        model=read_model(model) if model else None,
+        level=level,
+    )
+    if export is not None:
+        write_text(export, exported_page(contents), overwrite)
+        say(f"{export}: {size(export.stat().st_size)}, opens in any browser from disk", quiet)
+        return
+    server = PageServer(contents)
+    say(f"{server.address}  (ends when the page is closed, or with Ctrl-C)", quiet and not no_browser)
+    if not no_browser:
+        webbrowser.open(server.address)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        say("ended", quiet)

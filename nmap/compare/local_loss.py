@@ -1,0 +1,105 @@
+"""Where a decode differs most from its source, without a model: local correlation over what stands above noise.
+
+At each voxel the two maps are correlated in a Gaussian window about their local means. A shell's FSC averages over
+the box, so a side chain that is gone hardly shows in it; here it does, and with its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.envelope.automatic import constant_solvent
+from nmap.grid import Grid, Triple
+
+F32 = NDArray[np.float32]
+
+WINDOW = 5.0
+"""Full width of the window at half its height, Angstrom: a side chain and its surroundings."""
+
+ABOVE_NOISE = 3.0
+"""A place counts where the local standard deviation of the source is this many times the solvent's,"""
+
+LEAST_LEVEL = 0.1
+"""and this share of the strongest one, which bounds it where a masked map has no noise outside."""
+
+_SOLVENT = 0.1
+"""The quantile of the local standard deviations that is taken for solvent's where the solvent is not constant."""
+
+
+@dataclass(frozen=True)
+class LocalLoss:
+    """The local correlation of a decode with its source.
+
+    Attributes:
+        mean: over the voxels that count.
+        first_percentile: a hundredth of them lie below.
+        lowest: the least.
+        place: where that is, Cartesian (x, y, z), Angstrom.
+        counted: share of the box's voxels that count.
+    """
+
+    mean: float
+    first_percentile: float
+    lowest: float
+    place: Triple
+    counted: float
+
+
+def local_loss(decoded: F32, source: F32, grid: Grid, window: float = WINDOW) -> LocalLoss | None:
+    """The local correlation of two maps over what stands above the source's noise; None if nothing does.
+
+    Args:
+        decoded: (z, y, x).
+        source: the same shape.
+        grid: where both lie.
+        window: full width at half height, Angstrom.
+    """
+    correlation, counted = local_correlation(decoded, source, grid, window)
+    values = correlation[counted]
+    if values.size == 0:
+        return None
+    index = np.unravel_index(int(np.where(counted, correlation, np.inf).argmin()), grid.shape)
+    x, y, z = grid.positions(np.asarray(index) / np.asarray(grid.shape)).tolist()
+    return LocalLoss(
+        mean=float(values.mean(dtype=np.float64)),
+        first_percentile=float(np.quantile(values, 0.01)),
+        lowest=float(values.min()),
+        place=(x, y, z),
+        counted=float(counted.mean()),
+    )
+
+
+def local_correlation(
+    decoded: F32, source: F32, grid: Grid, window: float = WINDOW
+) -> tuple[F32, NDArray[np.bool_]]:
+    """Local correlation at every voxel, 0 where a map is constant, and the voxels that stand above noise.
+
+    Args as `local_loss`.
+
+    Returns:
+        Both (z, y, x).
+    """
+    import scipy.ndimage as ndi
+
+    widths = [window / 2.3548 / v for v in grid.voxel_size[::-1]]
+
+    def averaged(values: F32) -> F32:
+        return np.asarray(ndi.gaussian_filter(values, widths, mode="nearest", truncate=3.0), np.float32)
+
+    constant = constant_solvent(source)
+    # About their own means, so that squares keep their digits.
+    s = source - np.float32(source.mean(dtype=np.float64))
+    d = decoded - np.float32(decoded.mean(dtype=np.float64))
+    mean_s, mean_d = averaged(s), averaged(d)
+    var_s = np.maximum(averaged(s * s) - mean_s**2, 0)
+    var_d = np.maximum(averaged(d * d) - mean_d**2, 0)
+    cross = averaged(s * d) - mean_s * mean_d
+    norm = np.sqrt(var_s * var_d)
+    correlation = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
+    level = np.sqrt(var_s)
+    noise = 0.0 if constant is not None else float(np.quantile(level, _SOLVENT))
+    floor = max(ABOVE_NOISE * noise, LEAST_LEVEL * float(np.quantile(level, 0.999)))
+    return np.clip(correlation, -1, 1), level > floor

@@ -1,0 +1,76 @@
+"""From a density map to a network, from beginning to end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Progress, Watch
+from nmap.fit.target.fittable import check_density
+from nmap.machine.packages import require_package
+from nmap.maps import DensityMap, map_of
+from nmap.model.kinds import KINDS
+from nmap.neural_map import NeuralMap
+from nmap.outcomes import SymmetryOutcome
+
+
+def encode(
+    source: DensityMap | str | os.PathLike[str],
+    options: EncodeOptions | None = None,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> NeuralMap:
+    """Fit a network to a density map.
+
+    Args:
+        source: the map, or the path of its MRC/CCP4 file.
+        options: how to fit; the defaults if None.
+        progress: called now and then with how far the fit is.
+        should_stop: asked now and then; when it answers True the best network so far is returned.
+
+    Returns:
+        The map as a network, exactly as a file of it will decode, with the record of how it was fitted and of
+        its measured fidelity.
+
+    Raises:
+        MapError: the file is not a density map that nmap can read, or there is nothing in it to fit.
+        OptionError: an option that does not suit this map.
+        GridError: a mask or a half map that does not lie on the map.
+        QualityError: a goal that was asked for and not reached.
+        MissingPackageError: torch is not installed.
+    """
+    start = time.monotonic()
+    options = options or EncodeOptions()
+    density = map_of(source)
+    check_density(density)  # before torch is loaded, which takes seconds
+    require_package("torch", "fit", "encode")
+    from nmap.fit.device import choose_device, device_name
+    from nmap.fit.record import record
+    from nmap.fit.target.prepare import target_of
+    from nmap.fit.target.specimen import specimen_of
+    from nmap.fit.target.symmetry import find_symmetry
+    from nmap.fit.task import Task, trainer_of
+
+    kind = KINDS[str(options.arch)]
+    train, device = trainer_of(kind), choose_device(options.device)
+    watch = Watch(progress, should_stop, options.time_budget, start)
+    watch.say("preparing")
+    began = watch.seconds
+    specimen = specimen_of(density, options)
+    watch.preparing_seconds = watch.seconds - began
+    group, symmetry = None, SymmetryOutcome("not-sought")
+    if "symmetry" in kind.options:
+        group, symmetry = find_symmetry(specimen, options, watch)
+    began = watch.seconds
+    target = target_of(specimen, group, symmetry)
+    watch.preparing_seconds += watch.seconds - began
+    result, history = train(Task(target, options, watch, device))
+    kept = record(target, options, history, result, watch.notices, device_name(device))
+    if watch.left is not None and watch.left < 0:
+        # Not kept: the same map and options give the same file.
+        watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)
+    watch.say("done", 1.0, 0.0)
+    return NeuralMap(result.neural_map.field, result.neural_map.tensors, kept)

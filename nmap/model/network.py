@@ -1,0 +1,122 @@
+"""What a model kind is: a class that computes a network and states all that the rest of nmap asks about it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from nmap.envelope.envelope import Envelope
+from nmap.errors import FormatError
+from nmap.grid import Grid, Shape
+from nmap.model.frame import Frame
+from nmap.model.layers import Array
+from nmap.point_group import PointGroup
+
+
+class Network(ABC):
+    """A network of one kind. `t` are network coordinates (n, 3), (z, y, x).
+
+    Attributes:
+        kind: its name in files and options.
+        tensor_names: parameters that a file stores.
+        setting_names: settings that a file stores beside them.
+        has_point_values: whether it has values at single points. If not it is known through its band limit only.
+        has_lattice_values: whether it has values on the band-limit lattice, before any gain.
+        trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
+        options: fields of `EncodeOptions` that it has and other kinds may lack.
+    """
+
+    kind: ClassVar[str]
+    tensor_names: ClassVar[tuple[str, ...]]
+    setting_names: ClassVar[tuple[str, ...]] = ()
+    has_point_values: ClassVar[bool] = True
+    has_lattice_values: ClassVar[bool] = True
+    trainer: ClassVar[str]
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
+        """Values (n,).
+
+        Raises:
+            FormatError: the kind has no values at single points.
+        """
+        raise self._no_values()
+
+    def value_and_gradient(self, t: Array, dtype: DTypeLike = np.float64) -> tuple[Array, Array]:
+        """Values (n,) and derivatives along t (n, 3).
+
+        Raises:
+            FormatError: the kind has no values at single points.
+        """
+        raise self._no_values()
+
+    def _no_values(self) -> FormatError:
+        return FormatError(f"a {self.kind} network has no values without a band limit: the file is damaged")
+
+    @abstractmethod
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Parameters by their name in the file."""
+
+    def settings(self) -> dict[str, Any]:
+        """What decoding needs beside the tensors, as JSON values."""
+        return {}
+
+    @staticmethod
+    @abstractmethod
+    def build(settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Network:
+        """The network of `settings()` and `tensors()`."""
+
+    @property
+    def parameters(self) -> int:
+        """Parameters that carry information."""
+        return sum(values.size for values in self.tensors().values())
+
+    @property
+    def widths(self) -> tuple[int, ...] | None:
+        """Neurons of each hidden layer, the first included; None for a network without layers."""
+        return None
+
+    def check_frame(self, band_limit: float | None, lattice: Shape | None, has_envelope: bool) -> None:  # noqa: B027
+        """Check that the network suits the field around it.
+
+        Raises:
+            FormatError: it does not.
+        """
+
+    def check_lattice(self, lattice: Shape, degree: Shape, band_limit: float) -> None:  # noqa: B027
+        """Check that the band-limit lattice is fine enough for the kind.
+
+        Args:
+            lattice: counts (z, y, x).
+            degree: highest frequency along (z, y, x), cycles per box.
+            band_limit: Angstrom.
+
+        Raises:
+            FormatError: it is too coarse.
+        """
+
+    def on_lattice(self, frame: Frame, envelope: Envelope | None) -> NDArray[np.float32] | None:
+        """Value of m . u on the band-limit lattice (z, y, x), for kinds that have values there only; None for others.
+
+        Args:
+            frame: lattice, symmetry and network coordinates.
+            envelope: m; None for 1 everywhere.
+        """
+        return None
+
+    def spectrum(self, box: Grid, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
+        """Half transform of the network on its lattice, for kinds without values at single points.
+
+        Args:
+            box: the lattice as a grid over the box.
+            symmetry: point group whose copies are added; None for C1.
+        """
+        raise NotImplementedError(f"a {self.kind} network is sampled at points")
+
+    def spectrum_bytes(self, symmetry: PointGroup | None) -> int:
+        """Memory that `spectrum` takes beside the lattice itself."""
+        return 0

@@ -1,0 +1,152 @@
+"""What findings say, in words: one function a subject, for the page and for the command line alike.
+
+Values come in, text goes out; nothing is measured here. Lengths are in Angstrom.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nmap.spectrum import Crossing, ShellCurve, worded
+
+if TYPE_CHECKING:
+    from nmap.compare.fidelity import Fidelity
+    from nmap.compare.findings import Findings, Remark
+    from nmap.compare.half_maps import HalfMaps
+    from nmap.compare.measures import Check, Measure
+    from nmap.grid import Grid, Triple
+
+
+def where(fidelity: Fidelity) -> str:
+    """What a fidelity FSC was measured on."""
+    if fidelity.within == "box":
+        return "over the whole box"
+    return "inside the file's mask" if fidelity.within == "envelope" else f"inside the mask {fidelity.mask}"
+
+
+def reach(resolution: float | None) -> str:
+    """To which resolution shells count."""
+    return "to Nyquist" if resolution is None else f"to {resolution:g} A"
+
+
+def measure_words(measure: Measure, found: Findings) -> str:
+    """What a measure is, on these findings."""
+    return _filled(measure.words, found)
+
+
+def tile_words(measure: Measure, found: Findings) -> str:
+    """Its caption on the report's first tiles."""
+    return _filled(measure.tile, found)
+
+
+def measured(measure: Measure, found: Findings) -> str:
+    """A measure and its value; "" where it was not measured."""
+    value = measure.value(found)
+    if value is None:
+        return ""
+    said = measure.written(value)
+    return said if measure.say is not None else f"{measure_words(measure, found)}: {said}"
+
+
+def check_words(check: Check, found: Findings) -> str:
+    """How a measure stands to its limit, and for a promise that is kept, what that means."""
+    measure = check.measure
+    if check.holds and measure.good:
+        return _filled(measure.good, found)
+    wanted = "at least" if measure.relation == ">=" else "at most"
+    return (
+        f"{measure_words(measure, found)} is {_plain(measure, check.value)}, "
+        f"wanted {wanted} {_plain(measure, check.wanted)}"
+    )
+
+
+def _plain(measure: Measure, value: float) -> str:
+    return f"{value:{measure.digits}} {measure.unit}".rstrip()
+
+
+def _filled(text: str, found: Findings) -> str:
+    judged, limit = found.judged, found.band_limit
+    filled = text.format(
+        reach=reach(judged.resolution),
+        where=where(judged),
+        limit="Nyquist" if limit is None else f"{limit.limit:g} A",
+    )
+    return worded(filled, found.grid)
+
+
+def remark_words(remark: Remark, grid: Grid) -> str:
+    """What the reader of the numbers should know."""
+    return worded(_REMARKS[remark.code].format(**remark.values), grid)
+
+
+_REMARKS = {
+    "mask-leaks": "beyond the band limit the masked FSC shows what the mask smears out, not what the file holds",
+    "no-mask": "no mask could be made: molecule and solvent look alike in this map",
+    "off-grid-left-out": "finer sampling was not checked, as the map is large: --off-grid checks it",
+    "other-source": "this is not the very file that the .nmap was made from (its SHA-256 differs)",
+    "part-of-source": "the file holds a part of the source: compared there, {grid}",
+    "record-damaged": "the file's own record could not be read, its densities could: {reason}",
+    "unlike": "the file does not look like the source: mean FSC {mean_fsc:.3f}, correlation {correlation:.3f}: "
+    "give the map that it was made from",
+}
+
+
+def crossing_words(crossing: Crossing) -> str:
+    """A crossing: "FSC 0.9 at 3.28 A"."""
+    if crossing.resolution is None:
+        return f"FSC {crossing.threshold:g} not before Nyquist"
+    return f"FSC {crossing.threshold:g} at {crossing.resolution:.2f} A"
+
+
+def crossing_shells(crossing: Crossing) -> str:
+    """The shells on both sides of a crossing; "" where there is none."""
+    if crossing.first_below is None:
+        return ""
+    above = "" if crossing.last_above is None else f"above at {crossing.last_above:.2f} A, "
+    return f"FSC {crossing.threshold:g}: {above}below at {crossing.first_below:.2f} A"
+
+
+def shell_words(curve: ShellCurve, shell: int) -> str:
+    """A shell by its number and its resolution."""
+    return f"shell {shell} ({1 / curve.frequency[shell]:.2f} A)"
+
+
+def worst_words(fidelity: Fidelity) -> str:
+    """The lowest FSC and where it is."""
+    if fidelity.worst_at is None:
+        return f"no shell {reach(fidelity.resolution)} holds any signal"
+    return f"lowest FSC {reach(fidelity.resolution)}: {fidelity.worst:.4f} at {fidelity.worst_at:.2f} A"
+
+
+def same_source_words(same: bool | None) -> str:
+    """Whether the source given is the one that the file was made from."""
+    return {
+        True: "the very file that this was made from",
+        False: "not the file that this was made from",
+        None: "the file does not say what it was made from",
+    }[same]
+
+
+def displacement_words(shift: Triple, grid: Grid) -> str:
+    """How far a decode lies from its source, along the worst axis."""
+    apart = max(abs(s * v) for s, v in zip(shift, grid.voxel_size, strict=True))
+    if apart < 0.01:
+        return "in place (to 0.01 A)"
+    return f"displaced from the source by {apart:.2g} A"
+
+
+def half_map_title(half_maps: HalfMaps, grid: Grid) -> str:
+    """What a half-map curve is."""
+    if half_maps.masked is None:
+        return worded("Half-map FSC, unmasked", grid)
+    if half_maps.randomised is None:
+        return worded("Half-map FSC, masked", grid)
+    return worded("Half-map FSC, masked, corrected by phase randomisation", grid)
+
+
+def fidelity_title(found: Findings) -> str:
+    """What a fidelity curve is; the words keep it from being taken for a half-map FSC."""
+    title = (
+        f"Fidelity FSC of {found.decoded} against {found.source}, {where(found.judged)} (not a half-map FSC)"
+    )
+    return worded(title, found.grid)

@@ -1,0 +1,3 @@
+"""The version of the package; the file format has its own."""
+
+__version__ = "0.1.0"

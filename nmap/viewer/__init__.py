@@ -1,0 +1,8 @@
+"""`nmap view`: a page that decodes `.nmap` files in the browser, served on this machine or as one file to send."""
+
+from __future__ import annotations
+
+from nmap.viewer.page import Contents, Model, exported_page, read_model
+from nmap.viewer.server import PageServer
+
+__all__ = ["Contents", "Model", "PageServer", "exported_page", "read_model"]
