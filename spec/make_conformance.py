@@ -20,6 +20,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from conformance_blocks import block_cases, block_invalid
 from conformance_formulas import (
     Array,
     Function,
@@ -321,8 +322,9 @@ def make(folder: Path) -> None:
     for name in ("valid", "invalid", "record"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     radial = [Case(*parts) for parts in radial_cases()]
+    blocks = [Case(*parts) for parts in block_cases()]
     for seed, case in enumerate(
-        [*bare_cases(), *composed_cases(), *record_cases(), *radial, image_case(), Case(*nyquist_case())]
+        [*bare_cases(), *composed_cases(), *record_cases(), *radial, image_case(), Case(*nyquist_case()), *blocks]
     ):
         data = encode_bytes(case.neural_map, case.hdf5, case.thumbnail)
         path = f"valid/{case.name}.nmap"
@@ -330,7 +332,7 @@ def make(folder: Path) -> None:
         valid.append(manifest_entry(case, path, data, seed))
     first = valid[0]
     dual, plain = ((folder / f"valid/{name}.nmap").read_bytes() for name in ("bare-siren-f32", "no-hdf5"))
-    for forged in [*invalid_files(dual, plain), *radial_invalid()]:
+    for forged in [*invalid_files(dual, plain), *radial_invalid(), *block_invalid()]:
         if not forged.error:
             path = f"valid/{forged.name}.nmap"
             valid.append({**first, "file": path, "says": forged.says})

@@ -11,9 +11,8 @@ import sys
 
 import numpy as np
 
-BESIDE = "reference_radial_basis"  # read where it is needed: a model kind and its coding
-TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U8": "u1"}
-P = (1 + np.sqrt(5)) / 2
+BESIDE, BLOCKS = "reference_radial_basis", "reference_block_siren"  # kinds and their codings, if needed
+TYPES, P = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U8": "u1"}, (1 + np.sqrt(5)) / 2
 GENERATORS = {
     "T": [(120, (0, 0, 1)), (180, (0, np.sqrt(2), 1))],
     "O": [(90, (0, 0, 1)), (120, (1, 1, 1))],
@@ -66,8 +65,7 @@ class Map:
         """Density at points (n, 3), Cartesian (x, y, z) in Angstrom; section 6."""
         f = (np.linalg.inv(self.cell) @ (np.asarray(points, float) - self.origin).T).T[:, ::-1]
         values = self.product(f) if "band_limit" not in self.metadata else self.band_limited(f, held)
-        edge = 1e-3 / self.shape
-        inside = ((f >= -edge) & (f < 1 - edge)).all(1)
+        inside = ((f >= -1e-3 / self.shape) & (f < 1 - 1e-3 / self.shape)).all(1)
         return np.where(inside, self.metadata.get("scale", 1) * values, 0) + self.metadata.get("offset", 0)
 
     def product(self, f):
@@ -81,7 +79,7 @@ class Map:
             f = (folded @ np.linalg.inv(self.cell).T)[:, ::-1]
         frame = self.metadata.get("frame", {})
         center, half = (np.array(frame.get(key, (0.5,) * 3)) for key in ("center", "half_width"))
-        return self.envelope(f) * self.network((f - center) / half)
+        return self.envelope(f) * self.network((f - center) / half, f)
 
     def envelope(self, f):
         """Section 6.2."""
@@ -94,9 +92,11 @@ class Map:
             v = v + np.where(corner, weight, 1 - weight).prod(1) * bits[z, y, x]
         return v * v * (3 - 2 * v)
 
-    def network(self, t):
-        """The pages of the model kinds."""
-        model, w = self.metadata["model"], self.tensors
+    def network(self, t, f):
+        """The pages of the model kinds; `f` are the folded box fractions of `t`."""
+        if (model := self.metadata["model"])["kind"] == "block-siren":
+            return __import__(BLOCKS).values(self, f, t, group)
+        w = self.tensors
         layers = [(w["first.weight"], w["first.bias"])]
         layers += zip(w["hidden.weight"], w["hidden.bias"], strict=True)
         if model["kind"] == "siren":
@@ -172,9 +172,9 @@ def log(array, coding, _):
 
 def occupancy(array, coding, _):
     """The page coding-occupancy.md."""
-    data, shape = array.tobytes(), coding["shape"]
+    shape = coding["shape"]
     cells, counts = np.zeros([n + 2 for n in shape], int), np.zeros((64, 2), int).tolist()
-    stream = iter(data + bytes(4 + 8 * int(np.prod(shape))))
+    stream = iter(array.tobytes() + bytes(4 + 8 * int(np.prod(shape))))
     low, high, code = 0, 0xFFFFFFFF, int.from_bytes([next(stream) for _ in range(4)], "big")
     near = [(0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0)]
     for z, y, x in np.ndindex(*shape):
@@ -194,7 +194,7 @@ def occupancy(array, coding, _):
 
 CODINGS = {"float": lambda array, *_: array, "uniform": uniform, "log": log, "occupancy": occupancy}
 CODINGS["lattice"] = lambda *stored: __import__(BESIDE).whole_numbers(*stored, occupancy)
+CODINGS["matrices"] = lambda *stored: __import__(BLOCKS).numbers(*stored)
 
 if __name__ == "__main__":
-    with open(sys.argv[1], "rb") as file:
-        print(Map(file.read()).sample([[float(v) for v in sys.argv[2:5]]])[0])
+    print(Map(np.fromfile(sys.argv[1], "u1").tobytes()).sample([[float(v) for v in sys.argv[2:5]]])[0])

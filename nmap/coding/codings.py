@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nmap.coding import lattice as lattice_coding
 from nmap.coding import occupancy
+from nmap.coding.matrices import MATRICES, encode_matrices
 from nmap.coding.numbers import FLOAT, LOG, UNIFORM, encode_float, encode_log, encode_uniform
 from nmap.coding.tensor import STORED, CodedTensor, Coding, check_array
 from nmap.errors import FormatError, OptionError, UnsupportedError
@@ -30,6 +31,7 @@ __all__ = [
     "encode_float",
     "encode_lattice",
     "encode_log",
+    "encode_matrices",
     "encode_occupancy",
     "encode_uniform",
 ]
@@ -158,6 +160,7 @@ CODINGS: dict[str, Coding] = {
     "float": FLOAT,
     "uniform": UNIFORM,
     "log": LOG,
+    "matrices": MATRICES,
     "occupancy": Coding(("",), (), _check_occupancy, _decode_occupancy),
     "lattice": Coding(("", "blocks"), (), _check_lattice, _decode_lattice),
 }

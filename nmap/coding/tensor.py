@@ -60,12 +60,14 @@ class Coding:
         parameters: names of the parameters it needs.
         check: raises FormatError unless the stored arrays fit the shape; allocates nothing.
         decode: the decoded tensor of a checked one.
+        shape: shape of the decoded tensor, where it follows from the parameters and is not stored itself.
     """
 
     suffixes: tuple[str, ...]
     parameters: tuple[str, ...]
     check: Callable[[CodedTensor], None]
     decode: Callable[[CodedTensor], NDArray[Any]]
+    shape: Callable[[Mapping[str, Parameter]], tuple[int, ...]] | None = None
 
 
 def check_array(coded: CodedTensor, suffix: str, dtypes: tuple[str, ...], shape: tuple[int, ...]) -> None:

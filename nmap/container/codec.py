@@ -168,8 +168,8 @@ def coded_tensors(header: Header, arrays: Mapping[str, NDArray[Any]]) -> dict[st
             if stored not in rest:
                 raise FormatError(f"tensor {stored!r:.60} is missing, the coding of {name!r:.60} wants it")
             parts[suffix] = rest.pop(stored)
-        shape = tuple(entry.get("shape", parts[""].shape))
         parameters = {key: entry[key] for key in coding.parameters if key in entry}
+        shape = tuple(entry.get("shape", parts[""].shape)) if coding.shape is None else coding.shape(parameters)
         out[name] = CodedTensor(entry["coding"], shape, parameters, parts)
     out |= {name: CodedTensor("float", array.shape, {}, {"": array}) for name, array in rest.items()}
     _check_sizes(out)
@@ -185,8 +185,9 @@ def _check_sizes(tensors: Mapping[str, CodedTensor]) -> None:
             lattices, most = lattices + 1, MAX_LATTICE_POINTS
         else:
             total += coded.size
-        if max(coded.shape, default=1) > MAX_EDGE or max(total, coded.size) > most:
-            limits = f"{MAX_EDGE} along an axis and {most} in all"
+        edge = most if coded.coding == "matrices" else MAX_EDGE
+        if max(coded.shape, default=1) > edge or max(total, coded.size) > most:
+            limits = f"{edge} along an axis and {most} in all"
             raise FormatError(f'tensor "{name:.60}" has decoded shape {coded.shape}: more than {limits}')
         if lattices > 1:
             raise FormatError(f'tensor "{name:.60}" is the second of the lattice coding: wanted one at most')
@@ -207,6 +208,6 @@ def _header(neural_map: NeuralMap) -> Header:
     for name, coded in neural_map.tensors.items():
         if coded.coding != "float":
             codings[name] = {"coding": coded.coding, **coded.parameters}
-            if coded.arrays[""].shape != coded.shape:
+            if CODINGS[coded.coding].shape is None and coded.arrays[""].shape != coded.shape:
                 codings[name]["shape"] = list(coded.shape)
     return Header(field.network.kind, field.network.settings(), field.frame, codings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
@@ -216,13 +216,16 @@ class Workers:
 
         return torch.cat(self._map(piece, rows, _MOST_ROWS))
 
+    def each(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+        """The function of every job, in order."""
+        if self._pool is None:
+            return [function(job) for job in jobs]
+        return list(self._pool.map(function, jobs))
+
     def _map(self, function: Callable[[slice], Any], rows: int, size: int) -> list[Any]:
         """The function of every slice of at most `size` rows, in order; a GPU gets 64 times as many."""
         size *= 64 if self._whole else 1
-        parts = [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
-        if self._pool is None:
-            return [function(part) for part in parts]
-        return list(self._pool.map(function, parts))
+        return self.each(function, [slice(start, min(start + size, rows)) for start in range(0, rows, size)])
 
 
 class Recorded:

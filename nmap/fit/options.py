@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from nmap.errors import OptionError
 from nmap.maps import DensityMap
+from nmap.model.block_siren import BlockSiren
 from nmap.model.kinds import KINDS
+from nmap.model.siren import Siren
 from nmap.point_group import PointGroup
 
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)
@@ -44,7 +46,8 @@ class EncodeOptions:
             Each step that has begun is finished, so the answer may come later: a notice says by how much.
         steps: training steps.
         arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
-            which are given.
+            which are given. "siren" is one in blocks, "block-siren", unless sizes of layers, steps or weight bits are
+            given without blocks.
         preset: what the file is for, as a worst-shell FSC to aim at without insisting. "preview" (0.9) loses side
             chains. "faithful" (0.995; 0.99 inside a mask in noisy solvent) keeps them. "near-lossless" errs by 1/4
             of the map's own noise in every shell where half maps or solvent tell it, else by a worst shell of 0.999,
@@ -60,6 +63,8 @@ class EncodeOptions:
             that of what they share, and may fall short by two standard errors, at most 0.02.
         force_symmetry: take the given group even if it does not hold.
         checkpoint: folder in which a fit keeps its state, and from which it goes on.
+        blocks: blocks of a SIREN; None lets the map decide. 1, or an option that only a plain network has, makes
+            it a plain one.
         hidden_features: neurons in a layer.
         hidden_layers: hidden layers after the first.
         omega0: sine factor of the first layer.
@@ -99,6 +104,7 @@ class EncodeOptions:
     symmetry_threshold: float = 0.99
     force_symmetry: bool = False
     checkpoint: str | os.PathLike[str] | None = None
+    blocks: int | None = None
     hidden_features: int | None = None
     hidden_layers: int | None = None
     omega0: float | None = None
@@ -116,6 +122,10 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         if self.arch is None:
             object.__setattr__(self, "arch", self._fitting_kind())
+        elif self.arch == Siren.kind and self._is_in_blocks():
+            object.__setattr__(self, "arch", BlockSiren.kind)
+        elif self.arch == Siren.kind and self.blocks == 1:
+            object.__setattr__(self, "blocks", None)
         self._check_choices()
         self._check_kind()
         _positive("resolution", self.resolution, "A")
@@ -132,6 +142,7 @@ class EncodeOptions:
         _whole("max bytes", self.max_bytes, 16, 1 << 40)
         _whole("seed", self.seed, 0, 2**63 - 1)
         _whole("steps", self.steps, 1, 10**8)
+        _whole("blocks", self.blocks, 1, 1 << 20)
         _whole("hidden features", self.hidden_features, 4, MAX_FEATURES)
         _whole("hidden layers", self.hidden_layers, 1, MAX_LAYERS)
         if self.slice is not None and self.slice[0] not in ("x", "y", "z"):
@@ -183,6 +194,12 @@ class EncodeOptions:
         """The first kind that has all the options that are given, else the one that lacks the fewest."""
         given = self._given()
         return min(KINDS, key=lambda name: sum(option not in KINDS[name].options for option in given))
+
+    def _is_in_blocks(self) -> bool:
+        """Whether a SIREN is fitted in blocks: unless one plain network, or what only plain ones have, is asked for."""
+        if self.blocks is not None:
+            return self.blocks > 1
+        return all(getattr(self, name) is None for name in Siren.options)
 
     def _check_kind(self) -> None:
         """Refuse an option that the kind of network does not have."""

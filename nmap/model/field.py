@@ -127,6 +127,9 @@ class Field:
         Returns:
             float32 (z, y, x); the shape of `lattice_grid`.
         """
+        whole = self.network.on_lattice(self.frame, self.envelope)
+        if whole is not None:
+            return whole
         z, y, x = (np.arange(n) / n for n in self.lattice_grid.shape)
         out = np.empty((z.size, y.size, x.size), np.float32)
         rows = max(1, _BLOCK // (y.size * x.size))
@@ -193,7 +196,7 @@ class Field:
     def _spectrum(self) -> Complex:
         gains = np.ones(self.last_shell + 1, np.float32) if self.gains is None else self.gains
         self._require_memory()
-        if self.network.has_point_values:
+        if self.network.has_lattice_values:
             out: Complex = transform(self.lattice_values())
         else:
             out = self.network.spectrum(self.lattice_grid, self.symmetry)
@@ -203,7 +206,7 @@ class Field:
     def _require_memory(self) -> None:
         """Check that the spectrum fits into memory."""
         wanted = _LATTICE_BYTES * self.lattice_grid.size
-        if not self.network.has_point_values:
+        if not self.network.has_lattice_values:
             wanted += self.network.spectrum_bytes(self.symmetry)
         what = f"a band-limit lattice of {self.lattice_grid.shape} points (z, y, x)"
         require_memory(wanted, what, "free some, or decode on a machine with more")

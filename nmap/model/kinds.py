@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.errors import FormatError, UnsupportedError
+from nmap.model.block_siren import BlockSiren
 from nmap.model.fourier_features import FourierFeatures
 from nmap.model.network import Network
 from nmap.model.radial_basis import RadialBasis
@@ -18,6 +19,7 @@ from nmap.model.siren import Siren
 KINDS: dict[str, type[Network]] = {
     RadialBasis.kind: RadialBasis,
     Siren.kind: Siren,
+    BlockSiren.kind: BlockSiren,
     FourierFeatures.kind: FourierFeatures,
 }
 

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
+from nmap.model.frame import Frame
 from nmap.model.layers import Array
 from nmap.point_group import PointGroup
 
@@ -23,6 +25,7 @@ class Network(ABC):
         tensor_names: parameters that a file stores.
         setting_names: settings that a file stores beside them.
         has_point_values: whether it has values at single points. If not it is known through its band limit only.
+        has_lattice_values: whether it has values on the band-limit lattice, before any gain.
         trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
         options: fields of `EncodeOptions` that it has and other kinds may lack.
     """
@@ -31,6 +34,7 @@ class Network(ABC):
     tensor_names: ClassVar[tuple[str, ...]]
     setting_names: ClassVar[tuple[str, ...]] = ()
     has_point_values: ClassVar[bool] = True
+    has_lattice_values: ClassVar[bool] = True
     trainer: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
 
@@ -94,6 +98,15 @@ class Network(ABC):
         Raises:
             FormatError: it is too coarse.
         """
+
+    def on_lattice(self, frame: Frame, envelope: Envelope | None) -> NDArray[np.float32] | None:
+        """Value of m . u on the band-limit lattice (z, y, x), for kinds that have values there only; None for others.
+
+        Args:
+            frame: lattice, symmetry and network coordinates.
+            envelope: m; None for 1 everywhere.
+        """
+        return None
 
     def spectrum(self, box: Grid, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
         """Half transform of the network on its lattice, for kinds without values at single points.

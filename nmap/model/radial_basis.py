@@ -59,6 +59,7 @@ class RadialBasis(Network):
     kind: ClassVar[str] = "radial-basis"
     tensor_names: ClassVar[tuple[str, ...]] = ("weights",)
     has_point_values: ClassVar[bool] = False
+    has_lattice_values: ClassVar[bool] = False
     trainer: ClassVar[str] = "nmap.fit.bumps.fit:fit_bumps"
     options: ClassVar[tuple[str, ...]] = (
         "max_bytes",

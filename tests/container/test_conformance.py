@@ -47,6 +47,7 @@ def test_a_valid_file_gives_the_values_of_the_formulas(entry: dict[str, Any]) ->
 @pytest.mark.parametrize("entry", VALID)
 def test_the_reference_reader_gives_the_same_values(entry: dict[str, Any]) -> None:
     load("reference_radial_basis")
+    load("reference_block_siren")
     values = load("reference_reader").Map(contents(entry)).sample(entry["points_xyz"])
     assert np.abs(values - entry["values"]).max() <= entry["tolerance"]
 
@@ -54,6 +55,7 @@ def test_the_reference_reader_gives_the_same_values(entry: dict[str, Any]) -> No
 @pytest.mark.parametrize("entry", [param for param in VALID if "grids" in param.values[0]])
 def test_both_readers_give_the_values_on_grids(entry: dict[str, Any]) -> None:
     load("reference_radial_basis")
+    load("reference_block_siren")
     ours, theirs = decode_bytes(contents(entry)), load("reference_reader").Map(contents(entry))
     for grid in entry["grids"]:
         shape = tuple(grid["shape"])
@@ -64,7 +66,7 @@ def test_both_readers_give_the_values_on_grids(entry: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "lines"), [("reference_reader", 200), ("reference_radial_basis", 110), ("reference_record", 110)]
+    ("name", "lines"), [("reference_reader", 200), ("reference_radial_basis", 110), ("reference_record", 110), ("reference_block_siren", 140)]
 )
 def test_the_reference_reader_is_short_and_knows_nothing_of_nmap(name: str, lines: int) -> None:
     text = (SPEC / f"{name}.py").read_text()

@@ -163,4 +163,5 @@ def _stored(training: Training) -> Result:
     if training.row_steps is not None:
         steps = training.row_steps[..., 0].cpu().numpy().astype(np.float16)
     coded = coded_tensors(parameters, training.recipe, steps)
-    return finish(training.target, training.recipe, training.settings, coded)
+    recipe = training.recipe
+    return finish(training.target, recipe.kind, training.settings, coded, recipe.gains)

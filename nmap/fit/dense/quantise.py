@@ -18,6 +18,7 @@ from nmap.fit.target.gains import shell_gains
 from nmap.fit.target.prepare import F32, F64, Target
 from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
+from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, invert, transform
 
 # A fitted gain is at most so many times the one trained with; below so small a part of it, it is nothing.
@@ -64,52 +65,26 @@ def _float16(values: F32) -> CodedTensor:
 
 
 def finish(
-    target: Target, recipe: Recipe, settings: Mapping[str, Any], tensors: Mapping[str, CodedTensor]
+    target: Target,
+    kind: str,
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, CodedTensor],
+    rule: GainRule,
+    symmetry: PointGroup | None = None,
 ) -> Result:
     """The map of coded tensors, with the gains, scale and offset that suit the decoded ones best.
 
     Args:
         target: what was fitted.
-        recipe: how.
+        kind: of the network.
         settings: of the network.
         tensors: coded network parameters.
+        rule: how strong shells are.
+        symmetry: point group that it was fitted with; None for C1.
     """
-    tensors = {**tensors, **target.coded_envelope}
-    trial = _assembled(
-        target, recipe, settings, {**tensors, "gains": target.coded_gains}, target.scale, target.solvent
-    )
-    spectrum = transform(trial.field.lattice_values())
-    gains = _fitted_gains(target, spectrum, recipe.gains)
-    scale = float(gains.max())
-    coded = encode_log((gains / scale).astype(np.float32))
-    stored = {**tensors, "gains": coded}
-    decoded = _assembled(target, recipe, settings, stored, 1.0, 0.0).field.gains
-    if decoded is None:
-        raise AssertionError("gains were stored")
-    shape = target.lattice.shape
-    field, truth = invert(spectrum * target.shells.spread(decoded), shape), invert(target.truth, shape)
-    if recipe.gains == "least-squares":
-        scale, offset = _line(field, truth)
-    else:
-        offset = float(truth.mean(dtype=np.float64)) - scale * float(field.mean(dtype=np.float64))
-    neural_map = _assembled(target, recipe, settings, stored, scale, target.solvent + offset)
-    curve = target.fidelity(spectrum * target.shells.spread(decoded))
-    return Result(neural_map, curve, float(curve.worst(target.band_limit)))
 
-
-def _assembled(
-    target: Target,
-    recipe: Recipe,
-    settings: Mapping[str, Any],
-    tensors: Mapping[str, CodedTensor],
-    scale: float,
-    offset: float,
-) -> NeuralMap:
-    return NeuralMap.from_tensors(
-        recipe.kind,
-        settings,
-        tensors,
-        Frame(
+    def assembled(tensors: Mapping[str, CodedTensor], scale: float, offset: float) -> NeuralMap:
+        frame = Frame(
             target.density.grid,
             center=target.center,
             half_width=target.half_width,
@@ -117,8 +92,29 @@ def _assembled(
             scale=scale,
             band_limit=target.band_limit,
             lattice=target.lattice.shape,
-        ),
-    )
+            symmetry=symmetry,
+        )
+        return NeuralMap.from_tensors(kind, settings, tensors, frame)
+
+    tensors = {**tensors, **target.coded_envelope}
+    trial = assembled({**tensors, "gains": target.coded_gains}, target.scale, target.solvent)
+    spectrum = transform(trial.field.lattice_values())
+    gains = _fitted_gains(target, spectrum, rule)
+    scale = float(gains.max())
+    coded = encode_log((gains / scale).astype(np.float32))
+    stored = {**tensors, "gains": coded}
+    decoded = assembled(stored, 1.0, 0.0).field.gains
+    if decoded is None:
+        raise AssertionError("gains were stored")
+    shape = target.lattice.shape
+    field, truth = invert(spectrum * target.shells.spread(decoded), shape), invert(target.truth, shape)
+    if rule == "least-squares":
+        scale, offset = _line(field, truth)
+    else:
+        offset = float(truth.mean(dtype=np.float64)) - scale * float(field.mean(dtype=np.float64))
+    neural_map = assembled(stored, scale, target.solvent + offset)
+    curve = target.fidelity(spectrum * target.shells.spread(decoded))
+    return Result(neural_map, curve, float(curve.worst(target.band_limit)))
 
 
 def _fitted_gains(target: Target, spectrum: Complex, rule: GainRule) -> F64:

@@ -19,10 +19,20 @@ class ShellError:
     Args:
         target: what to fit.
         device: torch device.
+        inside: flat lattice indices (n,) of the points whose values are given; the target's if None.
+        mask: the envelope there (n,); the target's if None.
     """
 
-    def __init__(self, target: Target, device: torch.device) -> None:
+    def __init__(
+        self,
+        target: Target,
+        device: torch.device,
+        inside: NDArray[np.integer] | None = None,
+        mask: NDArray[np.float32] | None = None,
+    ) -> None:
         shells, self._shape, self._device = target.shells, target.lattice.shape, device
+        if inside is None or mask is None:
+            inside, mask = target.inside, target.mask.reshape(-1)[target.inside]
 
         def there(values: NDArray[np.generic]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).to(device)
@@ -34,8 +44,8 @@ class ShellError:
         self._modes = there(multiplicity.astype(np.float64))
         self._wanted = there(target.whitened.reshape(-1)[band].astype(np.complex64))
         self._reference = there(target.reference.reshape(-1)[band].astype(np.complex64))
-        self._inside = there(target.inside)
-        self.mask = there(target.mask.reshape(-1)[target.inside])
+        self._inside = there(inside)
+        self.mask = there(mask)
         self._last = target.last
         self._power = self._sum(self._reference.abs().square())
         self._counted = ~target.negligible[: target.last + 1]
@@ -51,20 +61,43 @@ class ShellError:
         Returns:
             Targets (n,) of u times the envelope, float32, and correlation by shell, (last + 1,).
         """
-        size = math.prod(self._shape)
         values = u * self.mask
-        volume = torch.zeros(size, device=self._device)
+        modes = self.modes(values)
+        return self.lacking(modes, gains) + values, self.fsc(modes)
+
+    def modes(self, values: Tensor) -> Tensor:
+        """Modes within the band limit of values (n,) of the network times the envelope at the points inside."""
+        volume = torch.zeros(math.prod(self._shape), device=self._device)
         volume[self._inside] = values
-        modes = rfftn(volume.reshape(self._shape)).reshape(-1)[self._band]
+        out: Tensor = rfftn(volume.reshape(self._shape)).reshape(-1)[self._band]
+        return out
+
+    def fsc(self, modes: Tensor) -> F64:
+        """Fidelity FSC of these modes by shell, (last + 1,)."""
         cross = self._sum((self._reference.conj() * modes).real)
         norm = (self._power * self._sum(modes.abs().square())).sqrt()
-        fsc = torch.where(norm > 0, cross / norm.clamp(min=1e-300), torch.zeros_like(cross)).cpu().numpy()
+        out: F64 = torch.where(norm > 0, cross / norm.clamp(min=1e-300), torch.zeros_like(cross)).cpu().numpy()
+        return out
+
+    def lacking(self, modes: Tensor, gains: F64, weights: F64 | None = None) -> Tensor:
+        """What these modes lack of the target, whose shells are multiplied by `gains`, at the points inside, (n,).
+
+        With `weights` the lack of each shell is multiplied by its weight.
+        """
         gain = torch.from_numpy(gains.astype(np.float32)).to(self._device)
         nz, ny, nx = self._shape
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self._device)
-        half[self._band] = self._wanted * gain[self._shell] - modes
+        lack = self._wanted * gain[self._shell] - modes
+        if weights is not None:
+            lack = lack * torch.from_numpy(weights.astype(np.float32)).to(self._device)[self._shell]
+        half[self._band] = lack
         error = irfftn(half.reshape(nz, ny, -1), self._shape).reshape(-1)[self._inside]
-        return error / size + values, fsc
+        return error / math.prod(self._shape)
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which shells count in `worst`, (last + 1,)."""
+        return self._counted
 
     def worst(self, fsc: F64) -> float:
         """Lowest correlation of the shells that count."""

@@ -1,0 +1,98 @@
+"""How large a block SIREN is and how it is trained, by the degrees of freedom of the map and the goal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from nmap.fit.options import EncodeOptions
+from nmap.model.block_siren import BlockSizes
+
+# Degrees of freedom of the map in a block.
+_FREEDOM = 46.0
+# Numbers in a code, and neurons in a layer, at a goal of 0.9; for others they grow with the bits that a mode of a
+# Gaussian source takes, log2(1 / (1 - FSC^2)) / 2, by these powers. The width grows with the map, slowly.
+_CODE, _CODE_POWER = 16.0, 1.38
+_WIDTH, _WIDTH_POWER, _WIDTH_GROWTH, _AT_FREEDOM = 36.0, 0.66, 0.2, 24_000.0
+_AT = 0.9
+_LEAST_CODE, _MOST_CODE = 6, 128
+_LEAST_WIDTH, _MOST_WIDTH, _MULTIPLE = 16, 256, 4
+_HIDDEN = 2
+# The first omega, in units of the highest phase in a block, 2 pi radius / resolution; the hidden ones as in SIREN.
+_OMEGA0, _OMEGA_HIDDEN = 1.25, 30.0
+# Passes over the points at a goal of 0.9, and the power by which they grow with the bits of a mode; steps of a pass.
+_PASSES, _PASSES_POWER, _STEPS_OF_PASS = 80, 0.75, 8
+_WAVES = 9
+# After a round that fell short: so many times the code and the width.
+_GROWTH = (1.5, 1.2)
+
+
+@dataclass(frozen=True)
+class BlockRecipe:
+    """How to train a block SIREN.
+
+    Attributes:
+        sizes: of the network.
+        omega: first omega, in units of the highest phase in a block.
+        omega_hidden: of the hidden layers.
+        passes: over the points.
+        steps_of_pass: training steps of a pass.
+        goal: worst-shell FSC aimed at.
+        seed: of all that is random.
+        sized: whether the map, not the caller, decided the width and the steps.
+    """
+
+    sizes: BlockSizes
+    omega: float
+    omega_hidden: float
+    passes: int
+    steps_of_pass: int
+    goal: float
+    seed: int
+    sized: bool
+
+    @property
+    def grown(self) -> BlockRecipe:
+        """The same with longer codes and wider layers."""
+        code = min(round(self.sizes.code * _GROWTH[0]), _MOST_CODE)
+        width = min(_rounded(self.sizes.width * _GROWTH[1]), _MOST_WIDTH)
+        return replace(self, sizes=replace(self.sizes, code=code, width=width))
+
+    @property
+    def can_grow(self) -> bool:
+        """Whether longer codes may be taken."""
+        return self.sized and self.sizes.code < _MOST_CODE
+
+
+def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockRecipe:
+    """The recipe for a map.
+
+    Args:
+        freedom: degrees of freedom of the map, of an asymmetric unit.
+        points: lattice points in it.
+        options: of the fit.
+    """
+    goal = options.goal_fsc
+    bits = max(math.log(1 - goal**2) / math.log(1 - _AT**2), 0.2)
+    code = min(max(round(_CODE * bits**_CODE_POWER), _LEAST_CODE), _MOST_CODE)
+    wide = _WIDTH * bits**_WIDTH_POWER * (freedom / _AT_FREEDOM) ** _WIDTH_GROWTH
+    width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
+    blocks = options.blocks or round(freedom / _FREEDOM)
+    sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
+    passes = round(_PASSES * bits**_PASSES_POWER)
+    if options.steps is not None:
+        passes = max(1, -(-options.steps // _STEPS_OF_PASS))
+    return BlockRecipe(
+        sizes=sizes,
+        omega=_OMEGA0,
+        omega_hidden=options.omega_hidden or _OMEGA_HIDDEN,
+        passes=passes,
+        steps_of_pass=_STEPS_OF_PASS,
+        goal=goal,
+        seed=options.seed,
+        sized=options.hidden_features is None and options.steps is None,
+    )
+
+
+def _rounded(width: float) -> int:
+    return math.ceil(width / _MULTIPLE) * _MULTIPLE

@@ -1,0 +1,317 @@
+"""Training a block SIREN: whole numbers whose decode meets the goal in as few bits as can be.
+
+Every step moves all numbers down the gradient of the error within the band limit plus lambda times their bits,
+as rounded (straight-through), and moves the steps of rounding too. Now and then the network is evaluated on the
+whole lattice. From that follow the points' targets (`nmap.fit.dense.shell_error` says how), the strength of shells
+that lag, the waves of the lowest shells, the widths of the numbers' distributions, and lambda: it is steered so
+that the worst shell ends where the goal is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmap.fit.blocks.layout import Layout
+from nmap.fit.blocks.low_waves import LowWaves
+from nmap.fit.blocks.network import Batch, BlockNetwork
+from nmap.fit.blocks.parameters import Parameters
+from nmap.fit.blocks.rate import Rate
+from nmap.fit.blocks.recipe import BlockRecipe
+from nmap.fit.dense.shell_error import ShellError
+from nmap.fit.device import Workers
+from nmap.fit.progress import Watch
+from nmap.fit.target.prepare import F64, Target
+
+# Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
+_WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.55
+# Learning rates of what is shared, and of codes, end at these shares of the highest ones, and the run may go on so long with them to land on the goal.
+_LEAST_RATES, _LANDING = (0.01, 0.03), 0.15
+# Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
+_MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
+# Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
+_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.5, (0.2, 5.0), 0.12
+# What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
+_PREDICTED = 2.2
+# Shares of the run between which the goal moves from the median shell to the worst one.
+_WORST = (0.55, 0.85)
+# Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
+_IN_BAND = 0.6
+# Training steps between evaluations of the lattice. Points are dealt to batches anew every few passes.
+_EVERY, _DEALT = 8, 4
+# Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
+_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.15, (0.3, 1.2), 0.6, (-0.7, 1.6)
+# The waves see to the shells before this one.
+_LOW_SHELLS = 4
+# Candidates count from this share of the run on. Lambda is steered to so much less than the goal lets be missing.
+_CANDIDATES, _MARGIN = 0.8, 0.015
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A state of the network, rounded.
+
+    Attributes:
+        worst: FSC of its worst shell.
+        bits: estimate of its size.
+        whole: whole numbers.
+        logs: logarithms of the steps.
+        amplitudes: of the waves, whole numbers.
+    """
+
+    worst: float
+    bits: float
+    whole: Tensor
+    logs: Tensor
+    amplitudes: F64
+
+
+class BlockTraining:
+    """A block SIREN in training.
+
+    Args:
+        target: what to fit.
+        layout: where.
+        recipe: how.
+        device: where it computes.
+        workers: share the work out.
+        watch: reports progress; says when to end.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        layout: Layout,
+        recipe: BlockRecipe,
+        device: torch.device,
+        workers: Workers,
+        watch: Watch,
+    ) -> None:
+        self.radius = layout.radius
+        self.recipe, self._watch, self._device = recipe, watch, device
+        self._random = torch.Generator().manual_seed(recipe.seed)
+        omega0 = recipe.omega * 2 * math.pi * layout.radius / target.band_limit
+        self.omegas = (float(f"{omega0:.4g}"), *[recipe.omega_hidden] * recipe.sizes.hidden)
+        self.parameters = Parameters(recipe.sizes, self.omegas, self._random, device)
+        self._network = BlockNetwork(self.parameters, workers, device)
+        self._rate = Rate(self.parameters)
+        self._error = ShellError(target, device, layout.places.flat, layout.places.mask)
+        self.waves = LowWaves(target, layout, recipe.sizes.waves, recipe.goal)
+        self._last, self._counted = target.last, self._error.counted
+        points = layout.places.flat.size
+        slope = 2 * math.log(2) * (1 - recipe.goal**2) * points / max(target.freedom, 1.0)
+        self._first_lambda = self.lambda_ = _LAMBDA * slope
+        self._boost = np.zeros(target.last + 1)
+        self._even = self._weights = np.ones(target.last + 1)
+        self._first = min(_LOW_SHELLS, target.last)
+
+        def there(values: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+        self._x, self._table, self._used = there(layout.x), there(layout.table), there(layout.used)
+        self._mask, self._copy_of, self._count = there(layout.mask), there(layout.copy_of), there(layout.count)
+        # The sum over positions weighs as the one over all lattice points of an asymmetric unit.
+        self._weight = self._count * (len(layout.count) / points)
+        self._wanted = torch.zeros_like(self._mask)
+        self._is_whole = bool((layout.count == 1).all())
+        self.best: Candidate | None = None
+        self.done = 0
+        self.loss: list[tuple[int, float]] = []
+        self.fsc: list[tuple[int, float]] = []
+
+    @property
+    def steps(self) -> int:
+        """Training steps of the run, landing not counted."""
+        return self.recipe.passes * self.recipe.steps_of_pass
+
+    def run(self, until: float | None) -> None:
+        """Train for the recipe's steps and land, or until this second of the watch.
+
+        A stop asked for ends at once; the best candidate, or the last state, is in `best`.
+        """
+        begin = self._watch.seconds
+        adam = _Adam(self.parameters.flat, self.parameters.logs)
+        batches: list[Batch] = []
+
+        def share() -> float:
+            if until is None:
+                return self.done / self.steps
+            in_time = (self._watch.seconds - begin) / max(until - begin, 1e-3)
+            return max(self.done / self.steps, in_time * (1 + _LANDING / 2))
+
+        loss = torch.tensor(0.0)
+        while (now := share()) < 1 + _LANDING and not self._watch.stopped():
+            if self.done % _EVERY == 0:
+                if self.done:
+                    self.loss.append((self.done, float(loss)))
+                self._evaluate(now)
+                if now >= 1 and self.best is not None and self._met(self.best):
+                    break
+            place = self.done % (_DEALT * self.recipe.steps_of_pass)
+            if place == 0:
+                batches = self._deal()
+            loss = self._step(adam, batches[place % len(batches)], now)
+            self.done += 1
+            if self._watch.due:
+                self._watch.step = self.done
+                done, gone = min(share(), 1.0), self._watch.seconds - begin
+                self._watch.say("fitting", done, gone * (1 / max(done, 1e-3) - 1))
+        if self.best is None or not self._met(self.best):
+            self._evaluate(2.0)
+        self._watch.step = self.done
+
+    def evaluation_seconds(self) -> float:
+        """Seconds that one evaluation of the lattice takes."""
+        begin = self._watch.seconds
+        whole, _ = self._rounded()
+        self._lacking(self._modes(self._network_values()), self._even)
+        return self._watch.seconds - begin
+
+    def _met(self, candidate: Candidate) -> bool:
+        return candidate.worst >= self.recipe.goal
+
+    def _rounded(self) -> tuple[Tensor, Tensor]:
+        """Whole numbers and the step of each; the network takes them."""
+        steps = self.parameters.steps()[self.parameters.matrix_of]
+        whole = torch.round(self.parameters.flat / steps)
+        self._network.take(whole * steps)
+        return whole, steps
+
+    def _network_values(self) -> Tensor:
+        """u m of the network alone at the positions, (m,)."""
+        out = torch.zeros_like(self._mask)
+        # Slots left over repeat a position: the same value is written again.
+        out[self._table.reshape(-1)] = self._network.values(self._x).reshape(-1)
+        return out * self._mask
+
+    def _modes(self, values: Tensor) -> Tensor:
+        """Modes within the band limit of values of u m at the positions."""
+        return self._error.modes(values if self._is_whole else values[self._copy_of])
+
+    def _lacking(self, modes: Tensor, weights: F64 | None) -> Tensor:
+        """What these modes lack at the positions, (m,), each shell's lack times its weight."""
+        return self._at_positions(self._error.lacking(modes, self._even, weights))
+
+    def _at_positions(self, lattice: Tensor) -> Tensor:
+        """Mean of values at the lattice points inside, (n,), over those of each position, (m,)."""
+        if self._is_whole:
+            return lattice
+        return torch.zeros_like(self._count).index_add_(0, self._copy_of, lattice) / self._count
+
+    def _evaluate(self, now: float) -> None:
+        """Renew all that an evaluation of the lattice tells, and keep the state if it is the best one."""
+        whole, steps = self._rounded()
+        self._rate.renew(self.parameters.flat / steps)
+        network = self._network_values()
+        modes = self._modes(network + self.waves.values().to(self._device))
+        modes = modes + self._modes(self.waves.follow(self._lacking(modes, None)))
+        self._wanted = network + self._lacking(modes, self._weights) / _IN_BAND
+        fsc = self._error.fsc(modes)
+        worst = self._error.worst(fsc)
+        self._watch.fsc = worst
+        self.fsc.append((self.done, worst))
+        if now >= _CANDIDATES:
+            self._keep(whole, worst)
+        if _FOLLOWED[0] < now < _FOLLOWED[1]:
+            self._follow(fsc)
+        if now >= _STEERED:
+            self._steer(now, fsc, worst)
+
+    def _keep(self, whole: Tensor, worst: float) -> None:
+        """Remember the state if it meets the goal in the fewest bits; if none does, the one nearest to it."""
+        bits, best = self._rate.bits(whole), self.best
+        new = Candidate(worst, bits, whole, self.parameters.logs.clone(), self.waves.whole.copy())
+        if best is None or (self._met(new), -bits if self._met(new) else worst) > (
+            self._met(best),
+            -best.bits if self._met(best) else best.worst,
+        ):
+            self.best = new
+
+    def _follow(self, fsc: F64) -> None:
+        """Give more weight to the shells that lag behind the median one."""
+        missing = np.maximum(1 - fsc**2, 1e-5)
+        median = float(np.median(missing[self._counted]))
+        missing[~self._counted] = median
+        missing[: self._first] = median
+        self._boost += _FOLLOW * np.log(missing / median)
+        np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
+        at = np.arange(self._boost.size)
+        kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
+        self._weights = np.exp(kernel @ self._boost / kernel.sum(1))
+
+    def _steer(self, now: float, fsc: F64, worst: float) -> None:
+        """Move lambda by how what is missing will compare with what may be missing at the end of the run."""
+        median = float(np.median(fsc[self._counted]))
+        share = min(max((now - _WORST[0]) / (_WORST[1] - _WORST[0]), 0.0), 1.0)
+        reached = max(share * worst + (1 - share) * median, 0.0)
+        missing = (1 - reached**2) / (1 + _PREDICTED * max(1 - now, 0.0) ** 2)
+        allowed = (1 - _MARGIN) * (1 - self.recipe.goal**2)
+        change = min(max(_GAIN * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
+        low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
+        self.lambda_ = min(max(self.lambda_ * math.exp(change), low), high)
+
+    def _deal(self) -> list[Batch]:
+        """The points of each block, dealt to the batches of a pass."""
+        blocks, slots = self._table.shape
+        batches = self.recipe.steps_of_pass
+        size = -(-slots // batches)
+        order = torch.argsort(torch.rand(blocks, slots, generator=self._random), 1).to(self._device)
+        # The last batches are filled up with points of the first ones, which do not count twice.
+        order = torch.cat((order, order[:, : size * batches - slots]), 1)
+        counts = torch.arange(size * batches, device=self._device) < slots
+        position = torch.gather(self._table, 1, order)
+        weight = torch.gather(self._used, 1, order) * counts * self._weight[position]
+        x = torch.gather(self._x, 1, order[:, :, None].expand(-1, -1, 3))
+        mask = self._mask[position]
+        return [
+            Batch(*(v[:, first : first + size].contiguous() for v in (x, mask, weight, position)))
+            for first in range(0, size * batches, size)
+        ]
+
+    def _step(self, adam: _Adam, batch: Batch, now: float) -> Tensor:
+        """One step on a batch; the weighted sum of squared errors before it."""
+        p = self.parameters
+        whole, steps = self._rounded()
+        loss = self._network.descend(batch, self._wanted[batch.position])
+        gradient = self._network.gradient.mul_(self.recipe.steps_of_pass * _IN_BAND)
+        levels = p.flat / steps
+        slope = self._rate.slope(levels).mul_(self.lambda_ * min(1.0, now / _RAMP))
+        # Through the rounding: a number moves by its step, a step by how it rounds.
+        by_step = torch.zeros_like(p.logs).index_add_(
+            0, p.matrix_of, gradient * (whole - levels) * steps - slope * levels
+        )
+        gradient += slope / steps
+        rise = min(1.0, now / _WARM_UP + 1e-2)
+        fall = rise * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
+        shared, own = (max(fall, least) for least in _LEAST_RATES)
+        rates = p.rates * shared
+        rates[p.slices[-1]] = p.rates[p.slices[-1]] * own
+        adam.step(gradient, by_step, rates, _STEP_RATE * shared)
+        return loss
+
+
+class _Adam:
+    """Moves the numbers and the logarithms of their steps in place."""
+
+    def __init__(self, flat: Tensor, logs: Tensor) -> None:
+        self._moved = (flat, logs)
+        self._means = tuple(torch.zeros_like(v) for v in self._moved)
+        self._squares = tuple(torch.zeros_like(v) for v in self._moved)
+        self._count = 0
+
+    def step(self, gradient: Tensor, by_step: Tensor, rates: Tensor, step_rate: float) -> None:
+        """One step down the gradients, of the numbers and of the logarithms of their steps."""
+        self._count += 1
+        first, second = 1 - _MOMENTUM**self._count, 1 - _MEMORY**self._count
+        both = zip(
+            self._moved, self._means, self._squares, (gradient, by_step), (rates, step_rate), strict=True
+        )
+        for value, mean, square, g, rate in both:
+            mean.lerp_(g, 1 - _MOMENTUM)
+            square.lerp_(g * g, 1 - _MEMORY)
+            value.sub_(rate / first * mean / ((square / second).sqrt_().add_(_EPSILON)))
