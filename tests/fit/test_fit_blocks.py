@@ -40,7 +40,9 @@ def phantom() -> DensityMap:
 
 
 def options(**changes) -> EncodeOptions:
-    return EncodeOptions(**{"resolution": RESOLUTION, "arch": "siren", "symmetry": "C1", "preset": "preview", **changes})
+    return EncodeOptions(
+        **{"resolution": RESOLUTION, "arch": "siren", "symmetry": "C1", "preset": "preview", **changes}
+    )
 
 
 def worst(neural_map, density: DensityMap) -> float:

@@ -114,7 +114,11 @@ class BlockTraining:
             return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
         self._x, self._table, self._used = there(layout.x), there(layout.table), there(layout.used)
-        self._mask, self._copy_of, self._count = there(layout.mask), there(layout.copy_of), there(layout.count)
+        self._mask, self._copy_of, self._count = (
+            there(layout.mask),
+            there(layout.copy_of),
+            there(layout.count),
+        )
         # The sum over positions weighs as the one over all lattice points of an asymmetric unit.
         self._weight = self._count * (len(layout.count) / points)
         self._wanted = torch.zeros_like(self._mask)
@@ -183,7 +187,7 @@ class BlockTraining:
         return whole, steps
 
     def _network_values(self) -> Tensor:
-        """u m of the network alone at the positions, (m,)."""
+        """U m of the network alone at the positions, (m,)."""
         out = torch.zeros_like(self._mask)
         # Slots left over repeat a position: the same value is written again.
         out[self._table.reshape(-1)] = self._network.values(self._x).reshape(-1)
