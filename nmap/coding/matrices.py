@@ -8,7 +8,7 @@ agree. The range coder is the one of `nmap.coding.range_coder`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -56,7 +56,7 @@ class _Reader:
         return self._decode(chance)
 
 
-def encode_matrices(matrices: list[NDArray[np.integer]], steps: ArrayLike) -> CodedTensor:
+def encode_matrices(matrices: Sequence[NDArray[np.integer]], steps: ArrayLike) -> CodedTensor:
     """Store matrices of whole numbers, each times its step; they decode to one vector, row after row.
 
     Args:

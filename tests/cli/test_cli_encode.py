@@ -241,7 +241,7 @@ def interrupted(source: Path, out: Path, *options: str) -> tuple[int, str]:
     ) as process:
         assert process.stderr is not None
         first = ""
-        while "/10000000" not in first:
+        while "fitting" not in first:
             first = process.stderr.readline()
             assert first, "ended before it began"
         time.sleep(0.3)

@@ -129,7 +129,7 @@ def test_a_section_is_cut_into_blocks_of_its_plane(phantom) -> None:
 
 def test_a_goal_out_of_reach_says_how_far_it_came(phantom) -> None:
     few = {"blocks": 10, "steps": 40}
-    with pytest.raises(QualityError, match="of the wanted 0.999"):
+    with pytest.raises(QualityError, match=r"of the wanted 0\.999"):
         encode(phantom, options(target_fsc=0.999, **few))
     notices = encode(phantom, options(preset="faithful", **few)).record["fit"]["notices"]
     assert "below-goal" in str(notices)

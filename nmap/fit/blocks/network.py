@@ -90,7 +90,7 @@ class BlockNetwork:
         done = self._workers.each(job, self._jobs(batch.x.shape[1]))
         for _, trunk in done:
             for total, one in zip(self._gradients, trunk, strict=False):
-                total += one
+                total.add_(one)
         base, maps, codes = self._hyper(self._gradients)
         _, values, numbers = self._hyper(self._matrices)
         width = self._sizes.width

@@ -30,7 +30,8 @@ from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
 _WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.55
-# Learning rates of what is shared, and of codes, end at these shares of the highest ones, and the run may go on so long with them to land on the goal.
+# Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on with them
+# for this share of its length to land on the goal.
 _LEAST_RATES, _LANDING = (0.01, 0.03), 0.15
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
@@ -172,7 +173,7 @@ class BlockTraining:
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of the lattice takes."""
         begin = self._watch.seconds
-        whole, _ = self._rounded()
+        self._rounded()
         self._lacking(self._modes(self._network_values()), self._even)
         return self._watch.seconds - begin
 
@@ -312,9 +313,8 @@ class _Adam:
         """One step down the gradients, of the numbers and of the logarithms of their steps."""
         self._count += 1
         first, second = 1 - _MOMENTUM**self._count, 1 - _MEMORY**self._count
-        both = zip(
-            self._moved, self._means, self._squares, (gradient, by_step), (rates, step_rate), strict=True
-        )
+        speeds = (rates, torch.tensor(step_rate))
+        both = zip(self._moved, self._means, self._squares, (gradient, by_step), speeds, strict=True)
         for value, mean, square, g, rate in both:
             mean.lerp_(g, 1 - _MOMENTUM)
             square.lerp_(g * g, 1 - _MEMORY)
