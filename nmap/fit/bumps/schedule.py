@@ -30,6 +30,10 @@ class Schedule:
     haste: tuple[float, int] = (0.87, 5)
     rate: float = RATE
 
+    def hold_at(self, goal: float | None) -> int:
+        """Sweeps at a goal; for a high one a third as many, for weights of more than one settle sooner."""
+        return self.hold // 3 if goal is not None and goal > _HIGH else self.hold
+
     def pace(self, mean: float, goal: float | None) -> tuple[float, int, float]:
         """Decay, patience and settled share that suit the distance to the goal.
 

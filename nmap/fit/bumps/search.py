@@ -158,7 +158,7 @@ class _Run:
         self, lattice: Lattice, goal: Goal, schedule: Schedule, state_file: Path | None, clock: Deadline
     ) -> None:
         self.lattice, self.goal, self.schedule, self.state_file = lattice, goal, schedule, state_file
-        self.clock, self.seconds = clock, 0.0
+        self.clock, self.seconds, self.hold = clock, 0.0, schedule.hold_at(goal.worst_fsc)
         self.state = start(lattice)
         self.best: Found | None = None
         self.waited = self.held = self.count = 0
@@ -170,7 +170,7 @@ class _Run:
     @property
     def done(self) -> bool:
         """Whether the hold is over, or what is left to gain too small: for the step, or for its price."""
-        return self.held >= self.schedule.hold or self.state.step < _FINEST * self.first_step or self._idle
+        return self.held >= self.hold or self.state.step < _FINEST * self.first_step or self._idle
 
     @property
     def _idle(self) -> bool:
@@ -194,7 +194,7 @@ class _Run:
     def share_done(self) -> float:
         """A guess, 0 to 1."""
         if self.state.reached:
-            return 0.6 + 0.4 * self.held / self.schedule.hold
+            return 0.6 + 0.4 * self.held / self.hold
         return 0.6 * min(1.0, math.log(self.first_step / self.state.step) / 2.5)
 
     def sweep(self, time_used: float = 0.0) -> None:
