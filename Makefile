@@ -13,6 +13,8 @@ help:
 	@echo "make check    ruff (lint and format) and mypy --strict"
 	@echo "make docs     rewrite docs/cli.md and docs/validate-schema.json from what the code says"
 	@echo "make package  build sdist and wheel, check them, and use the wheel in an empty environment"
+	@echo "make attacks  what each class of hostile file costs, as a table"
+	@echo "make fuzz     fuzz every reader for FUZZ_S seconds (60) each, by atheris"
 	@echo "make clean    remove what these made, the environment in $(VENV) included"
 
 $(READY): pyproject.toml constraints.txt
@@ -48,6 +50,13 @@ package: $(READY)
 	@rm -rf dist && $(BIN)/python -m build
 	@$(BIN)/python -m twine check --strict dist/*
 	@$(BIN)/python .ci/package.py dist
+
+attacks: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -W ignore -m attacks.cost
+
+fuzz: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	@$(BIN)/python -m fuzz
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

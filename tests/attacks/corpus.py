@@ -26,6 +26,7 @@ from mrcfile.dtypes import HEADER_DTYPE
 from phantoms import neural_map, siren
 
 from nmap.container.codec import encode_bytes
+from nmap.container.layout import digest, read_layout, read_tensors
 from nmap.grid import Grid
 
 FAULTS = Path(__file__).parents[1] / "data" / "faults"
@@ -134,10 +135,19 @@ def nmap_headers() -> Iterator[Attack]:
     def tensors(**entries: Any) -> Callable[[], bytes]:
         return lambda: packed(json.dumps({**header, **entries}))
 
+    layout, whole = read_layout(io.BytesIO(file_bytes()))
+    stored = {name: a for name, a in read_tensors(whole, layout).items() if name in layout.weights}
+
     def metadata(**values: Any) -> Callable[[], bytes]:
-        return lambda: packed(
-            json.dumps({**header, "__metadata__": {"nmap": json.dumps({**said, **values})}})
-        )
+        """Other metadata, their checksum right unless it is what is changed."""
+
+        def made() -> bytes:
+            lying = json.dumps({**said, **values})
+            if "sha256" not in values:
+                lying = lying.replace(said["sha256"], digest(lying, said["sha256"], stored))
+            return packed(json.dumps({**header, "__metadata__": {"nmap": lying}}))
+
+        return made
 
     def model(**values: Any) -> Callable[[], bytes]:
         return metadata(model={**said["model"], **values})
@@ -180,9 +190,9 @@ def nmap_headers() -> Iterator[Attack]:
         "deep lists": lambda: packed('{"a":' + "[" * 100000 + "]" * 100000 + "}"),
         "no JSON": lambda: packed("not JSON at all"),
         "JSON that is a list": lambda: packed("[1, 2, 3]"),
-        "NaN": lambda: packed(text.replace(str(end), "NaN", 1)),
-        "a number of 5000 digits": lambda: packed(text.replace(str(end), "1" * 5000, 1)),
-        "1e999": lambda: packed(text.replace(str(end), "1e999", 1)),
+        "NaN": lambda: packed(text.replace(f"{end}]", "NaN]", 1)),
+        "a number of 5000 digits": lambda: packed(text.replace(f"{end}]", "1" * 5000 + "]", 1)),
+        "1e999": lambda: packed(text.replace(f"{end}]", "1e999]", 1)),
         "no metadata": lambda: packed(json.dumps({k: v for k, v in header.items() if k != "__metadata__"})),
         "metadata that is a list": tensors(__metadata__=[1]),
         "a header of 2^63 bytes": lambda: (2**63).to_bytes(8, "little") + file_bytes()[8:],
@@ -214,8 +224,10 @@ def nmap_headers() -> Iterator[Attack]:
         "an unknown group": metadata(symmetry={"group": "X7", "center": [0, 0, 0]}),
         "changed weights": lambda: packed(text, data[:-4] + b"\1\2\3\4"),
     }
+    yield Attack(".nmap header", "nothing but the order of its names", ".nmap", metadata(), READ)
+    odd = ("omegas of 0", "20 000 names in the metadata")
     for name, made in cases.items():
-        yield Attack(".nmap header", name, ".nmap", made, REFUSED)
+        yield Attack(".nmap header", name, ".nmap", made, EITHER if name in odd else REFUSED)
 
 
 def packed_maps() -> Iterator[Attack]:

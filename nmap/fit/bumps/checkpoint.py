@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from nmap.errors import OptionError
 from nmap.machine.atomic import atomic_output
+
+# What numpy raises of files that are damaged, or are no archive of plain arrays.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    SyntaxError,
+    BadZipFile,
+    zlib.error,
+)
 
 
 def digest(told: bytes, *arrays: NDArray[Any]) -> bytes:
@@ -40,7 +57,7 @@ def load(path: Path, task: bytes) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             kept = {name: file[name] for name in file.files}
         same = kept["task"].tobytes() == task
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+    except _DAMAGE as error:
         raise OptionError(
             f"checkpoint {path}: damaged ({error}): delete it, or give another folder"
         ) from error
