@@ -24,7 +24,7 @@ test("a file that tells less gets a shorter line", () => {
 });
 
 test("a file that loses side chains has a warning, one that keeps them none, nor one that does not say", () => {
-  assert.match(warningLine({ worst: 0.9, preset: "preview" }), /"preview", at an FSC of 0.9 .*side chains/);
+  assert.match(warningLine({ worst: 0.9, preset: "preview" }), /"preview" at an FSC of 0.9 .*side chains/);
   assert.equal(warningLine({ worst: 0.9925 }), "");
   assert.equal(warningLine({}), "");
 });

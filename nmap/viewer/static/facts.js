@@ -30,5 +30,5 @@ const SIDE_CHAINS = 0.98;
 export function warningLine({ worst, preset }) {
   if (worst === undefined || worst >= SIDE_CHAINS) return "";
   const how = typeof preset === "string" ? `Stored with the preset "${preset}"` : "Stored";
-  return `${how}, at an FSC of ${number(worst)} in the worst shell: side chains may be weaker than in the source, or missing. Do not build or judge them here.`;
+  return `${how} at an FSC of ${number(worst)} in the worst shell: side chains may be weaker than in the source, or missing. Do not build or judge them here.`;
 }

@@ -51,7 +51,12 @@ export class Scene {
       // The camera is set here, when a file is opened: a new level must not move it.
       camera: { manualReset: true, helper: { axes: { name: "off", params: {} } } },
       multiSample: { mode: "off" },
-      postprocessing: { occlusion: { name: "off", params: {} }, shadow: { name: "off", params: {} } },
+      postprocessing: {
+        // Fewer programs to make ready than for Mol*'s default, which counts where there is no graphics processor.
+        antialiasing: { name: "fxaa", params: { edgeThresholdMin: 0.0312, edgeThresholdMax: 0.063, iterations: 12, subpixelQuality: 0.3 } },
+        occlusion: { name: "off", params: {} },
+        shadow: { name: "off", params: {} },
+      },
       cameraFog: { name: "on", params: { intensity: 30 } },
     });
   }
