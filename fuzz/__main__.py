@@ -1,4 +1,4 @@
-"""Fuzz one target for a while, or each in turn: `python -m fuzz [TARGET] [SECONDS]`; failures go to `fuzz/found`."""
+"""Fuzz one target for some seconds, or each in turn: `python -m fuzz [TARGET] [SECONDS]`; finds go to `fuzz/found`."""
 
 from __future__ import annotations
 

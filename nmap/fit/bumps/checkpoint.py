@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmap.errors import OptionError
 from nmap.machine.atomic import atomic_output
-
-# What numpy raises of files that are damaged, or are no archive of plain arrays.
-_DAMAGE = (
-    OSError,
-    ValueError,
-    EOFError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    RuntimeError,
-    ArithmeticError,
-    MemoryError,
-    SyntaxError,
-    BadZipFile,
-    zlib.error,
-)
 
 
 def digest(told: bytes, *arrays: NDArray[Any]) -> bytes:
@@ -57,7 +39,7 @@ def load(path: Path, task: bytes) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             kept = {name: file[name] for name in file.files}
         same = kept["task"].tobytes() == task
-    except _DAMAGE as error:
+    except Exception as error:  # numpy promises nothing of what it raises of a damaged file
         raise OptionError(
             f"checkpoint {path}: damaged ({error}): delete it, or give another folder"
         ) from error
