@@ -203,9 +203,7 @@ def block_cases() -> list[tuple[str, str, NeuralMap, Function]]:
         (
             "block-siren-d7",
             "D7: folded positions between lattice points and outside an oblong box",
-            *block_case(
-                (4, 3, 1, 2, -1), 3, 0, SLAB, (10, 12, 12), 4.5, None, PointGroup("D7", BESIDE), d7
-            ),
+            *block_case((4, 3, 1, 2, -1), 3, 0, SLAB, (10, 12, 12), 4.5, None, PointGroup("D7", BESIDE), d7),
         ),
         (
             "block-siren-image",
@@ -237,7 +235,9 @@ def block_invalid() -> Iterator[Forged]:
         given: dict[str, Any] = more.pop("tensors", {})
         model = {**metadata["model"], **more.pop("model", {})}
         changed = {key: value for key, value in {**tensors, **given}.items() if value is not None}
-        told = {key: value for key, value in {**metadata, "model": model, **more}.items() if value is not None}
+        told = {
+            key: value for key, value in {**metadata, "model": model, **more}.items() if value is not None
+        }
         return Forged(name, check, "FormatError", message, says, repacked(changed, told))
 
     def coded(shapes: str) -> Json:
@@ -250,10 +250,14 @@ def block_invalid() -> Iterator[Forged]:
     yield change("matrices-no-step", 10, "network.step", "no steps", tensors={"network.step": None})
     yield change("matrices-step-0", 10, "above 0", "a step of 0", tensors={"network.step": zero})
     yield change("matrices-shapes", 10, "shapes", "shapes that are no shapes", **coded("4x3 4"))
-    yield change("matrices-empty", 10, "rows and columns", "a matrix without columns", **coded("4x0 " + shapes))
+    yield change(
+        "matrices-empty", 10, "rows and columns", "a matrix without columns", **coded("4x0 " + shapes)
+    )
     yield change("matrices-other", 10, "step", "a step too many", **coded("4x3"))
     one = {"network": ("U8", [8], bytes(8)), "network.step": ("F16", [1], b"\0\x3c")}
-    yield change("matrices-claim", 11, "in a byte", "2^24 numbers in 8 bytes", tensors=one, **coded("4096x4096"))
+    yield change(
+        "matrices-claim", 11, "in a byte", "2^24 numbers in 8 bytes", tensors=one, **coded("4096x4096")
+    )
     yield change("blocks-no-band-limit", 13, "band limit", "no band limit", band_limit=None, lattice=None)
     yield change("blocks-width", 13, "width", "a width of 0", model={"width": 0})
     yield change("blocks-omegas", 13, "omegas", "one omega too few", model={"omegas": [3, 1.5]})

@@ -324,7 +324,15 @@ def make(folder: Path) -> None:
     radial = [Case(*parts) for parts in radial_cases()]
     blocks = [Case(*parts) for parts in block_cases()]
     for seed, case in enumerate(
-        [*bare_cases(), *composed_cases(), *record_cases(), *radial, image_case(), Case(*nyquist_case()), *blocks]
+        [
+            *bare_cases(),
+            *composed_cases(),
+            *record_cases(),
+            *radial,
+            image_case(),
+            Case(*nyquist_case()),
+            *blocks,
+        ]
     ):
         data = encode_bytes(case.neural_map, case.hdf5, case.thumbnail)
         path = f"valid/{case.name}.nmap"

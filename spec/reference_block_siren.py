@@ -72,7 +72,7 @@ def range_decoder(data):
 
 
 def values(density, f, t, group):
-    """u on all points of the lattice, model-block-siren.md; `f` are their folded box fractions, `t` the frame's."""
+    """U on all points of the lattice, model-block-siren.md; `f` are their folded box fractions, `t` the frame's."""
     model, lattice = density.metadata["model"], density.metadata["lattice"]
     index = np.indices(lattice).reshape(3, -1).T
     inside = np.broadcast_to(density.envelope(f) > 0, len(f))

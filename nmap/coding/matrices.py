@@ -8,7 +8,7 @@ agree. The range coder is the one of `nmap.coding.range_coder`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -56,7 +56,7 @@ class _Reader:
         return self._decode(chance)
 
 
-def encode_matrices(matrices: list[NDArray[np.integer]], steps: ArrayLike) -> CodedTensor:
+def encode_matrices(matrices: Sequence[NDArray[np.integer]], steps: ArrayLike) -> CodedTensor:
     """Store matrices of whole numbers, each times its step; they decode to one vector, row after row.
 
     Args:
@@ -69,12 +69,16 @@ def encode_matrices(matrices: list[NDArray[np.integer]], steps: ArrayLike) -> Co
     with np.errstate(over="ignore"):
         stored = np.asarray(steps, np.float16).reshape(-1)
     if not 0 < len(matrices) <= MAX_PARTS or any(m.ndim != 2 or not m.size for m in matrices):
-        raise OptionError(f"{len(matrices)} matrices: wanted 1 to {MAX_PARTS} of two axes, none of them empty")
+        raise OptionError(
+            f"{len(matrices)} matrices: wanted 1 to {MAX_PARTS} of two axes, none of them empty"
+        )
     if stored.size != len(matrices) or not (np.isfinite(stored).all() and (stored > 0).all()):
         raise OptionError(f"steps {stored}: wanted {len(matrices)} finite float16 numbers above 0")
     largest = max(int(np.abs(m).max()) for m in matrices)
     if largest >> MAX_DIGITS:
-        raise OptionError(f"whole number {largest}: the matrices coding takes at most {(1 << MAX_DIGITS) - 1}")
+        raise OptionError(
+            f"whole number {largest}: the matrices coding takes at most {(1 << MAX_DIGITS) - 1}"
+        )
     writer, model = _Writer(), _Model()
     for matrix in matrices:
         model.matrix(writer, matrix.tolist(), matrix.shape[0], matrix.shape[1])
@@ -148,9 +152,7 @@ class _Model:
         if counts is None:
             counts = self._counts[context] = [0, 0]
         zeros, ones = counts
-        bit = coder.bit(
-            bit, bounded((2 * CHANCES * ones + _TRUST * chance) // (2 * (zeros + ones) + _TRUST))
-        )
+        bit = coder.bit(bit, bounded((2 * CHANCES * ones + _TRUST * chance) // (2 * (zeros + ones) + _TRUST)))
         counts[bit] += 1
         if zeros + ones >= _LIMIT:
             counts[0] >>= 1

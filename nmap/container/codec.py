@@ -169,7 +169,9 @@ def coded_tensors(header: Header, arrays: Mapping[str, NDArray[Any]]) -> dict[st
                 raise FormatError(f"tensor {stored!r:.60} is missing, the coding of {name!r:.60} wants it")
             parts[suffix] = rest.pop(stored)
         parameters = {key: entry[key] for key in coding.parameters if key in entry}
-        shape = tuple(entry.get("shape", parts[""].shape)) if coding.shape is None else coding.shape(parameters)
+        shape = (
+            tuple(entry.get("shape", parts[""].shape)) if coding.shape is None else coding.shape(parameters)
+        )
         out[name] = CodedTensor(entry["coding"], shape, parameters, parts)
     out |= {name: CodedTensor("float", array.shape, {}, {"": array}) for name, array in rest.items()}
     _check_sizes(out)

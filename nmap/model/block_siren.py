@@ -116,7 +116,15 @@ class BlockSiren(Network):
     radius: float
     kind: ClassVar[str] = "block-siren"
     tensor_names: ClassVar[tuple[str, ...]] = ("network",)
-    setting_names: ClassVar[tuple[str, ...]] = ("blocks", "code", "hidden", "omegas", "radius", "waves", "width")
+    setting_names: ClassVar[tuple[str, ...]] = (
+        "blocks",
+        "code",
+        "hidden",
+        "omegas",
+        "radius",
+        "waves",
+        "width",
+    )
     has_point_values: ClassVar[bool] = False
     trainer: ClassVar[str] = "nmap.fit.blocks.fit:fit_blocks"
     options: ClassVar[tuple[str, ...]] = (
@@ -184,7 +192,9 @@ class BlockSiren(Network):
         if band_limit is None or lattice is None:
             raise FormatError("a block-siren network without a band limit: wanted band_limit and lattice")
         if self.sizes.blocks > math.prod(lattice):
-            raise FormatError(f"block-siren with {self.sizes.blocks} blocks: wanted at most the points of {lattice}")
+            raise FormatError(
+                f"block-siren with {self.sizes.blocks} blocks: wanted at most the points of {lattice}"
+            )
         wanted = amplitude_count(wave_vectors(self.sizes.waves, lattice))
         if self._amplitudes != wanted:
             raise FormatError(
@@ -281,9 +291,11 @@ def amplitude_count(vectors: Ints) -> int:
     return max(2 * len(vectors) - 1, 0)
 
 
-def waves(t: F64, vectors: Ints) -> F32:
+def waves(t: NDArray[np.floating], vectors: Ints) -> F32:
     """1, then cos(pi k . t) and sin(pi k . t) of each further vector k, at network coordinates (n, 3); (n, m)."""
-    phase = np.asarray(WAVE_STEP * np.pi * (np.asarray(t, np.float64) @ vectors[1:].T.astype(np.float64)), np.float32)
+    phase = np.asarray(
+        WAVE_STEP * np.pi * (np.asarray(t, np.float64) @ vectors[1:].T.astype(np.float64)), np.float32
+    )
     out = np.empty((len(t), amplitude_count(vectors)), np.float32)
     out[:, 0] = 1
     np.cos(phase, out=out[:, 1::2])

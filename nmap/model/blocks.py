@@ -134,7 +134,9 @@ class Blocks:
             FormatError: more blocks than points.
         """
         if not 0 < count <= len(points):
-            raise FormatError(f"{count} blocks for {len(points)} lattice points inside: wanted 1 to that many")
+            raise FormatError(
+                f"{count} blocks for {len(points)} lattice points inside: wanted 1 to that many"
+            )
         cuts: list[tuple[tuple[int, int, int], int]] = []
         centers, widths = np.empty((count, 3)), np.empty((count, 3), np.int64)
 

@@ -13,7 +13,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from nmap.coding.codings import CodedTensor, check_tensor, decode_tensor, encode_matrices
 from nmap.errors import FormatError, OptionError
 
-whole = arrays(np.int64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-32767, 32767))
+whole = arrays(
+    np.int64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-32767, 32767)
+)
 
 
 @given(st.lists(whole, min_size=1, max_size=4))
@@ -64,7 +66,9 @@ def test_what_the_coding_cannot_hold_is_refused(matrices: list, steps: list[floa
 
 def test_a_few_bytes_that_claim_many_numbers_are_refused_before_any_is_decoded() -> None:
     step = np.ones(1, "<f2")
-    claim = CodedTensor("matrices", (1 << 24,), {"shapes": "4096x4096"}, {"": np.zeros(8, np.uint8), "step": step})
+    claim = CodedTensor(
+        "matrices", (1 << 24,), {"shapes": "4096x4096"}, {"": np.zeros(8, np.uint8), "step": step}
+    )
     with pytest.raises(FormatError, match="in a byte"):
         check_tensor(claim)
 

@@ -63,9 +63,7 @@ def test_one_block_without_codes_is_the_plain_siren() -> None:
     lattice = Grid((12, 12, 12), (2.0, 2.0, 2.0))
     values = made.on_lattice(Frame(lattice, band_limit=6.0, lattice=lattice.shape), None)
     w0, w1, w2, b0, b1, b2, last = (m.astype(np.float32) for m in matrices[:7])
-    plain = Siren(
-        w0, b0[:, 0], np.stack((w1, w2)), np.stack((b1, b2))[..., 0], last[:-1].T, last[-1], OMEGAS
-    )
+    plain = Siren(w0, b0[:, 0], np.stack((w1, w2)), np.stack((b1, b2))[..., 0], last[:-1].T, last[-1], OMEGAS)
     index = np.stack(np.unravel_index(np.arange(12**3), (12,) * 3), -1)
     assert_allclose(values.ravel(), plain((index - 5.5) * 2.0 / 5.0), atol=2e-5)
 
@@ -77,7 +75,9 @@ def test_the_waves_are_those_of_whole_number_vectors() -> None:
     t = np.array([[0.5, -0.25, 1.0]])
     basis = waves(t, vectors)[0]
     axis = vectors.tolist().index([0, 0, 1])
-    assert_allclose(basis[2 * axis - 1 : 2 * axis + 1], [np.cos(0.75 * np.pi), np.sin(0.75 * np.pi)], atol=1e-6)
+    assert_allclose(
+        basis[2 * axis - 1 : 2 * axis + 1], [np.cos(0.75 * np.pi), np.sin(0.75 * np.pi)], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("group", ["C3", "D7", "T"])

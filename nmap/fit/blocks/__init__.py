@@ -1,0 +1,1 @@
+"""Fits of SIRENs in blocks."""

@@ -90,7 +90,7 @@ class BlockNetwork:
         done = self._workers.each(job, self._jobs(batch.x.shape[1]))
         for _, trunk in done:
             for total, one in zip(self._gradients, trunk, strict=False):
-                total += one
+                total.add_(one)
         base, maps, codes = self._hyper(self._gradients)
         _, values, numbers = self._hyper(self._matrices)
         width = self._sizes.width
@@ -105,7 +105,11 @@ class BlockNetwork:
     def _hyper(self, matrices: list[Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Bases, maps and codes among the matrices."""
         layers = self._sizes.hidden + 1
-        return matrices[layers : 2 * layers + 1], matrices[2 * layers + 1 : 3 * layers + 2], matrices[3 * layers + 2]
+        return (
+            matrices[layers : 2 * layers + 1],
+            matrices[2 * layers + 1 : 3 * layers + 2],
+            matrices[3 * layers + 2],
+        )
 
     def _jobs(self, points: int) -> list[slice]:
         """Blocks of each job."""
@@ -154,9 +158,7 @@ class BlockNetwork:
         trunk: list[Tensor] = []
         for layer in reversed(range(layers)):
             back.mul_(self._buffer(f"cosine {layer}", rows))
-            torch.sum(
-                back.view(blocks, points, width), 1, out=out[:, layer * width : (layer + 1) * width]
-            )
+            torch.sum(back.view(blocks, points, width), 1, out=out[:, layer * width : (layer + 1) * width])
             below = self._buffer(f"sine {layer - 1}", rows) if layer else x.reshape(-1, 3)
             trunk.append(back.t() @ below)
             if layer:

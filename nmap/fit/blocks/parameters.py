@@ -14,7 +14,15 @@ from nmap.model.block_siren import BlockSizes
 
 # How each kind of matrix begins, what it moves in a training step at most, and the step by which it is rounded at
 # first. First-layer weights and biases are radians of phase; so are the hidden ones.
-_RATE = {"first": 0.05, "hidden": 0.025, "bias": 0.025, "phase": 0.05, "output": 0.0075, "map": 0.025, "code": 0.1}
+_RATE = {
+    "first": 0.05,
+    "hidden": 0.025,
+    "bias": 0.025,
+    "phase": 0.05,
+    "output": 0.0075,
+    "map": 0.025,
+    "code": 0.1,
+}
 _STEP = {"first": 0.1, "hidden": 0.06, "bias": 0.06, "phase": 0.1, "output": 0.02, "map": 0.06, "code": 0.5}
 # Spread of what codes do at first: phases of the first layer, of hidden layers, and share of the output weights.
 _PHASES, _HIDDEN_PHASES, _OUTPUTS = 1.0, 0.3, 0.3
@@ -46,7 +54,9 @@ class Parameters:
         self.flat = torch.cat([part.reshape(-1) for part in first]).to(device)
         self.rates = self._spread(_RATE).to(device)
         self.logs = torch.tensor([math.log(_STEP[kind]) for kind in self.kinds]).to(device)
-        self.matrix_of = torch.cat([torch.full((math.prod(s),), i) for i, s in enumerate(self.shapes)]).to(device)
+        self.matrix_of = torch.cat([torch.full((math.prod(s),), i) for i, s in enumerate(self.shapes)]).to(
+            device
+        )
 
     def views(self, vector: Tensor) -> list[Tensor]:
         """Each matrix in a vector as long as `flat`; no copy."""

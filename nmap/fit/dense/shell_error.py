@@ -76,7 +76,9 @@ class ShellError:
         """Fidelity FSC of these modes by shell, (last + 1,)."""
         cross = self._sum((self._reference.conj() * modes).real)
         norm = (self._power * self._sum(modes.abs().square())).sqrt()
-        out: F64 = torch.where(norm > 0, cross / norm.clamp(min=1e-300), torch.zeros_like(cross)).cpu().numpy()
+        out: F64 = (
+            torch.where(norm > 0, cross / norm.clamp(min=1e-300), torch.zeros_like(cross)).cpu().numpy()
+        )
         return out
 
     def lacking(self, modes: Tensor, gains: F64, weights: F64 | None = None) -> Tensor:
