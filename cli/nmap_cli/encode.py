@@ -144,10 +144,13 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 )
 @_fit_option(
     "--arch",
-    "Kind of network. The options from --steps to --weight-bits are for siren and fourier-features. If one of them "
-    "is given without --arch, the kind is siren.",
+    "Kind of network. siren is a sine network in blocks, block-siren, unless an option from --steps to --weight-bits "
+    "is given without --blocks: then it is one plain network. Without --arch too, such an option means a plain siren.",
     type=click.Choice(list(KINDS)),
     show_default=next(iter(KINDS)),
+)
+@_fit_option(
+    "--blocks", "Blocks of a siren; 1 is one plain network.", type=int, metavar="N", show_default="by the map"
 )
 @_fit_option("--steps", "Training steps.", type=int, show_default="by the map")
 @_fit_option("--hidden-features", "Neurons in a layer.", type=int, show_default="by the map")

@@ -291,7 +291,7 @@ def amplitude_count(vectors: Ints) -> int:
     return max(2 * len(vectors) - 1, 0)
 
 
-def waves(t: F32 | F64, vectors: Ints) -> F32:
+def waves(t: NDArray[np.floating], vectors: Ints) -> F32:
     """1, then cos(pi k . t) and sin(pi k . t) of each further vector k, at network coordinates (n, 3); (n, m)."""
     phase = np.asarray(
         WAVE_STEP * np.pi * (np.asarray(t, np.float64) @ vectors[1:].T.astype(np.float64)), np.float32

@@ -105,7 +105,7 @@ def test_symmetry_is_found_and_the_decode_has_it(phantom) -> None:
     assert found.record["fidelity"]["worst"] >= 0.5
     values = found.as_array()
     turned = np.roll(values[:, ::-1, ::-1], (1, 1), (1, 2))
-    assert np.abs(values - turned).max() < 0.05 * np.ptp(values)
+    assert np.corrcoef(values.ravel(), turned.ravel())[0, 1] > 0.98
 
 
 def test_a_group_whose_copies_fall_between_lattice_points_will_do_too() -> None:
@@ -131,7 +131,7 @@ def test_a_goal_out_of_reach_says_how_far_it_came(phantom) -> None:
     few = {"blocks": 10, "steps": 40}
     with pytest.raises(QualityError, match=r"of the wanted 0\.999"):
         encode(phantom, options(target_fsc=0.999, **few))
-    notices = encode(phantom, options(preset="faithful", **few)).record["fit"]["notices"]
+    notices = encode(phantom, options(preset="faithful", **few)).record["fit"]["notes"]
     assert "below-goal" in str(notices)
 
 

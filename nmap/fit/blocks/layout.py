@@ -68,6 +68,7 @@ class Layout:
         starts = np.cumsum(sizes) - sizes
         slot = np.arange(slots)
         used = slot < sizes[:, None]
+        # A block without any position has some other block's, whose value there does not count.
         table = order[np.minimum(starts[:, None] + np.where(used, slot, 0), len(order) - 1)]
         return Layout(
             places, copy_of, count, places.mask[first], t.astype(np.float32), table, used.astype(np.float32), x[table],

@@ -11,17 +11,20 @@ from nmap.model.block_siren import BlockSizes
 # Degrees of freedom of the map in a block.
 _FREEDOM = 46.0
 # Numbers in a code, and neurons in a layer, at a goal of 0.9; for others they grow with the bits that a mode of a
-# Gaussian source takes, log2(1 / (1 - FSC^2)) / 2, by these powers. The width grows with the map, slowly.
-_CODE, _CODE_POWER = 16.0, 1.38
-_WIDTH, _WIDTH_POWER, _WIDTH_GROWTH, _AT_FREEDOM = 36.0, 0.66, 0.2, 24_000.0
+# Gaussian source takes, log2(1 / (1 - FSC^2)) / 2, by these powers. Both grow with the map, slowly: a
+# larger one has less of its network in common.
+_CODE, _CODE_POWER, _CODE_GROWTH = 16.0, 1.38, 0.3
+_WIDTH, _WIDTH_POWER, _WIDTH_GROWTH, _AT_FREEDOM = 36.0, 0.66, 0.25, 24_000.0
 _AT = 0.9
 _LEAST_CODE, _MOST_CODE = 6, 128
 _LEAST_WIDTH, _MOST_WIDTH, _MULTIPLE = 16, 256, 4
 _HIDDEN = 2
 # The first omega, in units of the highest phase in a block, 2 pi radius / resolution; the hidden ones as in SIREN.
 _OMEGA0, _OMEGA_HIDDEN = 1.25, 30.0
-# Passes over the points at a goal of 0.9, and the power by which they grow with the bits of a mode; steps of a pass.
-_PASSES, _PASSES_POWER, _STEPS_OF_PASS = 80, 0.75, 8
+# Passes over the points at a goal of 0.9, and the powers by which they grow with the bits of a
+# mode and with the map; steps of a pass.
+_PASSES, _PASSES_POWER, _PASSES_GROWTH = 80, 0.75, -0.25
+_STEPS_OF_PASS, _STEPS_GROWTH = 8, 0.6
 _WAVES = 9
 # After a round that fell short: so many times the code and the width.
 _GROWTH = (1.5, 1.2)
@@ -74,20 +77,22 @@ def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockR
     """
     goal = options.goal_fsc
     bits = max(math.log(1 - goal**2) / math.log(1 - _AT**2), 0.2)
-    code = min(max(round(_CODE * bits**_CODE_POWER), _LEAST_CODE), _MOST_CODE)
+    size = max(freedom / _AT_FREEDOM, 1.0)
+    code = min(max(round(_CODE * bits**_CODE_POWER * size**_CODE_GROWTH), _LEAST_CODE), _MOST_CODE)
     wide = _WIDTH * bits**_WIDTH_POWER * (freedom / _AT_FREEDOM) ** _WIDTH_GROWTH
     width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
     blocks = options.blocks or round(freedom / _FREEDOM)
     sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
-    passes = round(_PASSES * bits**_PASSES_POWER)
+    steps = round(_STEPS_OF_PASS * size**_STEPS_GROWTH)
+    passes = round(_PASSES * bits**_PASSES_POWER * size**_PASSES_GROWTH)
     if options.steps is not None:
-        passes = max(1, -(-options.steps // _STEPS_OF_PASS))
+        passes = max(1, -(-options.steps // steps))
     return BlockRecipe(
         sizes=sizes,
         omega=_OMEGA0,
         omega_hidden=options.omega_hidden or _OMEGA_HIDDEN,
         passes=passes,
-        steps_of_pass=_STEPS_OF_PASS,
+        steps_of_pass=steps,
         goal=goal,
         seed=options.seed,
         sized=options.hidden_features is None and options.steps is None,

@@ -30,23 +30,25 @@ from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
 _WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.55
-# Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on with them
-# for this share of its length to land on the goal.
+# Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on so long
+# with them to land on the goal.
 _LEAST_RATES, _LANDING = (0.01, 0.03), 0.15
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
-_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.5, (0.2, 5.0), 0.12
+_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.5, (0.1, 5.0), 0.12
+# Numbers of the network for each degree of freedom up to which lambda begins so.
+_NUMBERS = 2.0
 # What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
 _PREDICTED = 2.2
 # Shares of the run between which the goal moves from the median shell to the worst one.
 _WORST = (0.55, 0.85)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
 _IN_BAND = 0.6
-# Training steps between evaluations of the lattice. Points are dealt to batches anew every few passes.
-_EVERY, _DEALT = 8, 4
+# Points are dealt to batches anew every few passes.
+_DEALT = 4
 # Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
-_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.15, (0.3, 1.2), 0.6, (-0.7, 1.6)
+_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.12, (0.4, 1.2), 0.6, (-0.5, 1.4)
 # The waves see to the shells before this one.
 _LOW_SHELLS = 4
 # Candidates count from this share of the run on. Lambda is steered to so much less than the goal lets be missing.
@@ -104,9 +106,11 @@ class BlockTraining:
         self._error = ShellError(target, device, layout.places.flat, layout.places.mask)
         self.waves = LowWaves(target, layout, recipe.sizes.waves, recipe.goal)
         self._last, self._counted = target.last, self._error.counted
-        points = layout.places.flat.size
+        points, order = layout.places.flat.size, layout.places.flat.size / layout.places.own.size
         slope = 2 * math.log(2) * (1 - recipe.goal**2) * points / max(target.freedom, 1.0)
-        self._first_lambda = self.lambda_ = _LAMBDA * slope
+        # Where numbers are many more than what they hold, they cannot all be worth their bits.
+        share = min(1.0, _NUMBERS * target.freedom / order / self.parameters.flat.numel())
+        self._first_lambda = self.lambda_ = _LAMBDA * share * slope
         self._boost = np.zeros(target.last + 1)
         self._even = self._weights = np.ones(target.last + 1)
         self._first = min(_LOW_SHELLS, target.last)
@@ -115,6 +119,7 @@ class BlockTraining:
             return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
         self._x, self._table, self._used = there(layout.x), there(layout.table), there(layout.used)
+        self._filled = self._used > 0
         self._mask, self._copy_of, self._count = (
             there(layout.mask),
             there(layout.copy_of),
@@ -123,7 +128,7 @@ class BlockTraining:
         # The sum over positions weighs as the one over all lattice points of an asymmetric unit.
         self._weight = self._count * (len(layout.count) / points)
         self._wanted = torch.zeros_like(self._mask)
-        self._is_whole = bool((layout.count == 1).all())
+        self._is_whole = bool((layout.copy_of == np.arange(points)).all())
         self.best: Candidate | None = None
         self.done = 0
         self.loss: list[tuple[int, float]] = []
@@ -151,7 +156,7 @@ class BlockTraining:
 
         loss = torch.tensor(0.0)
         while (now := share()) < 1 + _LANDING and not self._watch.stopped():
-            if self.done % _EVERY == 0:
+            if self.done % self.recipe.steps_of_pass == 0:
                 if self.done:
                     self.loss.append((self.done, float(loss)))
                 self._evaluate(now)
@@ -190,8 +195,7 @@ class BlockTraining:
     def _network_values(self) -> Tensor:
         """U m of the network alone at the positions, (m,)."""
         out = torch.zeros_like(self._mask)
-        # Slots left over repeat a position: the same value is written again.
-        out[self._table.reshape(-1)] = self._network.values(self._x).reshape(-1)
+        out[self._table[self._filled]] = self._network.values(self._x)[self._filled]
         return out * self._mask
 
     def _modes(self, values: Tensor) -> Tensor:
@@ -313,8 +317,8 @@ class _Adam:
         """One step down the gradients, of the numbers and of the logarithms of their steps."""
         self._count += 1
         first, second = 1 - _MOMENTUM**self._count, 1 - _MEMORY**self._count
-        speeds = (rates, torch.tensor(step_rate))
-        both = zip(self._moved, self._means, self._squares, (gradient, by_step), speeds, strict=True)
+        each: tuple[Tensor | float, ...] = (rates, step_rate)
+        both = zip(self._moved, self._means, self._squares, (gradient, by_step), each, strict=True)
         for value, mean, square, g, rate in both:
             mean.lerp_(g, 1 - _MOMENTUM)
             square.lerp_(g * g, 1 - _MEMORY)
