@@ -1,4 +1,4 @@
-"""Maps that contradict themselves: read as they must be meant, with a warning that says so, or refused with a way in."""
+"""Maps whose headers contradict themselves: read with a warning, or refused with the cause."""
 
 from __future__ import annotations
 
