@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nmap.errors import FormatError
-from nmap.import_siren.weights_file import FoundWeights, require_room
+from nmap.import_siren.found_weights import FoundWeights, require_room
 
 _DEEPEST = 4
 """Levels of a checkpoint in which a state dict is looked for."""

@@ -5,39 +5,23 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import FormatError, LimitError, NmapError
+from nmap.errors import FormatError, NmapError
 from nmap.file_kind import MRC, NMAP, START_BYTES, kind_of
+from nmap.import_siren.found_weights import FoundWeights, Weights, require_room
+from nmap.import_siren.state_dict import read_state_dict
 
-Weights = Mapping[str, NDArray[Any]]
-
-MAX_BYTES = 1 << 30
-"""Weights that unpack to more than this are refused."""
 MAX_MEMBERS = 4096
 """Arrays that a weights file may hold: a network of the deepest kind that a `.nmap` holds has a few hundred."""
 
 ADVICE = "load it where you trust it and save the arrays with numpy.savez or safetensors"
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _OTHERS = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
-
-
-@dataclass(frozen=True, eq=False)
-class FoundWeights:
-    """What a weights file holds.
-
-    Attributes:
-        arrays: by name.
-        numbers: plain numbers that lay beside them, such as an omega, by name.
-    """
-
-    arrays: Weights
-    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_weights(path: Path) -> FoundWeights:
@@ -60,20 +44,12 @@ def read_weights(path: Path) -> FoundWeights:
         if suffix == ".safetensors":
             return _read_safetensors(path)
         if suffix in (".pt", ".pth", ".ckpt"):
-            from nmap.import_siren.state_dict import read_state_dict
-
             return read_state_dict(path, ADVICE)
     except RecursionError as error:
         raise FormatError(f"{path}: is nested too deeply to be plain arrays: {ADVICE}") from error
     raise FormatError(
         f"{path}: weights in a {suffix or 'nameless'} file: wanted .npz, .safetensors, .pt, .pth or .ckpt"
     )
-
-
-def require_room(path: Path, wanted: int) -> None:
-    """Refuse weights that take more than `MAX_BYTES` once unpacked."""
-    if wanted > MAX_BYTES:
-        raise LimitError(f"{path}: unpacks to {wanted} bytes: at most {MAX_BYTES} are read")
 
 
 def _read_npz(path: Path) -> Weights:

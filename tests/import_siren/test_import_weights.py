@@ -174,7 +174,7 @@ def test_an_archive_that_unpacks_beyond_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "w.npz", notebook_names(siren(8, 2)))
-    monkeypatch.setattr("nmap.import_siren.weights_file.MAX_BYTES", 1000)
+    monkeypatch.setattr("nmap.import_siren.found_weights.MAX_BYTES", 1000)
     with pytest.raises(LimitError, match="1000"):
         import_weights(path, GRID)
 

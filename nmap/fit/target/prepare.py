@@ -245,7 +245,7 @@ def _truth(
     everything, left = (shells.total(np.abs(f) ** 2) for f in (whole, part))
     truth = np.asarray(whole - part, np.complex64)
     masked = constant_solvent(density.values) is not None
-    return truth, whole if masked else truth, left / everything
+    return truth, whole if masked else truth, left / everything if everything > 0 else 0.0
 
 
 def _require_detail(truth: Complex, density: DensityMap, lattice: Grid, band_limit: float) -> None:
