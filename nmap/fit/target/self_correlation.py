@@ -202,7 +202,7 @@ def _whitened(
         return (shells.sum(a.real * b.real + a.imag * b.imag) / np.maximum(shells.modes, 1))[:count]
 
     power = np.mean([by_shell(a, a) for a in inside], axis=0)
-    gains = 1 / np.sqrt(np.maximum(power, 1e-12 * power[1:].max()))
+    gains = 1 / np.sqrt(np.maximum(power, max(1e-12 * float(power[1:].max()), 1e-30)))
     error = 0.0
     if len(maps) == 2:
         # Smoothed: weights that followed the chance in a shell's agreement would raise what the halves share here.
