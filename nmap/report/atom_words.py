@@ -39,9 +39,7 @@ def detail_words(found: Findings) -> list[str]:
         return []
     if found.atoms is not None and found.atoms.against_cut is not None:
         change = found.atoms.against_cut
-        why = (
-            f"Q of a residue changes by {change.mean_abs:.3f} on average, of 1 in 20 falls by {_fall(change)}"
-        )
+        why = f"Q of a residue changes by {change.mean_abs:.3f} on average; 1 in 20 loses {_fall(change)}"
         return [_MEANINGS[verdict], why]
     return [_MEANINGS[verdict], "judged by the local correlation; with --model atom by atom"]
 
