@@ -23,8 +23,8 @@ _HIDDEN = 2
 _OMEGA0, _OMEGA_HIDDEN = 1.25, 30.0
 # Passes over the points at a goal of 0.9, and the powers by which they grow with the bits of a
 # mode and with the map; steps of a pass.
-_PASSES, _PASSES_POWER, _PASSES_GROWTH = 80, 0.75, -0.25
-_STEPS_OF_PASS, _STEPS_GROWTH = 8, 0.6
+_PASSES, _PASSES_POWER, _PASSES_GROWTH = 80, 0.5, -0.1
+_STEPS_OF_PASS = 8
 _WAVES = 9
 # After a round that fell short: so many times the code and the width.
 _GROWTH = (1.5, 1.2)
@@ -83,16 +83,15 @@ def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockR
     width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
     blocks = options.blocks or round(freedom / _FREEDOM)
     sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
-    steps = round(_STEPS_OF_PASS * size**_STEPS_GROWTH)
     passes = round(_PASSES * bits**_PASSES_POWER * size**_PASSES_GROWTH)
     if options.steps is not None:
-        passes = max(1, -(-options.steps // steps))
+        passes = max(1, -(-options.steps // _STEPS_OF_PASS))
     return BlockRecipe(
         sizes=sizes,
         omega=_OMEGA0,
         omega_hidden=options.omega_hidden or _OMEGA_HIDDEN,
         passes=passes,
-        steps_of_pass=steps,
+        steps_of_pass=_STEPS_OF_PASS,
         goal=goal,
         seed=options.seed,
         sized=options.hidden_features is None and options.steps is None,

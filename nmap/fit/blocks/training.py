@@ -29,26 +29,26 @@ from nmap.fit.progress import Watch
 from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
-_WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.55
+_WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.6
 # Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on so long
 # with them to land on the goal.
 _LEAST_RATES, _LANDING = (0.01, 0.03), 0.15
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
-_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.5, (0.1, 5.0), 0.12
+_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.38, (0.15, 5.0), 0.12
 # Numbers of the network for each degree of freedom up to which lambda begins so.
 _NUMBERS = 2.0
 # What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
 _PREDICTED = 2.2
 # Shares of the run between which the goal moves from the median shell to the worst one.
-_WORST = (0.55, 0.85)
+_WORST = (0.8, 0.95)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
 _IN_BAND = 0.6
 # Points are dealt to batches anew every few passes.
 _DEALT = 4
 # Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
-_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.12, (0.4, 1.2), 0.6, (-0.5, 1.4)
+_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.15, (0.2, 1.2), 0.6, (-0.5, 1.6)
 # The waves see to the shells before this one.
 _LOW_SHELLS = 4
 # Candidates count from this share of the run on. Lambda is steered to so much less than the goal lets be missing.
