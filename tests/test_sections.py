@@ -165,10 +165,10 @@ def test_on_the_grid_of_the_whole_map_the_section_is_in_place(encoded: Path, tmp
 def test_validate_and_report_call_it_frc_and_show_one_slice(encoded: Path, tmp_path: Path) -> None:
     ran = run("validate", encoded, SOURCE, "--min-fsc", 0.9)
     assert ran.code == 0, ran.err
-    assert "Fidelity FRC" in ran.out and "ring 1 " not in ran.err
+    assert "lowest FRC of the rings" in ran.out and "ring 1 " not in ran.err
     assert "FSC" not in ran.out and "shell" not in ran.out
     short = run("validate", encoded, SOURCE, "--min-fsc", 0.999)
-    assert short.code == 1 and "lowest fidelity FRC of the rings" in short.err
+    assert short.code == 1 and "lowest FRC of the rings" in short.err
     page = tmp_path / "a.html"
     ran = run("report", encoded, SOURCE, "-o", page)
     assert ran.code == 0, ran.err
@@ -186,7 +186,7 @@ def test_the_ring_correlation_of_two_images_is_that_of_numpy(source: DensityMap,
     assert found["what"].startswith("FRC")
     assert_allclose(found["fsc"], rings(section.values[0], noisy.values[0]), atol=1e-4)
     out = run("fsc", tmp_path / "a.mrc", tmp_path / "b.mrc").out
-    assert "FRC" in out and "worst ring" in out and "FSC" not in out
+    assert "lowest FRC" in out and "FSC" not in out and "shell" not in out
 
 
 def test_an_image_file_is_a_map_of_one_section(source: DensityMap, tmp_path: Path) -> None:

@@ -136,7 +136,13 @@ def _repeated(record: Record, points: int) -> Iterator[Record]:
     for fewer in CURVE_POINTS:
         if fewer <= points:
             yield prepare(record, fewer)
-    yield {name: items for name, items in prepare(record, CURVE_POINTS[-1]).items() if name != "fit"}
+    without_fit = {name: items for name, items in prepare(record, CURVE_POINTS[-1]).items() if name != "fit"}
+    yield without_fit
+    yield {
+        name: {key: value for key, value in items.items() if not isinstance(value, np.ndarray)}
+        for name, items in without_fit.items()
+    }
+    yield {}
 
 
 def stored_arrays(tensors: Mapping[str, CodedTensor]) -> Arrays:

@@ -103,7 +103,7 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
         MissingFileError: there is no such file.
         OSError: the file cannot be read.
     """
-    mode = existing(path).stat().st_mode
+    mode = existing(path, MapError).stat().st_mode
     if not stat.S_ISREG(mode):
         raise MapError(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}: wanted a map file")
     with open(path, "rb") as file:

@@ -16,7 +16,7 @@ from nmap.fit.dense.recipe import Recipe, choose_recipe, default_features
 from nmap.fit.dense.train import Training
 from nmap.fit.device import forward
 from nmap.fit.encode import encode
-from nmap.fit.options import EncodeOptions
+from nmap.fit.options import PRESETS, EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.fit.target.prepare import prepare
 from nmap.grid import Grid
@@ -71,7 +71,7 @@ def test_a_network_too_small_says_so_and_misses_an_explicit_target(phantom):
     tiny = {"hidden_features": 4, "hidden_layers": 1, "steps": 60}
     made = encode(phantom, options(**tiny), progress=heard.append)
     notice = next(p.notice for p in heard if p.notice is not None)
-    assert notice.code == "below-goal" and notice.facts["worst"] < 0.9 == notice.facts["goal"]
+    assert notice.code == "below-goal" and notice.facts["worst"] < PRESETS["faithful"] == notice.facts["goal"]
     assert [kept["code"] for kept in made.record["fit"]["notes"]] == ["below-goal"]
     with pytest.raises(QualityError, match=r"of the wanted 0\.9"):
         encode(phantom, options(**tiny, target_fsc=0.9))
