@@ -37,12 +37,15 @@ _LEAST_RATES, _LANDING = (0.01, 0.03), 0.15
 _MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
 _LAMBDA, _LAMBDA_RANGE, _GAIN = 0.38, (0.15, 5.0), 0.12
+# Degrees of freedom up to which it begins so, and the power by which it falls with more: in larger maps more shells
+# lag.
+_AT_FREEDOM, _LAMBDA_GROWTH = 24_000.0, -0.75
 # Numbers of the network for each degree of freedom up to which lambda begins so.
 _NUMBERS = 2.0
 # What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
 _PREDICTED = 2.2
 # Shares of the run between which the goal moves from the median shell to the worst one.
-_WORST = (0.8, 0.95)
+_WORST = (0.6, 0.8)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
 _IN_BAND = 0.6
 # Points are dealt to batches anew every few passes.
@@ -110,7 +113,8 @@ class BlockTraining:
         slope = 2 * math.log(2) * (1 - recipe.goal**2) * points / max(target.freedom, 1.0)
         # Where numbers are many more than what they hold, they cannot all be worth their bits.
         share = min(1.0, _NUMBERS * target.freedom / order / self.parameters.flat.numel())
-        self._first_lambda = self.lambda_ = _LAMBDA * share * slope
+        size = max(target.freedom / order / _AT_FREEDOM, 1.0)
+        self._first_lambda = self.lambda_ = _LAMBDA * share * slope * size**_LAMBDA_GROWTH
         self._boost = np.zeros(target.last + 1)
         self._even = self._weights = np.ones(target.last + 1)
         self._first = min(_LOW_SHELLS, target.last)
