@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,6 +127,7 @@ def validate_file(
         sizes=measure_sizes(os.path.getsize(file), part, path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
         model=None if model is None else os.fspath(model),
+        contour=_contour(record),
     )
     findings = compare_maps(
         decoded,
@@ -214,6 +216,12 @@ def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
         symmetry=neural_map.field.symmetry,
         own_grid=None if neural_map.grid.shape == grid.shape else neural_map.grid,
     )
+
+
+def _contour(record: Record) -> float | None:
+    """The source's recommended contour level, density units, as the record keeps it."""
+    level = record.get("source", {}).get("contour_level")
+    return float(level) if isinstance(level, int | float) and math.isfinite(level) else None
 
 
 def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Extras:

@@ -13,6 +13,7 @@ from nmap.outcomes import to_json
 from nmap.report.atom_words import atom_lines, detail_name, detail_words, local_words, worst_residues
 from nmap.report.finding_words import (
     check_words,
+    contour_lines,
     crossing_shells,
     crossing_words,
     displacement_words,
@@ -92,6 +93,8 @@ def _measures(found: Findings) -> Rows:
             headings.setdefault(measure.heading, []).extend(_fidelity(found))
         if measure.name == "local_correlation" and found.local is not None:
             headings[measure.heading].append(local_words(found.local))
+    if found.contour is not None:
+        headings["Contour level"] = contour_lines(found.contour)
     if found.atoms is not None:
         headings["Atoms"] = atom_lines(found.atoms)
     return [("" if i else name, line) for name, lines in headings.items() for i, line in enumerate(lines)]

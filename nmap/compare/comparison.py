@@ -45,6 +45,7 @@ class Extras:
         symmetry: the file's point group.
         half_maps: the source's two half maps, on its grid.
         model: path of an atomic model of the source (mmCIF or PDB).
+        contour: recommended contour level of the source, density units.
         own_grid: the file's own, where it is coarser than the source's: which shells are empty is told by its voxels.
     """
 
@@ -56,6 +57,7 @@ class Extras:
     symmetry: PointGroup | None = None
     half_maps: tuple[DensityMap, DensityMap] | None = None
     model: str | None = None
+    contour: float | None = None
     own_grid: Grid | None = None
 
 

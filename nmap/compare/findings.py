@@ -35,6 +35,7 @@ from nmap.compare.measures import MEASURES, Check
 from nmap.compare.sizes import Sizes
 from nmap.envelope.automatic import constant_solvent
 from nmap.grid import Grid, Triple
+from nmap.maps.contour import Contour, compare_contour
 from nmap.spectrum import F64, Shells, crop_spectrum, invert, lattice_shape, shell_power
 
 SCHEMA = "nmap-validate/1"
@@ -132,6 +133,11 @@ def _symmetry(c: Comparison) -> Symmetry | None:
     return None if group is None else compare_symmetry(c.decoded, c.source, group)
 
 
+def _contour(c: Comparison) -> Contour | None:
+    level = c.extras.contour
+    return None if level is None else compare_contour(c.decoded.values, c.source.values, c.grid, level)
+
+
 def _half_maps(c: Comparison) -> HalfMaps | None:
     if c.extras.half_maps is None:
         return None
@@ -195,6 +201,7 @@ class Findings:
         band_limit: None if the file has none.
         off_grid: None if not asked for.
         symmetry: None if the file has no point group.
+        contour: the source's recommended level and the decode's; None if the file keeps none.
         half_maps: None without half maps.
         model: None without an atomic model.
         atoms: what becomes of the atomic model's residues; None without one.
@@ -218,6 +225,7 @@ class Findings:
     band_limit: BandLimit | None = found_by(_band_limit)
     off_grid: OffGrid | None = found_by(_off_grid)
     symmetry: Symmetry | None = found_by(_symmetry)
+    contour: Contour | None = found_by(_contour)
     half_maps: HalfMaps | None = found_by(_half_maps)
     model: MapModel | None = found_by(_model)
     atoms: KeptAtoms | None = found_by(_atoms)

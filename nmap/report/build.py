@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,7 @@ from nmap.maps import DensityMap
 from nmap.report.atom_words import atom_lines, detail_name, detail_verdict, detail_words, worst_residues
 from nmap.report.finding_words import (
     check_words,
+    contour_lines,
     crossing_words,
     remark_words,
     same_source_words,
@@ -92,7 +94,7 @@ def build_report(report: Report) -> str:
         require_package(package, "report", "a report")
     found = report.findings
     sections = [
-        Section("What it is", rows=[*report.identity, *_size_rows(found)]),
+        Section("What it is", rows=[*report.identity, *_size_rows(found), *_contour_rows(found)]),
         *_atoms(found),
         Section(worded("Fidelity by Fourier shell", found.grid), pictures=_shell_pictures(report)),
         Section("Slices", pictures=_slice_pictures(report)),
@@ -167,6 +169,11 @@ def _size_rows(found: Findings) -> Rows:
     return rows
 
 
+def _contour_rows(found: Findings) -> Rows:
+    lines = [] if found.contour is None else contour_lines(found.contour)
+    return [("" if number else "contour level", line) for number, line in enumerate(lines)]
+
+
 def _shell_pictures(report: Report) -> list[Picture]:
     from nmap.report.curves import fsc_figure, half_map_figure, model_figure, power_figure
 
@@ -209,11 +216,16 @@ def _surfaces(report: Report) -> list[Picture]:
 
     source, grid = report.source.values, report.source.grid
     level = contour_level(source, report.findings.real_space.inside_fraction)
-    view = look_at(source, grid, level)
+    levels, shared = (level, level), "both share level and view"
+    contour = report.findings.contour
+    if contour is not None and math.isfinite(contour.decoded_level):
+        levels, shared = (contour.level, contour.decoded_level), "both enclose the same volume"
+    view = look_at(source, grid, levels[0])
     pictures = []
-    for name, values in (("source", source), ("decode", report.decoded.values)):
+    named = zip(("source", "decode"), (source, report.decoded.values), levels, strict=True)
+    for name, values, level in named:
         image = array_uri(render(values, grid, level, view))
-        caption = f"The {name} at level {level:.4g}; both share level and view."
+        caption = f"The {name} at level {level:.4g}; {shared}."
         pictures.append(Picture(image, f"Surface of the {name}", caption))
     return pictures
 

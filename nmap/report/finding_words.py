@@ -5,6 +5,7 @@ Values come in, text goes out; nothing is measured here. Lengths are in Angstrom
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from nmap.compare.measures import measure_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nmap.compare.half_maps import HalfMaps
     from nmap.compare.measures import Check, Measure
     from nmap.grid import Grid, Triple
+    from nmap.maps.contour import Contour
 
 
 def where(fidelity: Fidelity) -> str:
@@ -147,6 +149,19 @@ def displacement_words(shift: Triple, grid: Grid) -> str:
     if apart < 0.01:
         return "in place (to 0.01 A)"
     return f"displaced from the source by {apart:.2g} A"
+
+
+def contour_lines(contour: Contour) -> list[str]:
+    """Which level of the decode shows the surface that the source's recommended level shows."""
+    if not math.isfinite(contour.decoded_level):
+        return [f"the source's {contour.level:.4g} encloses nothing of it, or all"]
+    kept = contour.at_same_level / contour.volume
+    return [
+        f"contour at {contour.decoded_level:.4g} where the source has {contour.level:.4g}: "
+        "both enclose the same volume",
+        f"the two surfaces share {100 * contour.overlap:.0f} % of their volume; at {contour.level:.4g} the decode "
+        f"encloses {100 * kept:.0f} % of the source's",
+    ]
 
 
 def half_map_title(half_maps: HalfMaps, grid: Grid) -> str:

@@ -292,6 +292,9 @@ def test_a_contour_level_is_kept_with_its_counterpart_in_the_decode(source: Path
             volumes.append(8 * np.count_nonzero(mrc.data > level))
     assert volumes[0] == pytest.approx(found["fidelity"]["contour_volume"])
     assert volumes[1] == pytest.approx(volumes[0], rel=0.01)
+    measured = json.loads(run("validate", out, source, "--json").out)["contour"]
+    assert measured["decoded_level"] == pytest.approx(found["fidelity"]["contour_level"], rel=1e-4)
+    assert "contour at" in run("validate", out, source).out
     assert "for 0.3 of the map" in run("inspect", out).out
 
 
