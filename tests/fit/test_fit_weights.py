@@ -41,7 +41,7 @@ def options(**changes) -> EncodeOptions:
 
 
 def test_density_and_solvent_come_back_in_their_own_units_and_nothing_finer(phantom):
-    made = encode(phantom, options())
+    made = encode(phantom, options(steps=600))
     decoded = made.as_array()
     molecule = phantom.values > -0.5
     assert np.corrcoef(decoded[molecule], phantom.values[molecule])[0, 1] > 0.94
