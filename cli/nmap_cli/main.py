@@ -123,6 +123,9 @@ def _explain(failure: BaseException, verbose: bool) -> int:
         with suppress(OSError):  # the terminal may be gone
             _fail(f"ended by {failure.name}; no file was left half written", failure.exit_code)
         return failure.exit_code
+    if isinstance(failure, click.exceptions.NoArgsIsHelpError):
+        put(failure.format_message(), err=True, lines=True)
+        return failure.exit_code
     if isinstance(failure, click.ClickException):
         return _fail(_usage(failure), failure.exit_code if failure.exit_code > 1 else 2)
     if isinstance(failure, NmapError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from nmap.container.codec import assemble, decode_bytes, encode_bytes
 from nmap.container.layout import RECORD, Layout, read_layout
 from nmap.errors import FormatError
+from nmap.file_kind import NMAP, SAFETENSORS, START_BYTES, kind_of
 from nmap.machine.atomic import atomic_output
 from nmap.machine.inputs import existing
 from nmap.neural_map import NeuralMap
@@ -143,7 +144,16 @@ def _sizes(layout: Layout) -> dict[str, int]:
 
 def _read(path: Path, appended: bool = False) -> tuple[Layout, bytes]:
     with open(existing(path), "rb") as file:
-        return read_layout(file, appended)
+        try:
+            return read_layout(file, appended)
+        except FormatError:
+            file.seek(0)
+            kind = kind_of(file.read(START_BYTES))
+            if kind in (None, NMAP, SAFETENSORS):
+                raise
+            raise FormatError(
+                f"is {kind.name}, not a .nmap file: give the .nmap file; are the arguments swapped?"
+            ) from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
-from nmap.fit.target.fittable import check_density
+from nmap.fit.target.fittable import check_contour, check_density
 from nmap.machine.packages import require_package
 from nmap.maps import DensityMap, map_of
 from nmap.model.kinds import KINDS
@@ -45,6 +45,7 @@ def encode(
     start = time.monotonic()
     options = options or EncodeOptions()
     density = map_of(source)
+    check_contour(density, options.contour)
     check_density(density)  # before torch is loaded, which takes seconds
     require_package("torch", "fit", "encode")
     from nmap.fit.device import choose_device, device_name

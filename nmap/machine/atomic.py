@@ -109,7 +109,9 @@ def _is_alive(process: int) -> bool:
 def _free_target(path: Path, overwrite: bool) -> Path:
     if os.path.lexists(path):
         if not overwrite:
-            raise OutputExistsError(f"{path}: exists already: give another path, or allow overwriting")
+            raise OutputExistsError(
+                f"{path}: exists already: give another path, or allow overwriting (--overwrite, or overwrite=True)"
+            )
         path = Path(os.path.realpath(path))
         if path.exists() and not path.is_file():
             raise OutputExistsError(f"{path}: is not a regular file: give another output path")

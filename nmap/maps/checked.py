@@ -44,7 +44,7 @@ def require_contrast(density: DensityMap, name: str) -> None:
     """
     low = float(density.values.min())
     if not float(density.values.max()) > low:
-        raise MapError(f"{name}: every voxel is {low:g}: wanted a map with some density in it")
+        raise MapError(f"{name}: every voxel is {low + 0.0:g}: wanted a map with some density in it")
 
 
 def require_half_maps(half1: DensityMap, half2: DensityMap) -> None:

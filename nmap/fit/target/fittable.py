@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmap.errors import MapError, VoxelSizeError
+from nmap.errors import MapError, OptionError, VoxelSizeError
 from nmap.maps import DensityMap
 
 # Band limits beyond these, Angstrom, a `.nmap` does not hold (specification, 5).
@@ -32,7 +32,7 @@ def check_density(density: DensityMap, name: str = "") -> None:
     low, high = float(density.values.min()), float(density.values.max())
     if not high > low:
         raise MapError(
-            f"{name}every voxel is {low:g}: there is no density to fit: give another map or part of it"
+            f"{name}every voxel is {low + 0.0:g}: there is no density to fit: give another map or part of it"
         )
     most = _LARGEST / density.values.size
     if not _SMALLEST <= high - low <= most:
@@ -40,3 +40,20 @@ def check_density(density: DensityMap, name: str = "") -> None:
             f"{name}the values span {high - low:.3g}: wanted {_SMALLEST:g} to {most:.2g}, as single precision can be "
             "squared: multiply the map by a factor"
         )
+
+
+def check_contour(density: DensityMap, level: float | None) -> None:
+    """Refuse a contour level that encloses all of a map, or nothing of it.
+
+    Args:
+        density: the map.
+        level: in its units; None for none.
+
+    Raises:
+        OptionError: it lies beyond the map's values.
+    """
+    if level is None:
+        return
+    low, high = float(density.values.min()), float(density.values.max())
+    if not low <= level < high:
+        raise OptionError(f"contour level {level:g}: wanted one between the map's {low:.4g} and {high:.4g}")
