@@ -22,8 +22,8 @@ def check_paths(context: click.Context) -> None:
         OutputExistsError: an output exists and may not be replaced, is no regular file, or is an input.
         OptionError: two outputs are one file.
     """
-    outputs = list(_given(context, outputs=True))
-    inputs = [path for _, path in _given(context, outputs=False)]
+    outputs = list(_paths_of(context, outputs=True))
+    inputs = [path for _, path in _paths_of(context, outputs=False)]
     overwrite = bool(context.params.get("overwrite"))
     seen: dict[str, str] = {}
     for parameter, path in outputs:
@@ -34,7 +34,7 @@ def check_paths(context: click.Context) -> None:
         _check_output(path, parameter.type, inputs, overwrite)
 
 
-def _given(context: click.Context, outputs: bool) -> Iterator[tuple[click.Parameter, Path]]:
+def _paths_of(context: click.Context, outputs: bool) -> Iterator[tuple[click.Parameter, Path]]:
     """Parameters of the command, and the paths that they were given, of the one sort or the other."""
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")

@@ -27,7 +27,8 @@ MAX_WEIGHT = 127
 # absolute values, also by the length of the stream, and zero bytes imagined after a stream's end.
 MAX_SITES = 1 << 24
 MAX_SUM = 1 << 26
-_FREE_SUM, _SUM_PER_BYTE = 1 << 19, 128
+_FREE_SUM = 1 << 19
+_SUM_PER_BYTE = 128
 MAX_BEYOND = 64
 # Zero bytes that a writer may leave out: a decoder reads up to 4 ahead.
 _MAX_DROPPED = MAX_BEYOND - 4

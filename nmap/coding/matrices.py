@@ -19,16 +19,21 @@ from nmap.coding.tensor import CodedTensor, Coding, Parameter, check_array
 from nmap.errors import FormatError, OptionError
 
 # Binary digits of the largest number, and how many leading ones below the first are learned.
-MAX_DIGITS, _LEARNED = 15, 2
+MAX_DIGITS = 15
+_LEARNED = 2
 # A chance that follows from the means counts as so many half outcomes that were seen; counts are halved at the limit.
-_TRUST, _LIMIT = 16, 1000
+_TRUST = 16
+_LIMIT = 1000
 # Means are kept in 1/16; a row's or a column's begins as so many numbers of the matrix's mean.
-_UNIT, _BEGIN = 16, 4
+_UNIT = 16
+_BEGIN = 4
 # The matrix's own mean begins as one number of 2.
 _FIRST = 32
 # What a reader's work is bounded by: numbers that are free, and so many more for each byte of the stream.
-_FREE_NUMBERS, _NUMBERS_PER_BYTE = 4096, 64
-MAX_PARTS, MAX_COUNT = 64, 1 << 20
+_FREE_NUMBERS = 4096
+_NUMBERS_PER_BYTE = 64
+MAX_PARTS = 64
+MAX_COUNT = 1 << 20
 
 F32 = NDArray[np.float32]
 Shapes = tuple[tuple[int, int], ...]

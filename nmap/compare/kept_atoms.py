@@ -33,7 +33,8 @@ RESOLVED = 0.4
 NOTABLE = 0.05
 """Change of a residue's Q that can be seen in the density."""
 
-KEPT_MEAN, KEPT_PERCENTILE = 0.02, -0.05
+KEPT_MEAN = 0.02
+KEPT_PERCENTILE = -0.05
 """Atoms are kept where the mean absolute change of Q, and its 5th percentile, are no worse."""
 
 WEAK_PERCENTILE = -0.15

@@ -30,7 +30,8 @@ _SOLVENT = 0.1
 """The quantile of the local standard deviations that is taken for solvent's where the solvent is not constant."""
 
 
-KEPT, WEAK = 0.85, 0.6
+KEPT = 0.85
+WEAK = 0.6
 """First percentiles from which atoms are taken to be kept, or weak; below side chains are lost (docs/fidelity.md)."""
 
 

@@ -29,7 +29,8 @@ F64 = NDArray[np.float64]
 RADII = (3.0, 10.0)
 """Least and largest radius around an atom that its residue's correlation is taken over, Angstrom (Phenix)."""
 
-PROBE, SHRINK = 1.11, 0.9
+PROBE = 1.11
+SHRINK = 0.9
 """Radius of the solvent's probe, and how far the mask shrinks back, Angstrom (Phenix)."""
 
 _STEP = 0.02

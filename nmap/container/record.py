@@ -37,7 +37,9 @@ MAX_AXES = 4
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
 _MARK = "$type"
 # The settings of zlib's deflate, so that the same record gives the same bytes.
-_LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 9, 15, 9
+_LEVEL = 9
+_WINDOW_BITS = 15
+_MEMORY_LEVEL = 9
 
 
 def pack(record: Record) -> bytes:

@@ -179,7 +179,7 @@ class EncodeOptions:
         if self.cross_validate and self.half1 is None:
             raise OptionError("cross_validate needs half maps: wanted half1 and half2")
 
-    def _given(self) -> list[str]:
+    def _chosen(self) -> list[str]:
         """Options beside the defaults that not every kind has; C1 is a symmetry that any kind can have."""
         special = {name for kind in KINDS.values() for name in kind.options}
         return [
@@ -192,7 +192,7 @@ class EncodeOptions:
 
     def _fitting_kind(self) -> str:
         """The first kind that has all the options that are given, else the one that lacks the fewest."""
-        given = self._given()
+        given = self._chosen()
         return min(KINDS, key=lambda name: sum(option not in KINDS[name].options for option in given))
 
     def _is_in_blocks(self) -> bool:
@@ -203,7 +203,7 @@ class EncodeOptions:
 
     def _check_kind(self) -> None:
         """Refuse an option that the kind of network does not have."""
-        for option in self._given():
+        for option in self._chosen():
             if option not in KINDS[str(self.arch)].options:
                 having = " and ".join(name for name, kind in KINDS.items() if option in kind.options)
                 raise OptionError(f"{option} with arch {self.arch}: only {having} can; leave it out")

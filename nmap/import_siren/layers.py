@@ -26,7 +26,8 @@ _WRAPPERS = ("module.", "_orig_mod.")
 _NAME = re.compile(r"(?:(.*)\.)?(weight|bias)")
 _LAST = re.compile(r"last|final|out|head")
 _OMEGA = re.compile(r"omega|(?:^|[._])w_?0", re.IGNORECASE)
-_FIRST, _HIDDEN = re.compile("first|initial", re.IGNORECASE), re.compile("hidden", re.IGNORECASE)
+_FIRST = re.compile("first|initial", re.IGNORECASE)
+_HIDDEN = re.compile("hidden", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,11 @@ Ints = NDArray[np.int64]
 # Spacing of the wave vectors: a wave of vector 1 turns once in 2 / this half widths. Waves of whole periods in the
 # molecule's bounding box could not follow what has others.
 WAVE_STEP = 0.75
-MAX_WIDTH, MAX_LAYERS, MAX_CODE, MAX_BLOCKS, MAX_WAVES = 1024, 16, 1024, 1 << 20, 64
+MAX_WIDTH = 1024
+MAX_LAYERS = 16
+MAX_CODE = 1024
+MAX_BLOCKS = 1 << 20
+MAX_WAVES = 64
 
 
 @dataclass(frozen=True)

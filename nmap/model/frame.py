@@ -11,7 +11,8 @@ from nmap.point_group import PointGroup
 from nmap.spectrum import Shells
 
 # Points of a band-limit lattice, check 14 of the format: these are free, and each voxel of the grid brings more.
-_FREE_POINTS, _POINTS_PER_VOXEL = 1 << 20, 256
+_FREE_POINTS = 1 << 20
+_POINTS_PER_VOXEL = 256
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ SPREADING = SpreadingKernel(width=8, steepness=0.976 * np.pi * (1 - 1 / (2 * 1.4
 # Bytes for each site while a spectrum is made: its place in the lattice and its weight.
 _SITE_BYTES = 40
 # Sites that are turned at once, and sites whose kernels are added at once: a few MB, as a processor's cache holds.
-_PART, _SPREAD = 1 << 16, 1 << 11
+_PART = 1 << 16
+_SPREAD = 1 << 11
 # Copies of sites, and the sum of their kernels' points, that are worth waiting for: some minutes.
 MAX_COPIES = 1 << 24
 

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 Arguments = ParamSpec("Arguments")
 
-SOURCE, DECODED, THIRD, FOURTH, QUIET = "#1f5f8b", "#d1495b", "#3a7d44", "#8a6bb1", "#8a8f98"
+SOURCE = "#1f5f8b"
+DECODED = "#d1495b"
+THIRD = "#3a7d44"
+FOURTH = "#8a6bb1"
+QUIET = "#8a8f98"
 
 _STYLE: Any = {
     "font.family": "sans-serif",

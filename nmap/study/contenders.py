@@ -21,7 +21,10 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 FACTOR = 2
-OURS, FOURIER, LINEAR, CUBIC = "network", "Fourier padding", "trilinear", "tricubic B-spline"
+OURS = "network"
+FOURIER = "Fourier padding"
+LINEAR = "trilinear"
+CUBIC = "tricubic B-spline"
 
 MEASURES = {
     "worst_error": "largest |F - T|^2 / |T|^2 of a shell; lower is truer",

@@ -19,8 +19,12 @@ from nmap.machine.atomic import atomic_output
 from nmap.maps import DensityMap
 from nmap.spectrum import CONVENTION, Shells, correlate_shells, resample, transform
 
-DEPTHS, WIDTHS, OMEGAS = (3, 5, 7), (256, 512, 768), (30.0, 50.0, 70.0)
-QUICK_WIDTHS, QUICK_STEPS, QUICK_VOXELS = (16, 32, 64), 150, 48
+DEPTHS = (3, 5, 7)
+WIDTHS = (256, 512, 768)
+OMEGAS = (30.0, 50.0, 70.0)
+QUICK_WIDTHS = (16, 32, 64)
+QUICK_STEPS = 150
+QUICK_VOXELS = 48
 
 
 @dataclass(frozen=True)

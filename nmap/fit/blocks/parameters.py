@@ -25,10 +25,13 @@ _RATE = {
 }
 _STEP = {"first": 0.1, "hidden": 0.06, "bias": 0.06, "phase": 0.1, "output": 0.02, "map": 0.06, "code": 0.5}
 # Spread of what codes do at first: phases of the first layer, of hidden layers, and share of the output weights.
-_PHASES, _HIDDEN_PHASES, _OUTPUTS = 1.0, 0.3, 0.3
+_PHASES = 1.0
+_HIDDEN_PHASES = 0.3
+_OUTPUTS = 0.3
 
 # Steps that a float16 holds with all its digits.
-_LEAST_STEP, _LARGEST_STEP = 2.0**-14, 2.0**15
+_LEAST_STEP = 2.0**-14
+_LARGEST_STEP = 2.0**15
 
 
 class Parameters:

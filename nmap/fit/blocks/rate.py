@@ -13,7 +13,8 @@ from torch import Tensor
 from nmap.fit.blocks.parameters import Parameters
 
 # Widths are at least this, in steps; means count so much more, for a row of zeros may end.
-_LEAST_WIDTH, _MORE = 0.08, 0.02
+_LEAST_WIDTH = 0.08
+_MORE = 0.02
 
 
 class Rate:

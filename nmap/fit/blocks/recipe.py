@@ -13,17 +13,28 @@ _FREEDOM = 46.0
 # Numbers in a code, and neurons in a layer, at a goal of 0.9; for others they grow with the bits that a mode of a
 # Gaussian source takes, log2(1 / (1 - FSC^2)) / 2, by these powers. Both grow with the map, slowly: a
 # larger one has less of its network in common.
-_CODE, _CODE_POWER, _CODE_GROWTH = 16.0, 1.38, 0.3
-_WIDTH, _WIDTH_POWER, _WIDTH_GROWTH, _AT_FREEDOM = 36.0, 0.66, 0.25, 24_000.0
+_CODE = 16.0
+_CODE_POWER = 1.38
+_CODE_GROWTH = 0.3
+_WIDTH = 36.0
+_WIDTH_POWER = 0.66
+_WIDTH_GROWTH = 0.25
+_AT_FREEDOM = 24_000.0
 _AT = 0.9
-_LEAST_CODE, _MOST_CODE = 6, 128
-_LEAST_WIDTH, _MOST_WIDTH, _MULTIPLE = 16, 256, 4
+_LEAST_CODE = 6
+_MOST_CODE = 128
+_LEAST_WIDTH = 16
+_MOST_WIDTH = 256
+_MULTIPLE = 4
 _HIDDEN = 2
 # The first omega, in units of the highest phase in a block, 2 pi radius / resolution; the hidden ones as in SIREN.
-_OMEGA0, _OMEGA_HIDDEN = 1.25, 30.0
+_OMEGA0 = 1.25
+_OMEGA_HIDDEN = 30.0
 # Passes over the points at a goal of 0.9, and the powers by which they grow with the bits of a
 # mode and with the map; steps of a pass.
-_PASSES, _PASSES_POWER, _PASSES_GROWTH = 80, 0.5, -0.1
+_PASSES = 80
+_PASSES_POWER = 0.5
+_PASSES_GROWTH = -0.1
 _STEPS_OF_PASS = 8
 _WAVES = 9
 # After a round that fell short: so many times the code and the width.

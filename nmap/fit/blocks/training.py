@@ -29,17 +29,26 @@ from nmap.fit.progress import Watch
 from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
-_WARM_UP, _RAMP, _STEERED = 0.03, 0.2, 0.6
+_WARM_UP = 0.03
+_RAMP = 0.2
+_STEERED = 0.6
 # Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on so long
 # with them to land on the goal.
-_LEAST_RATES, _LANDING = (0.01, 0.03), 0.15
+_LEAST_RATES = (0.01, 0.03)
+_LANDING = 0.15
 # Adam's (Kingma and Ba 2015) means, and the highest learning rate of the logarithm of a step of rounding.
-_MOMENTUM, _MEMORY, _EPSILON, _STEP_RATE = 0.9, 0.99, 1e-8, 0.05
+_MOMENTUM = 0.9
+_MEMORY = 0.99
+_EPSILON = 1e-8
+_STEP_RATE = 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
-_LAMBDA, _LAMBDA_RANGE, _GAIN = 0.38, (0.15, 5.0), 0.12
+_LAMBDA = 0.38
+_LAMBDA_RANGE = (0.15, 5.0)
+_GAIN = 0.12
 # Degrees of freedom up to which it begins so, and the power by which it falls with more: in larger maps more shells
 # lag.
-_AT_FREEDOM, _LAMBDA_GROWTH = 24_000.0, -0.75
+_AT_FREEDOM = 24_000.0
+_LAMBDA_GROWTH = -0.75
 # Numbers of the network for each degree of freedom up to which lambda begins so.
 _NUMBERS = 2.0
 # What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
@@ -51,11 +60,15 @@ _IN_BAND = 0.6
 # Points are dealt to batches anew every few passes.
 _DEALT = 4
 # Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
-_FOLLOW, _FOLLOWED, _FOLLOW_WIDTH, _FOLLOW_RANGE = 0.15, (0.2, 1.2), 0.6, (-0.5, 1.6)
+_FOLLOW = 0.15
+_FOLLOWED = (0.2, 1.2)
+_FOLLOW_WIDTH = 0.6
+_FOLLOW_RANGE = (-0.5, 1.6)
 # The waves see to the shells before this one.
 _LOW_SHELLS = 4
 # Candidates count from this share of the run on. Lambda is steered to so much less than the goal lets be missing.
-_CANDIDATES, _MARGIN = 0.8, 0.015
+_CANDIDATES = 0.8
+_MARGIN = 0.015
 
 
 @dataclass(frozen=True, eq=False)

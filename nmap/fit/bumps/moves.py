@@ -25,7 +25,8 @@ from nmap.fit.bumps.lattice import NEIGHBOURS, Lattice
 RATE = 0.1
 # Exponent of a shell's weight a sweep, of how many times what may be missing is missing: where a fit says how
 # much that is in each shell, and where all shells are asked the same.
-_URGE, _URGE_OF_MEAN = 0.1, 0.2
+_URGE = 0.1
+_URGE_OF_MEAN = 0.2
 # Sweeps between two looks at how far copies overlap, which follows the shell weights slowly.
 _RENEW = 8
 _SIZES = 16

@@ -42,7 +42,7 @@ class Schedule:
             goal: correlation wanted of every shell; None for as high as the bytes allow.
         """
         if goal is not None and (
-            mean < _FAR_SHARE * goal or mean < min(1 - _FAR_MISSING * (1 - goal), _STILL_FAR)
+            mean < _FAR_SHARE * goal or mean < min(1 - _FAR_MISSING * (1 - goal), _STILL_LOW)
         ):
             return *self.haste, self.settled
         if goal is not None and mean > _NEAR_ONE:
@@ -64,11 +64,13 @@ _FAR_SHARE = 0.85
 # for no more bytes (docs/decisions.md).
 _FAR_MISSING = 4.0
 # Beyond this mean shell no goal is far: a step that shrinks in haste leaves weights that never settle.
-_STILL_FAR = 0.96
+_STILL_LOW = 0.96
 # Beyond this mean shell most weights are more than one, and a new step rounds them all anew: fewer and longer
 # steps, or they never settle. A goal as high is not come to in haste.
-_NEAR_ONE, _FINE = 0.99, (0.9, 30, 0.03)
-_HIGH, _HALFWAY = 0.985, 0.95
+_NEAR_ONE = 0.99
+_FINE = (0.9, 30, 0.03)
+_HIGH = 0.985
+_HALFWAY = 0.95
 # Coding and reading back, in units of coding: reading takes as long, and weights spread over more blocks later on.
 _CODED_AND_READ = 2.8
 

@@ -73,7 +73,9 @@ SAVE_EVERY = 10.0
 _MEASURE = (4, 1)
 # With a deadline the logarithm of the step falls by at least so much for the whole of the time, but no further than
 # this, for most maps need less, and by at most this factor at a time.
-_DESCENT, _DEPTH, _PLUNGE = 6.0, 3.5, 0.4
+_DESCENT = 6.0
+_DEPTH = 3.5
+_PLUNGE = 0.4
 # Where a fit says what may be missing in each shell it ends when so much less is, by the logarithm and the mean over
 # all modes: a shell that still lags then would cost more than all the others.
 _LEFT_BEHIND = -0.2

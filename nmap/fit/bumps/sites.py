@@ -31,7 +31,8 @@ _STEPS_PER_SHELL = 2 * math.sqrt(2)
 # Sites lie where the envelope exceeds this.
 INSIDE = 0.25
 # A working box reaches this many fine steps beyond the sites, and must be so much smaller to pay.
-_MARGIN, _WORTH = 12, 0.6
+_MARGIN = 12
+_WORTH = 0.6
 
 
 def fine_grid(target: Target) -> Grid:

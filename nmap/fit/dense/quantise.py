@@ -22,7 +22,8 @@ from nmap.point_group import PointGroup
 from nmap.spectrum import Complex, invert, transform
 
 # A fitted gain is at most so many times the one trained with; below so small a part of it, it is nothing.
-_MOST_GAIN, _LEAST_GAIN = 3.0, 1e-3
+_MOST_GAIN = 3.0
+_LEAST_GAIN = 1e-3
 
 
 def row_steps(weight: Tensor, bits: int) -> Tensor:

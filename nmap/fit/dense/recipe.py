@@ -22,7 +22,8 @@ _OMEGA_HIDDEN = 30.0
 _BITS = 6
 _BATCH = 8192
 # Training steps: so many for a map of so many lattice points, and as the square root of the points.
-_STEPS, _POINTS = 1600, 80_000
+_STEPS = 1600
+_POINTS = 80_000
 _MOST_STEPS = 8000
 # Parameters after a round of growth, times those before it.
 _GROWTH = 1.5

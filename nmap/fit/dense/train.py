@@ -38,10 +38,11 @@ _SETTLING_RATE = 0.5
 # Shells followed at most once in this share of the run, each time by this part of the way, up to this factor.
 _FOLLOW_EVERY = 0.03
 _FOLLOW_BY = 0.3
-_FOLLOW_MOST = 3.0
-_FOLLOW_LEAST = 0.8
+_HIGHEST_FOLLOWED = 3.0
+_LOWEST_FOLLOWED = 0.8
 # Smoothed over so many shells: the first ones are few, and a spike there leaves the envelope.
-_FOLLOW_WIDTH, _FIRST_SHELLS = (2.0, 1.0), 10
+_FOLLOW_WIDTH = (2.0, 1.0)
+_FIRST_SHELLS = 10
 
 
 class Training:
@@ -201,7 +202,7 @@ class Training:
         width = np.where(at < _FIRST_SHELLS, *_FOLLOW_WIDTH)
         kernel = np.exp(-0.5 * ((at[:, None] - at) / width[:, None]) ** 2)
         mean = kernel @ self._boost / kernel.sum(1)
-        out: F64 = np.clip(mean, math.log(_FOLLOW_LEAST), math.log(_FOLLOW_MOST))
+        out: F64 = np.clip(mean, math.log(_LOWEST_FOLLOWED), math.log(_HIGHEST_FOLLOWED))
         return out
 
     def _follow(self, fsc: NDArray[np.float64]) -> None:
@@ -209,4 +210,4 @@ class Training:
         missing = np.maximum(1 - fsc[: self._boost.size] ** 2, 1e-5)
         missing[0] = np.median(missing[1:])
         self._boost += _FOLLOW_BY / 2 * np.log(missing / np.median(missing[1:]))
-        np.clip(self._boost, 2 * math.log(_FOLLOW_LEAST), 2 * math.log(_FOLLOW_MOST), out=self._boost)
+        np.clip(self._boost, 2 * math.log(_LOWEST_FOLLOWED), 2 * math.log(_HIGHEST_FOLLOWED), out=self._boost)

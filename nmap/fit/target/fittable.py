@@ -6,10 +6,12 @@ from nmap.errors import MapError, OptionError, VoxelSizeError
 from nmap.maps import DensityMap
 
 # Band limits beyond these, Angstrom, a `.nmap` does not hold (specification, 5).
-_FINEST, _COARSEST = 1e-3, 1e6
+_FINEST = 1e-3
+_COARSEST = 1e6
 # Transforms are squared in single precision: they are at most the span of the values times their number, and what
 # is this small vanishes.
-_LARGEST, _SMALLEST = 1e19, 1e-20
+_LARGEST = 1e19
+_SMALLEST = 1e-20
 
 
 def check_density(density: DensityMap, name: str = "") -> None:

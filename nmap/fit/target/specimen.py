@@ -30,7 +30,7 @@ class Specimen:
         chosen: the envelope, and how it was decided.
         solvent: density outside the envelope, or of the whole map.
         half_maps: both half maps on the grid of `density`, where given.
-        mask_is_given: whether the envelope is a mask of the caller's.
+        mask_is_own: whether the envelope is a mask of the caller's.
         cross_validate: whether half 1 alone is fitted.
     """
 
@@ -40,7 +40,7 @@ class Specimen:
     chosen: Chosen
     solvent: float
     half_maps: tuple[DensityMap, DensityMap] | None
-    mask_is_given: bool
+    mask_is_own: bool
     cross_validate: bool
 
     def halves(self) -> Halves | None:
@@ -57,7 +57,7 @@ class Specimen:
         Args:
             group: which it is fitted with; None for C1.
         """
-        if group is None or self.chosen.envelope is None or not self.mask_is_given:
+        if group is None or self.chosen.envelope is None or not self.mask_is_own:
             return self
         union = union_of_copies(self.chosen.envelope, self.density.grid, group)
         if union is None:
@@ -104,7 +104,7 @@ def specimen_of(density: DensityMap, options: EncodeOptions) -> Specimen:
         chosen=chosen,
         solvent=_solvent(fitted, chosen),
         half_maps=halves,
-        mask_is_given=isinstance(mask, DensityMap),
+        mask_is_own=isinstance(mask, DensityMap),
         cross_validate=options.cross_validate,
     )
 
