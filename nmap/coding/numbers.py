@@ -27,7 +27,7 @@ def encode_float(values: ArrayLike, dtype: str = "F32") -> CodedTensor:
         raise OptionError(f'float coding "{dtype}": wanted "F32", "F16" or "BF16"')
     if dtype == "BF16":
         stored: NDArray[Any] = _to_bfloat16(tensor)
-        fits = bool(np.isfinite(_from_bfloat16(stored)).all())
+        fits = bool(np.isfinite(from_bfloat16(stored)).all())
     else:
         with np.errstate(over="ignore"):
             stored = tensor.astype(STORED[dtype])
@@ -102,7 +102,8 @@ def _to_bfloat16(values: F32) -> NDArray[np.uint16]:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
 
 
-def _from_bfloat16(stored: NDArray[Any]) -> F32:
+def from_bfloat16(stored: NDArray[Any]) -> F32:
+    """Values of bfloat16 numbers, whose 16 bits are the upper half of a float32's; the same shape."""
     return (stored.astype(np.uint32) << 16).view(np.float32)
 
 
@@ -142,7 +143,7 @@ def _check_float(coded: CodedTensor) -> None:
 
 def _decode_float(coded: CodedTensor) -> F32:
     stored = coded.arrays[""]
-    return _from_bfloat16(stored) if stored.dtype == STORED["BF16"] else stored.astype(np.float32)
+    return from_bfloat16(stored) if stored.dtype == STORED["BF16"] else stored.astype(np.float32)
 
 
 def _check_uniform(coded: CodedTensor) -> None:

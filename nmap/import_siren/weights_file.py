@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.coding.numbers import from_bfloat16
 from nmap.errors import FormatError, NmapError
 from nmap.file_kind import MRC, NMAP, START_BYTES, kind_of
 from nmap.import_siren.found_weights import FoundWeights, Weights, require_room
@@ -106,7 +107,7 @@ def _plain(path: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
             f"{path}: array {name!r:.60} holds {kind:.20} values: wanted F64, F32, F16 or BF16: convert it first"
         )
     values = np.frombuffer(entry["data"], {**_FLOATS, **_OTHERS}[kind]).reshape(entry["shape"])
-    return (values.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else values
+    return from_bfloat16(values) if kind == "BF16" else values
 
 
 def _one_line(error: BaseException) -> str:

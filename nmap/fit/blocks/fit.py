@@ -49,7 +49,7 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
             training.run(_end(training, task, closing))
             watch.say("storing")
             trained = watch.seconds
-            result = _stored(training, task)
+            result = _stored_result(training, task)
             closing = watch.seconds - trained
             if best is None or result.worst > best.worst:
                 best, kept = result, training
@@ -106,7 +106,7 @@ def _end(training: BlockTraining, task: Task, closing: float | None) -> float | 
     return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
 
 
-def _stored(training: BlockTraining, task: Task) -> Result:
+def _stored_result(training: BlockTraining, task: Task) -> Result:
     """The best candidate coded, and measured as a decoder sees it."""
     best, parameters, waves = training.best, training.parameters, training.waves
     assert best is not None

@@ -137,7 +137,7 @@ class _Rounds:
         training.run(self._end())
         watch.say("storing")
         trained = watch.seconds
-        result = _stored(training)
+        result = _stored_result(training)
         self._closing = watch.seconds - trained
         watch.fsc = result.worst
         return Round(result, training.recipe, watch.seconds - began)
@@ -156,7 +156,7 @@ class _Rounds:
         return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
 
 
-def _stored(training: Training) -> Result:
+def _stored_result(training: Training) -> Result:
     """The trained network coded as its recipe says, and measured as a decoder sees it."""
     parameters = {name: p.detach().cpu().numpy() for name, p in training.parameters.items()}
     steps = None
