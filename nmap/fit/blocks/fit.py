@@ -45,11 +45,17 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     with Workers(task.device) as workers:
         for number in range(1 + _ROUNDS):
             began = watch.seconds
-            training = BlockTraining(target, layout, recipe, task.device, workers, watch)
-            training.run(_end(training, task, closing))
-            watch.say("storing")
-            trained = watch.seconds
-            result = _stored_result(training, task)
+            try:
+                training = BlockTraining(target, layout, recipe, task.device, workers, watch)
+                _train(training, task, closing)
+                watch.say("storing")
+                trained = watch.seconds
+                result = _stored_result(training, task)
+            except Exception as error:
+                if best is None:
+                    raise
+                watch.warn("attempt-failed", error=f"{type(error).__name__}: {error}")
+                break
             closing = watch.seconds - trained
             if best is None or result.worst > best.worst:
                 best, kept = result, training
@@ -64,6 +70,16 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     assert best is not None and kept is not None
     _check(best.worst, task)
     return best, History(kept.done, _settings(kept.recipe, kept.omegas), kept.loss, kept.fsc)
+
+
+def _train(training: BlockTraining, task: Task, closing: float | None) -> None:
+    """Train to the end; a failure on the way is one only while there is no candidate."""
+    try:
+        training.run(_end(training, task, closing))
+    except Exception as error:
+        if training.best is None:
+            raise
+        task.watch.warn("cut-short", error=f"{type(error).__name__}: {error}")
 
 
 def _check(worst: float, task: Task) -> None:
