@@ -182,8 +182,8 @@ class Notice:
             "share-reached": `worst` shell as a share of what `of` ("half-maps", "noise" or "cross-validation") asks;
             "fitted-as-c1": with `group` the worst shell reached `worst` only; "no-time-to-grow"; "attempt-failed":
             a further attempt ended with `error`, the network before it was kept; "cut-short": a fit ended with `error`,
-            its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what` of the
-            record is missing after an `error`; "late": the answer came `seconds` after the time `budget`.
+            its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what`
+            of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding.codings import encode_float
-from nmap.errors import OptionError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Triple
 from nmap.import_siren.layers import Layers, find_layers
 from nmap.import_siren.weights_file import read_weights

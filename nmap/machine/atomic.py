@@ -66,7 +66,7 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
                 file.close()
             _publish(partial, target, overwrite)
     except OSError as error:
-        ours = ends or error.errno in _FULL
+        ours = error.errno in _FULL or (ends and error.errno is not None)
         if error.filename == os.fspath(partial) or (error.filename is None and ours):
             error.filename = os.fspath(path)
         raise

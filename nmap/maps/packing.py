@@ -119,9 +119,9 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
     if not stat.S_ISREG(mode):
         raise MapError(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}: wanted a map file")
     with open(path, "rb") as file:
+        state = os.fstat(file.fileno())  # before anything is read, so that no change can hide
         kind = kind_of(file.read(START_BYTES))
         compression = kind.code if kind is not None and kind.code in _COMPRESSIONS else ""
-        state = os.fstat(file.fileno())
         yield PackedFile(file, stored_name(path), compression, state.st_size, state.st_mtime_ns)
 
 
