@@ -1,4 +1,7 @@
-"""Print the table of faults of docs/reliability.md: `python -m faults [RUNS]`, RUNS kills of each command (100)."""
+"""Print the table of faults of docs/reliability.md: `python -m faults [RUNS [WHAT...]]`.
+
+RUNS (100) is how often each command is killed; with fewer than 100, faults at lines are made at every 100 / RUNS-th.
+"""
 
 from __future__ import annotations
 
@@ -173,10 +176,11 @@ def rows_of_job(table: Table, one: Watched, wanted: list[str], runs: int, draw: 
     said = one.job.name + (" --overwrite" if one.overwrite else "")
     if "kill" in wanted:
         table.row("SIGKILL at random", said, at_random(one, runs // 2, draw, signal.SIGKILL))
+    if "signals" in wanted:
         for number in SIGNALS:
             table.row(f"{number.name} at random", said, at_random(one, max(runs // 20, 2), draw, number))
     if "lines" in wanted:
-        every = 5 if one.job is ENCODE else 1
+        every = max(1, 100 // runs) * (5 if one.job is ENCODE else 1)
         for fault, act in AT_LINES.items():
             table.row(f"{fault} at each line", said, at_every_line(one, act, every))
     if "disk" in wanted:
@@ -189,7 +193,7 @@ def rows_of_job(table: Table, one: Watched, wanted: list[str], runs: int, draw: 
 def main() -> int:
     """Exit code 1 if anything was lost, left behind, crashed or hung."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    wanted = sys.argv[2:] or ["kill", "lines", "disk", "reading", "writers", "memory"]
+    wanted = sys.argv[2:] or ["kill", "signals", "lines", "disk", "reading", "writers", "memory"]
     draw, table = random.Random(0), Table()
     print(
         "| fault | command | runs | left as | lost, between, left behind, crash, hang |\n|---|---|---|---|---|"

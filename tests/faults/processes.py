@@ -47,13 +47,19 @@ class Ended:
 
 
 def started(arguments: list[str], before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-    """A command, begun."""
+    """A command, begun; SIGINT ends it also where this program runs in the background and ignores that."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if before is not None:
+            before()
+
     return subprocess.Popen(
         [*NMAP, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=before,  # noqa: PLW1509 (no threads here)
+        preexec_fn=prepare,  # noqa: PLW1509 (no threads here)
     )
 
 
