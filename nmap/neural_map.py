@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,11 +15,17 @@ from nmap.coding.codings import CodedTensor, decode_tensor
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
+from nmap.machine.packages import require_package
 from nmap.model import Field, Frame, build_network
 from nmap.sampling.grids import at_points, gradient_at_points, grid_for, on_grid, slabs
 
+if TYPE_CHECKING:
+    from nmap.fit.module.density import DensityModule
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+# What makes a torch module of a map, as a name: its room is built on this one.
+_TORCH = "nmap.fit.module.density"
 # Groups of items: JSON values, arrays of numbers, bytes.
 Record = Mapping[str, Mapping[str, Any]]
 
@@ -80,6 +87,18 @@ class NeuralMap:
             First row and values, float32 (rows, ny, nx).
         """
         return slabs(self.field, grid, rows)
+
+    def to_torch(self) -> DensityModule:
+        """The whole composed field as a torch module, differentiable in position and in weights.
+
+        It takes points (..., 3), Cartesian (x, y, z) in Angstrom. `nmap.from_torch` makes a map of it again.
+
+        Raises:
+            MissingPackageError: torch is not installed.
+        """
+        require_package("torch", "fit", "to_torch")
+        made: DensityModule = import_module(_TORCH).DensityModule(self)
+        return made
 
     @staticmethod
     def from_tensors(

@@ -93,7 +93,7 @@ def slabs(field: Field, grid: Grid, rows: int | None = None) -> Iterator[tuple[i
 def at_points(field: Field, points_xyz: F64) -> F32:
     """Density at Cartesian points (n, 3), (x, y, z) in Angstrom; (n,)."""
     fractions = field.box.fractions(points_xyz)
-    inside = _points_inside(field.box, fractions)
+    inside = points_inside(field.box, fractions)
     if field.band_limit is None:
         values = _blockwise(field, fractions[inside])
     else:
@@ -106,7 +106,7 @@ def at_points(field: Field, points_xyz: F64) -> F32:
 def gradient_at_points(field: Field, points_xyz: F64) -> F32:
     """Derivative per Angstrom along x, y, z at Cartesian points (n, 3), Angstrom; (n, 3)."""
     fractions = field.box.fractions(points_xyz)
-    inside = _points_inside(field.box, fractions)
+    inside = points_inside(field.box, fractions)
     out = np.zeros((len(fractions), 3), np.float32)
     if field.band_limit is None:
         for start in range(0, inside.size, _BARE_SLAB):
@@ -138,7 +138,7 @@ def _span(samples: Samples, voxels: int) -> slice:
     return slice(first, last)
 
 
-def _points_inside(box: Grid, fractions: F64) -> NDArray[np.intp]:
+def points_inside(box: Grid, fractions: F64) -> NDArray[np.intp]:
     """Indices of the box fractions (n, 3), (z, y, x), that lie in the box."""
     return np.flatnonzero(_inside(fractions, np.asarray(box.shape)).all(1))
 
