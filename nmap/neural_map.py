@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
@@ -15,7 +16,15 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
 from nmap.model import Field, Frame, build_network
-from nmap.sampling.grids import at_points, gradient_at_points, grid_for, on_grid, slabs
+from nmap.sampling.grids import (
+    at_points,
+    gradient_at_points,
+    grid_for,
+    on_grid,
+    on_part,
+    slabs,
+    times_as_fine,
+)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -43,6 +52,15 @@ class NeuralMap:
         """The source map's grid."""
         return self.field.box
 
+    @property
+    def contour_level(self) -> float | None:
+        """Level at which the decode encloses what the recorded contour level does in the source; None without one."""
+        for group in ("fidelity", "source"):
+            level = self.record.get(group, {}).get("contour_level")
+            if isinstance(level, int | float) and math.isfinite(level):
+                return float(level)
+        return None
+
     def sample(self, points_xyz: ArrayLike) -> F32:
         """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...)."""
         points = np.asarray(points_xyz, np.float64)
@@ -68,6 +86,26 @@ class NeuralMap:
         centres are the source's, voxel * (n - 1) / (m - 1).
         """
         return grid_for(self.field, shape)
+
+    def times_as_fine(self, factor: float) -> Grid:
+        """The grid of `factor` times as many samples along each axis, in whole numbers; see `grid_for`.
+
+        Raises:
+            OptionError: a factor that is not positive and finite.
+        """
+        return times_as_fine(self.field, factor)
+
+    def on_part(self, part: tuple[slice, slice, slice], grid: Grid | None = None) -> F32:
+        """What `on_grid(grid)[part]` holds; no more of it is computed, and values agree to rounding.
+
+        Args:
+            part: samples along (z, y, x), with steps above 0.
+            grid: the whole grid; the source's if None.
+
+        Raises:
+            OptionError: a step below 1.
+        """
+        return on_part(self.field, grid or self.grid, part)
 
     def slabs(self, grid: Grid, rows: int | None = None) -> Iterator[tuple[int, F32]]:
         """The density on `grid` in slabs of z rows, for grids that do not fit in memory.
