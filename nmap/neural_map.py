@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from nmap.coding.codings import CodedTensor, decode_tensor
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError
 from nmap.grid import Grid, Shape
+from nmap.machine.packages import require_package
 from nmap.model import Field, Frame, build_network
 from nmap.sampling.grids import (
     at_points,
@@ -25,6 +26,9 @@ from nmap.sampling.grids import (
     slabs,
     times_as_fine,
 )
+
+if TYPE_CHECKING:
+    from xarray import DataArray
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -118,6 +122,31 @@ class NeuralMap:
             First row and values, float32 (rows, ny, nx).
         """
         return slabs(self.field, grid, rows)
+
+    def to_xarray(self, sampling: float = 1.0) -> DataArray:
+        """The density with its coordinates, z, y, x in Angstrom; regions are decoded when they are looked at.
+
+        Args:
+            sampling: samples along each axis, as a multiple of the source's; see `times_as_fine`.
+
+        Returns:
+            float32 (z, y, x), named "density". Attributes: `band_limit` (Angstrom), `symmetry` and `contour_level`
+            where there are.
+
+        Raises:
+            MissingPackageError: xarray is not installed.
+            OptionError: a sampling that is not positive and finite.
+        """
+        require_package("xarray", "xarray", "to_xarray")
+        from nmap.labelled import labelled
+
+        known = {
+            "band_limit": self.field.band_limit,
+            "symmetry": None if self.field.symmetry is None else self.field.symmetry.name,
+            "contour_level": self.contour_level,
+        }
+        stated = {name: value for name, value in known.items() if value is not None}
+        return labelled(self.field, self.times_as_fine(sampling), stated)
 
     @staticmethod
     def from_tensors(
