@@ -290,7 +290,7 @@ def test_a_map_without_symmetry_contour_or_band_limit_says_so(
     box = Grid((6, 7, 8), (1.0, 1.5, 2.0), angles=(80.0, 95.0, 115.0))
     nmap.save(neural_map(siren(), box), tmp_path / "bare.nmap")
     ((volume,), message) = open_command(chimerax, str(tmp_path / "bare.nmap"))
-    assert message.endswith("resolution kept not stated, symmetry C1, no contour level")
+    assert message.endswith("no band limit, symmetry C1, no contour level")
     assert volume.data.cell_angles == (80.0, 95.0, 115.0) and volume.data.symmetries is None
     assert not hasattr(volume.data, "initial_surface_level")
 

@@ -65,8 +65,8 @@ class NmapGrid(GridData):
         voxel = " x ".join(f"{v:.4g}" for v in self.step)
         facts = [" x ".join(map(str, self.size)) + f" voxels of {voxel} A"]
         field = self.neural_map.field
-        limit = "not stated" if field.band_limit is None else f"{field.band_limit:.4g} A"
-        facts.append(f"resolution kept {limit}")
+        limit = field.band_limit
+        facts.append("no band limit" if limit is None else f"resolution kept {limit:.4g} A")
         facts.append(f"symmetry {'C1' if field.symmetry is None else field.symmetry.name}")
         level = self.neural_map.contour_level
         facts.append("no contour level" if level is None else f"contour level {level:.4g}")
