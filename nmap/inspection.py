@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from nmap.coding.codings import CodedTensor
 from nmap.container import MapFile, labels, open_file
 from nmap.errors import MapError
 from nmap.grid import Grid, Triple
+from nmap.machine.archive import shown_name
 from nmap.maps.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
@@ -214,7 +214,7 @@ def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:
     opened = source if isinstance(source, MapFile) else open_file(source)
     faults = "; ".join(opened.record_faults)
     return Inspection(
-        Path(opened.path).name, opened.neural_map, opened.sizes, opened.neural_map.record, faults
+        shown_name(opened.path), opened.neural_map, opened.sizes, opened.neural_map.record, faults
     )
 
 

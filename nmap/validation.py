@@ -24,7 +24,7 @@ from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.file_kind import NMAP, START_BYTES, kind_of
 from nmap.grid import Grid, Shape, told_apart
 from nmap.inspection import is_preview
-from nmap.machine.inputs import existing
+from nmap.machine.archive import open_input, shown_name
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
@@ -124,7 +124,7 @@ def validate_file(
         )
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(os.path.getsize(file), part, path if part is whole else None),
+        sizes=measure_sizes(opened.sizes["total"], part, path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
         model=None if model is None else os.fspath(model),
         contour=_contour(record),
@@ -148,7 +148,7 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=Path(file).name, container=container, remarks=told)
+    findings = replace(findings, decoded=shown_name(file), container=container, remarks=told)
     return Validation(findings, decoded, part, soft, opened, record)
 
 
@@ -203,7 +203,7 @@ def is_nmap(path: PathLike) -> bool:
     Raises:
         MissingFileError: there is no such file.
     """
-    with open(existing(path), "rb") as file:
+    with open_input(path) as file:
         return kind_of(file.read(START_BYTES)) is NMAP
 
 

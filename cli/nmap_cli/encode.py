@@ -36,7 +36,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import both_half_maps
-from nmap_cli.goal import goal_of, odd_settings, poor_fit
+from nmap_cli.goal import odd_settings, poor_fit
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
@@ -224,6 +224,7 @@ def command(
         require_package("matplotlib", "report", "--report")
     from nmap.container import save, sizes
     from nmap.fit.encode import encode
+    from nmap.goal import goal_of
     from nmap.inspection import Inspection
     from nmap.maps import read_map_with
     from nmap.report.file import report_file

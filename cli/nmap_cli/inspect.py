@@ -19,7 +19,7 @@ from nmap.report.fit_words import (
     symmetry_words,
 )
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
-from nmap_cli.parameters import INPUT
+from nmap_cli.parameters import NMAP_INPUT
 
 if TYPE_CHECKING:
     from nmap.inspection import Inspection
@@ -28,10 +28,10 @@ Rows = Iterator[tuple[str, str]]
 
 
 @click.command("inspect", short_help="Show which map a .nmap holds, how small and how true.")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @json_option
 @voice_options
-def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+def command(file: Path | str, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Show what a .nmap FILE holds: which map, how small, how true, on what grid, by what network.
 
     No density is decoded. --verbose adds where the bytes went and every setting of the fit.

@@ -28,6 +28,7 @@ _COMMANDS = (
     "decode",
     "inspect",
     "validate",
+    "batch",
     "fsc",
     "report",
     "view",

@@ -11,8 +11,8 @@ from nmap.container.codec import assemble, decode_bytes, encode_bytes
 from nmap.container.layout import RECORD, Layout, read_layout
 from nmap.errors import FormatError
 from nmap.file_kind import NMAP, SAFETENSORS, START_BYTES, kind_of
+from nmap.machine.archive import open_input
 from nmap.machine.atomic import atomic_output
-from nmap.machine.inputs import existing
 from nmap.neural_map import NeuralMap
 
 Path = str | os.PathLike[str]
@@ -143,7 +143,7 @@ def _sizes(layout: Layout) -> dict[str, int]:
 
 
 def _read(path: Path, appended: bool = False) -> tuple[Layout, bytes]:
-    with open(existing(path), "rb") as file:
+    with open_input(path) as file:
         try:
             return read_layout(file, appended)
         except FormatError:

@@ -46,7 +46,7 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         OSError: the folder is missing, full or not writable; it names `path` where the system names no file.
     """
     target = _free_target(Path(path), overwrite)
-    _remove_orphans(target.parent)
+    remove_orphans(target.parent)
     partial = target.with_name(f"{_ours()}{secrets.token_hex(6)}{_PARTIAL}")
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -84,8 +84,8 @@ def _ours() -> str:
     return f"{_BEGINNING}{_host()}-{os.getpid()}-"
 
 
-def _remove_orphans(folder: Path) -> None:
-    """Remove what processes of this machine left half written that were killed."""
+def remove_orphans(folder: Path) -> None:
+    """Remove what processes of this machine that were killed left half written in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _NAME.fullmatch(entry.name)
