@@ -74,8 +74,11 @@ def converter(known: Mapping[str, click.Option]) -> Convert:
             return flag
         if name in FILES and isinstance(value, str):
             return value  # whether it is there is the row's own affair, when its turn comes
+        given = tuple(value) if isinstance(value, list) else value
+        if isinstance(value, int | float) and not isinstance(option.type, click.types.IntParamType):
+            given = str(value)
         try:
-            return as_value(name, option.type.convert(value, option, None))
+            return as_value(name, option.type.convert(given, option, None))
         except click.ClickException as error:
             raise OptionError(f"{name}: {error.message}") from None
         except (TypeError, AttributeError):

@@ -36,6 +36,8 @@ _QUEUE_PATIENCE = 24 * 3600.0
 # Seconds between two looks at how many workers there are.
 _COUNT_EVERY = 1.0
 _DASHBOARD = ":8787"
+# Topic of what a worker's nanny tells when it ends it for want of memory.
+_OVER_LIMIT = "worker-restart-memory"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _WORKER = "nmap.batch.worker"
 
@@ -54,12 +56,14 @@ class Answer:
         job: the job.
         result: what `work` gave; empty where nothing came.
         died: the worker process that had it ended, and why that may be, in words; "" where it did not.
+        short: it ended because it took more memory than it may.
         stopped: the run must end, and why; "" where it need not.
     """
 
     job: Job
     result: Mapping[str, Any]
     died: str = ""
+    short: bool = False
     stopped: str = ""
 
 
@@ -170,6 +174,7 @@ class Dask:
         self._alone = False
         self._attempt = 0
         self._threads, self._counted = 1, -math.inf
+        self._over_limit: set[str] = set()
         self._scratch = ""
         self._cluster: Any = None
         self._client: Any = None
@@ -258,8 +263,11 @@ class Dask:
         if isinstance(error, Unfinished):
             return Answer(job, {}, stopped=str(error))
         if isinstance(error, KilledWorker):
-            limit = f" (each may take {self._memory / 2**30:.3g} GiB)" if not self._scheduler else ""
-            return Answer(job, {}, died=f"its worker process ended: killed, or out of memory{limit}")
+            nanny = error.last_worker.nanny
+            if nanny in self._over_limit:
+                self._over_limit.discard(nanny)
+                return Answer(job, {}, died="it takes more memory than its worker may", short=True)
+            return Answer(job, {}, died="its worker process ended, killed or out of memory")
         return Answer(job, {}, died=f"its worker could not do it: {type(error).__name__}: {error}")
 
     def _open(self) -> None:
@@ -289,6 +297,7 @@ class Dask:
                 f"{self._scheduler or 'cluster'}: no scheduler with a worker answers there ({error}): start "
                 "'dask scheduler' and 'dask worker tcp://HOST:8786 --nthreads 1' first"
             ) from None
+        self._client.subscribe_topic(_OVER_LIMIT, lambda event: self._over_limit.add(event[1]["worker"]))
         self._check_workers()
 
     def _check_workers(self) -> None:

@@ -17,8 +17,10 @@ from nmap.errors import OptionError
 from nmap.machine.atomic import remove_orphans
 from nmap.version import __version__
 
-# How often a map may lose its worker before it is given up: once among others, then alone.
-_DEATHS = 3
+# How often a map may lose its worker before it is given up: what kills workers may be something else, so first it
+# is tried again among others, then alone. If memory is what was short, it is tried once more only, alone.
+_AMONG_OTHERS = 2
+_DEATHS = 5
 # How often a map that was done alone in its process may leave no trace of an end.
 _VANISHED = 3
 # Seconds to wait for an answer before asking whether to stop.
@@ -257,6 +259,7 @@ class _Run:
         self.engine, self.manifest, self.report, self.should_stop = engine, manifest, report, should_stop
         self.waiting = deque(plan.jobs)
         self.alone: deque[Job] = deque()
+        self.is_alone = False
         self.flying: dict[str, Job] = {}
         self.deaths: dict[str, int] = {}
         self.sizes = {job.id: _size(job.source) for job in plan.jobs}
@@ -267,6 +270,7 @@ class _Run:
         self._drain(self.waiting)
         if self.alone and not self.tally.stopped:
             self.engine.alone()
+            self.is_alone = True
             self._drain(self.alone)
 
     def give_up(self) -> None:
@@ -308,22 +312,25 @@ class _Run:
             self._full(answer.stopped)
             self._keep("stopped", job, {})
         elif answer.died:
-            self._died(job, answer.died, {})
+            self._died(job, answer.died, answer.short, {})
         elif answer.result["event"] == "failed" and is_out_of_memory(answer.result["error"]):
-            self._died(job, answer.result["error"]["message"], answer.result)
+            self._died(job, answer.result["error"]["message"], True, answer.result)
         else:
             self._keep(answer.result["event"], job, answer.result)
 
-    def _died(self, job: Job, cause: str, result: Mapping[str, Any]) -> None:
-        """Do it again alone, unless that is what was tried; then it is the map's own fault."""
-        self.deaths[job.id] = self.deaths.get(job.id, 0) + 1
-        if self.deaths[job.id] < _DEATHS and not (result and self.deaths[job.id] > 1):
+    def _died(self, job: Job, cause: str, short: bool, result: Mapping[str, Any]) -> None:
+        """Do it again, unless that was tried often enough; then it is the map's own fault."""
+        times = self.deaths[job.id] = self.deaths.get(job.id, 0) + 1
+        if not short and times < _AMONG_OTHERS:
+            self.waiting.append(job)
+            return
+        if not self.is_alone or (not short and times < _DEATHS):
             self.alone.append(job)
             return
         error = {
-            "class": "OutOfMemory" if result else "WorkerDied",
+            "class": "OutOfMemory" if short else "WorkerDied",
             "code": 4,
-            "message": f"{cause}; tried {self.deaths[job.id]} times, the last time alone",
+            "message": f"{cause}; tried {times} times, the last time alone",
         }
         base = result or {"files": job.stamps(), "versions": {"nmap": __version__}}
         self._keep("failed", job, {**base, "error": error})
