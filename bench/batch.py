@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import shutil
@@ -99,7 +100,7 @@ def command(maps: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "nmap", "batch", "encode", str(maps), "--out", str(out), *common, *more]
 
 
-def survive(count: int, workers: int, every: float, work: Path) -> dict[str, Any]:
+def survive(count: int, workers: int, every: float, work: Path, kills: float = math.inf) -> dict[str, Any]:
     """Encode many maps while workers are killed, and once everything; then again, until it is done.
 
     Args:
@@ -107,6 +108,7 @@ def survive(count: int, workers: int, every: float, work: Path) -> dict[str, Any
         workers: of the cluster.
         every: seconds between two kills of a worker.
         work: empty folder.
+        kills: of workers in all.
 
     Returns:
         What came of it; raises where a map is missing, twice there, or damaged, or anything else is on the disk.
@@ -126,7 +128,8 @@ def survive(count: int, workers: int, every: float, work: Path) -> dict[str, Any
             ) as process,
         ):
             # The first run is killed as a whole, its scheduler with it, when a third of the maps are done.
-            killed += _chaos(process, out, every, until=count + 1 if codes else count // 3)
+            until = count + 1 if codes else count // 3
+            killed += _chaos(process, out, every, until, kills - killed)
             codes.append(process.wait())
         if codes[-1] not in (*_ENDED, -signal.SIGKILL) or len(codes) > _MOST_RUNS:
             raise AssertionError(f"exit code {codes[-1]}: {(work / 'stderr').read_text()}")
@@ -141,7 +144,7 @@ def survive(count: int, workers: int, every: float, work: Path) -> dict[str, Any
     }
 
 
-def _chaos(process: subprocess.Popen[bytes], out: Path, every: float, until: int) -> int:
+def _chaos(process: subprocess.Popen[bytes], out: Path, every: float, until: int, kills: float) -> int:
     """Kill a worker now and then; the whole at the end, if there is one before its own."""
     killed, last = 0, time.monotonic()
     while process.poll() is None:
@@ -149,13 +152,18 @@ def _chaos(process: subprocess.Popen[bytes], out: Path, every: float, until: int
         if sum(1 for _ in out.glob("*.nmap")) >= until:
             os.kill(process.pid, signal.SIGKILL)
             break
-        if time.monotonic() - last >= every:
+        if killed < kills and time.monotonic() - last >= every and _in_flight(out):
             last = time.monotonic()
             victims = list(workers_of(process.pid))
             if victims:
                 os.kill(random.choice(victims), signal.SIGKILL)
                 killed += 1
     return killed
+
+
+def _in_flight(out: Path) -> bool:
+    """Whether a map was begun that has no end yet: before, there is no worker to lose one."""
+    return any(record.unfinished for record in read_state(out).records.values())
 
 
 def workers_of(parent: int) -> Iterator[int]:

@@ -35,6 +35,10 @@ _PATIENCE = 30.0
 _QUEUE_PATIENCE = 24 * 3600.0
 # Seconds between two looks at how many workers there are.
 _COUNT_EVERY = 1.0
+# Seconds that ending a cluster may take; a scheduler that is gone never answers.
+_LAST = 5.0
+# How often a cluster of this machine is begun before that counts as impossible.
+_STARTS = 3
 _DASHBOARD = ":8787"
 # Topic of what a worker's nanny tells when it ends it for want of memory.
 _OVER_LIMIT = "worker-restart-memory"
@@ -187,7 +191,12 @@ class Dask:
         now = time.monotonic()
         if now - self._counted > _COUNT_EVERY:
             with suppress(OSError):  # a scheduler that is gone: the next answer says so
-                self._threads = max(sum(self._client.nthreads().values()), 1)
+                found = sum(self._client.nthreads().values())
+                self._threads = max(found, 1)
+                if found < self._count and self._cluster is not None and not self._slurm:
+                    self._cluster.scale(
+                        self._count
+                    )  # a worker that was killed while it started is begun anew
             self._counted = now
         return self._threads
 
@@ -201,11 +210,7 @@ class Dask:
     def __enter__(self) -> Self:
         for name in ("distributed", "distributed.nanny", "distributed.scheduler", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        try:
-            self._open()
-        except BaseException:
-            self._close()
-            raise
+        self._open()
         return self
 
     def __exit__(
@@ -263,14 +268,27 @@ class Dask:
         if isinstance(error, Unfinished):
             return Answer(job, {}, stopped=str(error))
         if isinstance(error, KilledWorker):
-            nanny = error.last_worker.nanny
-            if nanny in self._over_limit:
-                self._over_limit.discard(nanny)
+            worker = error.last_worker.address
+            if worker in self._over_limit:
+                self._over_limit.discard(worker)
                 return Answer(job, {}, died="it takes more memory than its worker may", short=True)
             return Answer(job, {}, died="its worker process ended, killed or out of memory")
         return Answer(job, {}, died=f"its worker could not do it: {type(error).__name__}: {error}")
 
     def _open(self) -> None:
+        """Begin, or find, the cluster; one whose worker is killed while it starts is begun anew."""
+        for attempt in range(_STARTS):
+            try:
+                return self._open_once()
+            except RuntimeError as error:
+                self._close()
+                if self._scheduler or attempt == _STARTS - 1:
+                    raise EngineLost(f"no cluster comes up ({error}): run the same command again") from None
+            except BaseException:
+                self._close()
+                raise
+
+    def _open_once(self) -> None:
         import dask
         from distributed import Client
 
@@ -351,7 +369,7 @@ class Dask:
         for one in (self._client, self._cluster):
             if one is not None:
                 try:
-                    one.close(timeout=_PATIENCE)
+                    one.close(timeout=_LAST)
                 except (OSError, TimeoutError):
                     continue
         self._client = self._cluster = None
