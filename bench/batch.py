@@ -1,6 +1,6 @@
 """What `nmap batch` bears and how fast it is: killed workers and schedulers, two workers against one, many files.
 
-`python -m bench.batch survive`, `speed`, `inspect` or `overhead`; each prints its figures as JSON.
+`python -m bench.batch survive`, `speed`, `inspect`, `overhead` or `apart`; each prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -269,12 +269,67 @@ def overhead(count: int, workers: int) -> dict[str, Any]:
     return {"jobs": count, "milliseconds_a_job": rows}
 
 
+def apart(work: Path) -> dict[str, Any]:
+    """A scheduler and a worker as separate programs in two network namespaces; needs root, and `ip` of iproute2.
+
+    They see each other over one virtual cable alone, and share the files.
+    """
+    names, addresses = ("nmap-batch-a", "nmap-batch-b"), ("10.231.7.1", "10.231.7.2")
+    programs: list[subprocess.Popen[bytes]] = []
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True)
+
+    def within(name: str, *arguments: str) -> list[str]:
+        return ["ip", "netns", "exec", name, sys.executable, "-m", *arguments]
+
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip(
+            "link",
+            "add",
+            "nmapb0",
+            "netns",
+            names[0],
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "nmapb1",
+            "netns",
+            names[1],
+        )
+        for number, (name, address) in enumerate(zip(names, addresses, strict=True)):
+            ip("-n", name, "address", "add", f"{address}/24", "dev", f"nmapb{number}")
+            ip("-n", name, "link", "set", f"nmapb{number}", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        scheduler = f"tcp://{addresses[0]}:8786"
+        common = ("--no-dashboard",)
+        for name, line in (
+            (names[0], ("distributed.cli.dask_scheduler", "--host", addresses[0], "--port", "8786", *common)),
+            (names[1], ("distributed.cli.dask_worker", scheduler, "--nthreads", "1", *common)),
+        ):
+            programs.append(subprocess.Popen(within(name, *line), stderr=subprocess.DEVNULL, cwd=work))
+        (work / "maps").mkdir()
+        listed = make_maps(work / "maps", 3 + len(BROKEN))
+        encode = command(listed, work / "out", "--scheduler", scheduler, "--quiet")
+        subprocess.run([*within(names[0], *encode[2:])], stderr=subprocess.DEVNULL, check=False)
+        return check(listed, work / "out")
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the measurements."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.batch", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("what", choices=["survive", "speed", "inspect", "overhead"])
+    parser.add_argument("what", choices=["survive", "speed", "inspect", "overhead", "apart"])
     parser.add_argument("--count", type=int, help="maps, files or jobs: 200, 24, 2000, 2000")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--every", type=float, default=30.0, help="seconds between two kills of a worker")
@@ -288,6 +343,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "survive": lambda: survive(count, options.workers, options.every, work),
                 "speed": lambda: speed(count, sorted({1, options.workers}), work),
                 "inspect": lambda: inspect(count, work),
+                "apart": lambda: apart(work),
                 "overhead": lambda: overhead(count, options.workers),
             }
             found = ways[options.what]()

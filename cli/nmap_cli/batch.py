@@ -83,6 +83,7 @@ def command() -> None:
 @click.pass_context
 def encode(
     context: click.Context,
+    /,
     sources: tuple[str, ...],
     out: Path,
     how: EngineOptions,

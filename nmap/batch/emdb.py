@@ -105,7 +105,7 @@ def half_maps(header_file: Path, header: Header) -> tuple[Path, Path] | None:
     named = [folder / name for name in header.half_maps if (folder / name).is_file()]
     if len(named) == _HALVES:
         return named[0], named[1]
-    found = {}
+    found: dict[str, Path] = {}
     if folder.is_dir():
         for one in sorted(folder.iterdir()):
             if matched := _HALF.fullmatch(one.name):

@@ -127,7 +127,7 @@ def _encode(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
     try:
         return {"taken": taken, "notes": notes, **_fit(job, taken, say)}
     except _UNSUITED as error:
-        kept = {name: taken[name] for name in ("resolution", "contour") if name in taken}
+        kept: dict[str, Any] = {name: taken[name] for name in ("resolution", "contour") if name in taken}
         if kept == taken:
             raise
         notes.append(f"left out symmetry and half maps of the header: {error}")

@@ -153,7 +153,8 @@ def make_plan(
         else:
             _check_owner(job, record, force)
             todo.append(_replacing(job, record, force))
-    return Plan(todo, kept, failed)
+    # The largest first: then no worker is left alone with one of them at the end.
+    return Plan(sorted(todo, key=lambda job: -_size(job.source)), kept, failed)
 
 
 def is_unchanged(job: Job, entry: Entry) -> bool:
@@ -170,7 +171,7 @@ def is_unchanged(job: Job, entry: Entry) -> bool:
     if sizes_before != {path: stamp[0] for path, stamp in now.items()} or not entry.get("sha256"):
         return False
     moved = [path for path in now if before[path] != now[path]]
-    return moved == [job.source] and _sha256(job.source) == entry["sha256"]
+    return moved == [job.source] and _sha256(job.source) == str(entry["sha256"])
 
 
 def _sha256(path: str) -> str:
@@ -185,7 +186,7 @@ def _output_stands(job: Job, entry: Entry) -> bool:
     if not job.output:
         return True
     try:
-        return os.path.getsize(job.output) == entry.get("output", {}).get("bytes")
+        return bool(os.path.getsize(job.output) == entry.get("output", {}).get("bytes"))
     except OSError:
         return False
 

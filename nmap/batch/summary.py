@@ -124,7 +124,7 @@ def _histogram(values: np.ndarray[Any, Any], measure: Measure) -> str:
     positive = values[values > 0]
     if measure.log and positive.size and positive.max() > positive.min():
         bins = np.geomspace(positive.min(), positive.max(), _BINS + 1)
-        ax.hist(positive, bins, color=SOURCE)
+        ax.hist(positive, bins.tolist(), color=SOURCE)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
