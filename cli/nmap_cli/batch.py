@@ -383,7 +383,7 @@ def _run(
             clean_up(plan.jobs)
         aborted = bool(plan.jobs) and tally is None
         state = read_state(folder)
-        catalogue = write_catalogue(folder, state) if not how.shard_name else []
+        catalogue = write_catalogue(folder, state) if state.last("encode") and not how.shard_name else []
     if as_json:
         told_of = {} if tally is None else tally.to_json()
         line.event({"event": "end", "kept": len(plan.kept), "failed_before": len(plan.failed), **told_of})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ from nmap.batch.pack import pack
 from nmap.errors import MissingFileError, NmapError
 from nmap.machine.archive import RangeFile, member_of, names, open_input, read_input
 
-EXAMPLE = Path(__file__).parents[2] / "spec" / "conformance" / "valid" / "radial-basis.nmap"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "spec" / "conformance" / "valid" / "radial-basis.nmap"
 
 
 @pytest.fixture
@@ -88,6 +91,50 @@ def test_one_map_comes_over_http_without_the_rest(archive: Path, tmp_path: Path)
         wanted = nmap.decode(EXAMPLE)
         assert file.read() == EXAMPLE.read_bytes()
     assert (nmap.read_map(tmp_path / "a.mrc").values == wanted.values).all()
+
+
+SCRIPT = """
+import { fetchMap } from "READER";
+const [address, ...names] = process.argv.slice(2);
+for (const name of names) {
+  const hex = (data) => Buffer.from(data).toString("hex");
+  const found = await fetchMap(address, name).then(hex, (error) => error.message);
+  console.log(found);
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_the_javascript_reader_fetches_the_same_bytes_of_archives_small_and_beyond_zip_s_first_limits(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "script.mjs"
+    script.write_text(SCRIPT.replace("READER", (ROOT / "viewer" / "archive.js").as_uri()))
+    large = tmp_path / "large.zip"
+    monkeypatch.setattr(
+        zipfile, "ZIP_FILECOUNT_LIMIT", 2
+    )  # as beyond 65 535 files, and so the directory's place
+    with zipfile.ZipFile(large, "w") as out:
+        for number in range(4):
+            out.writestr(f"{number}.nmap", str(number))
+    assert b"PK\x06\x06" in large.read_bytes()
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("a.nmap", bytes(1000))
+
+    def fetched(path: Path, *asked: str) -> list[str]:
+        with served(path) as (address, sent):
+            ran = subprocess.run(
+                ["node", str(script), address, *asked], capture_output=True, text=True, check=True
+            )
+        assert sum(sent) < 300_000
+        return ran.stdout.splitlines()
+
+    assert fetched(archive, "b/c", "a.nmap") == 2 * [EXAMPLE.read_bytes().hex()]
+    assert "has no" in fetched(archive, "z")[0]
+    assert fetched(large, "0", "3") == [b"0".hex(), b"3".hex()]
+    assert read_input(f"{large}::3") == b"3"
+    assert "is packed" in fetched(packed, "a")[0]
 
 
 def test_a_server_without_ranges_and_an_address_that_is_none_are_refused(archive: Path) -> None:
