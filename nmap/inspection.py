@@ -80,18 +80,12 @@ class Inspection:
     @property
     def is_part(self) -> bool:
         """Whether the file was made from a part of its source: one section, or the central voxels."""
-        return any(self.outcome("settings").get(name) is not None for name in ("slice", "crop"))
+        return is_part(self.record)
 
     @property
     def raw_bytes(self) -> int:
         """Bytes of the source's uncompressed MRC file; of a float32 one of what it holds if that is a part."""
-        header = self.record.get("source", {}).get("mrc_header")
-        try:
-            if isinstance(header, bytes) and not self.is_part:
-                return parse_header(header).file_bytes
-        except MapError:
-            pass
-        return 1024 + 4 * self.grid.size
+        return raw_bytes(self.record, self.grid)
 
     @property
     def grid(self) -> Grid:
@@ -190,6 +184,23 @@ class Inspection:
             "fit": _plain(self.record.get("fit", {})),
             "record_error": self.record_error or None,
         }
+
+
+def is_part(record: Record) -> bool:
+    """Whether a file was made from a part of its source: one section, or the central voxels."""
+    chosen = record.get("fit", {}).get("settings")
+    return isinstance(chosen, Mapping) and any(chosen.get(name) is not None for name in ("slice", "crop"))
+
+
+def raw_bytes(record: Record, grid: Grid) -> int:
+    """Bytes of the source's uncompressed MRC file; of a float32 one of a file's grid if it holds a part of that."""
+    header = record.get("source", {}).get("mrc_header")
+    try:
+        if isinstance(header, bytes) and not is_part(record):
+            return parse_header(header).file_bytes
+    except MapError:
+        pass
+    return 1024 + 4 * grid.size
 
 
 def is_preview(record: Record) -> bool:

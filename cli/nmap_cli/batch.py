@@ -270,11 +270,11 @@ def inspect(
 
 
 def _inspected(found: Sequence[Source]) -> Iterator[tuple[Source, dict[str, Any] | None]]:
-    from nmap.inspection import inspect as look
+    from nmap.container import glance
 
     for one in found:
         try:
-            yield one, facts(look(one.path))
+            yield one, facts(glance(one.path))
         except (NmapError, OSError) as error:
             tell(f"nmap: {one.path}: {error}" if isinstance(error, OSError) else f"nmap: {error}")
             yield one, None

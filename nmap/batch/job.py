@@ -17,14 +17,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nmap.batch.emdb import half_maps, read_header
 from nmap.errors import GridError, LimitError, MapError, NmapError, OptionError, QualityError
 from nmap.fit.options import EncodeOptions
+from nmap.inspection import raw_bytes
 from nmap.maps.read_options import ReadOptions
 from nmap.plain_text import printable
 from nmap.version import __version__
+
+if TYPE_CHECKING:
+    from nmap.container import Glance
 
 Task = Literal["encode", "decode", "validate"]
 
@@ -165,7 +169,7 @@ def _taken(job: Job) -> tuple[dict[str, Any], list[str]]:
 
 
 def _fit(job: Job, taken: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    from nmap.container import save
+    from nmap.container import glance, save
     from nmap.fit.encode import encode
     from nmap.goal import goal_of
     from nmap.inspection import inspect
@@ -202,30 +206,26 @@ def _fit(job: Job, taken: Mapping[str, Any], say: Callable[[str], None]) -> dict
         "source_bytes": os.path.getsize(job.source),
         "output": {"bytes": found.sizes["total"], "sha256": _sha256(output)},
         "goal_met": goal.met,
-        **facts(found),
+        "parameters": found.parameters,
+        "envelope_share": found.envelope_share,
+        **facts(glance(output)),
     }
 
 
-def facts(found: Any) -> dict[str, Any]:
-    """What a catalogue says of a `.nmap` file.
-
-    Args:
-        found: an `nmap.inspection.Inspection`.
-    """
-    fidelity = found.record.get("fidelity", {})
-    field_ = found.neural_map.field
+def facts(seen: Glance) -> dict[str, Any]:
+    """What a catalogue says of a `.nmap` file, as JSON values."""
+    frame, fidelity = seen.frame, seen.record.get("fidelity", {})
+    raw, total = raw_bytes(seen.record, frame.box), seen.sizes["total"]
     return {
-        "map": found.record.get("source", {}).get("file"),
-        "bytes": found.sizes["total"],
-        "raw_bytes": found.raw_bytes,
-        "ratio": found.raw_bytes / found.sizes["total"],
-        "shape_zyx": list(found.grid.shape),
-        "voxel_size_xyz_A": list(found.grid.voxel_size),
-        "kind": field_.network.kind,
-        "parameters": found.parameters,
-        "symmetry": "C1" if field_.symmetry is None else field_.symmetry.name,
-        "resolution_A": field_.band_limit,
-        "envelope_share": found.envelope_share,
+        "map": seen.record.get("source", {}).get("file"),
+        "bytes": total,
+        "raw_bytes": raw,
+        "ratio": raw / total,
+        "shape_zyx": list(frame.box.shape),
+        "voxel_size_xyz_A": list(frame.box.voxel_size),
+        "kind": seen.kind,
+        "symmetry": "C1" if frame.symmetry is None else frame.symmetry.name,
+        "resolution_A": frame.band_limit,
         "worst_fsc": _plain(fidelity.get("worst")),
         "correlation": _plain(fidelity.get("correlation")),
     }
