@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
     from nmap.fit.encode import encode
+    from nmap.fit.module.density import from_torch
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
     from nmap.import_siren.import_siren import import_weights
@@ -41,6 +42,7 @@ _HOMES = {
     "decode": "nmap.verbs",
     "encode": "nmap.fit.encode",
     "errors": "nmap.errors",
+    "from_torch": "nmap.fit.module.density",
     "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",
@@ -62,6 +64,7 @@ __all__ = [  # noqa: RUF022
     "validate",
     "fsc",
     "import_weights",
+    "from_torch",
     "strip",
     "repair",
     "read_map",
