@@ -113,6 +113,16 @@ def test_good_maps_are_there_bad_ones_are_named_with_their_cause(batch: tuple[Pa
     assert "MapError" not in (out / "logs" / "emd_1001.log").read_text()
 
 
+def test_the_catalogue_is_the_same_as_parquet(batch: tuple[Path, Ran]) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(batch[0] / "catalogue.parquet").to_pylist()
+    wanted = rows(batch[0])
+    assert [row["id"] for row in table] == list(wanted)
+    for row in table:
+        given = wanted[row["id"]]
+        assert {name: "" if value is None else str(value) for name, value in row.items()} == given
+
+
 def test_what_a_header_gives_is_taken_and_recorded(batch: tuple[Path, Ran], tree: Path) -> None:
     last = read_state(batch[0]).last("encode")
     assert last["emd_1001"]["taken"] == {"resolution": 5.5, "contour": 0.4, "symmetry": "C1"}
