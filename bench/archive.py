@@ -312,12 +312,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def act(options: argparse.Namespace, line: str) -> int:
         if options.way == "costs":
-            told = {"command": line, "machine": describe_machine(), "versions": describe_versions()}
-            told["costs"] = [vars(cost) for cost in read_costs(options.folders)]
+            costs = [vars(cost) for cost in read_costs(options.folders)]
+            about = {"command": line, "machine": describe_machine(), "versions": describe_versions()}
+            told = {**about, "costs": costs}
             options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
             return 0
-        costs = [Cost(**one) for one in json.loads(options.costs.read_text(encoding="utf-8"))["costs"]]
-        found = plan(costs, options.overhead / 1000, Path(__file__).parent / "results", options.entries)
+        known = [Cost(**one) for one in json.loads(options.costs.read_text(encoding="utf-8"))["costs"]]
+        found = plan(known, options.overhead / 1000, Path(__file__).parent / "results", options.entries)
         print(table_of(found))
         if options.json:
             options.json.write_text(json.dumps({"command": line, **found}, indent=1) + "\n", encoding="utf-8")

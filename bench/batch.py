@@ -50,7 +50,7 @@ def make_maps(folder: Path, count: int, side: int = 20, seed: int = 0) -> Path:
         The list, JSON lines.
     """
     draw = random.Random(seed)
-    sources = [read_map(path) for path in BUNDLED]
+    sources = [source for path in BUNDLED if min((source := read_map(path)).grid.shape) >= side]
     rows = []
     for number in range(count - len(BROKEN)):
         source = sources[number % len(sources)]
