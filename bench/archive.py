@@ -24,6 +24,7 @@ from bench.command import run_command
 from bench.machine import describe_machine, describe_versions
 from nmap.batch.manifest import read_state
 from nmap.errors import OptionError
+from nmap.maps import read_map
 
 F64 = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ def read_costs(folders: Sequence[Path]) -> list[Cost]:
     for folder in folders:
         for name, entry in read_state(folder).last("encode").items():
             if entry["event"] == "done":
-                costs.append(_cost(name, entry))
+                costs.append(_cost(name, entry, folder))
     kinds = {cost.kind for cost in costs}
     for kind in kinds:
         if sum(cost.kind == kind for cost in costs) < 3:
@@ -118,9 +119,15 @@ def read_costs(folders: Sequence[Path]) -> list[Cost]:
     return costs
 
 
-def _cost(name: str, entry: Mapping[str, Any]) -> Cost:
+def _cost(name: str, entry: Mapping[str, Any], folder: Path) -> Cost:
+    from nmap.batch.job import envelope_share
+    from nmap.inspection import inspect
+
     voxels = float(np.prod(entry["shape_zyx"]))
-    share = 1.0 if entry["envelope_share"] is None else entry["envelope_share"]
+    share = envelope_share(inspect(folder / entry["file"]))
+    if share is None:  # a map that was masked before: what is not its solvent, one constant
+        values = read_map(entry["source"]).values
+        share = float((values != np.median(values)).mean())
     volume = share * voxels * float(np.prod(entry["voxel_size_xyz_A"]))
     return Cost(
         name=name,

@@ -29,6 +29,7 @@ from nmap.version import __version__
 
 if TYPE_CHECKING:
     from nmap.container import Glance
+    from nmap.inspection import Inspection
 
 Task = Literal["encode", "decode", "validate"]
 
@@ -207,9 +208,20 @@ def _fit(job: Job, taken: Mapping[str, Any], say: Callable[[str], None]) -> dict
         "output": {"bytes": found.sizes["total"], "sha256": _sha256(output)},
         "goal_met": goal.met,
         "parameters": found.parameters,
-        "envelope_share": found.envelope_share,
+        "envelope_share": envelope_share(found),
         **facts(glance(output)),
     }
+
+
+def envelope_share(found: Inspection) -> float | None:
+    """Share of the box in the envelope that the fit had, whether the network keeps it or the record alone."""
+    from nmap.coding.codings import MAX_OCCUPANCY_NODES
+    from nmap.coding.occupancy import of_shape
+
+    kept = found.record.get("fidelity", {}).get("envelope")
+    if found.envelope_share is None and isinstance(kept, bytes):
+        return float(of_shape(kept, MAX_OCCUPANCY_NODES).mean())
+    return found.envelope_share
 
 
 def facts(seen: Glance) -> dict[str, Any]:
