@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
+    from nmap.export_siren import export_weights
     from nmap.fit.encode import encode
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
@@ -41,6 +42,7 @@ _HOMES = {
     "decode": "nmap.verbs",
     "encode": "nmap.fit.encode",
     "errors": "nmap.errors",
+    "export_weights": "nmap.export_siren",
     "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",
@@ -62,6 +64,7 @@ __all__ = [  # noqa: RUF022
     "validate",
     "fsc",
     "import_weights",
+    "export_weights",
     "strip",
     "repair",
     "read_map",

@@ -33,6 +33,7 @@ _COMMANDS = (
     "view",
     "study",
     "import-weights",
+    "export-weights",
     "strip",
     "repair",
 )
