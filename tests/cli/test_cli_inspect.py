@@ -65,6 +65,16 @@ def test_layers_omegas_and_blocks_of_a_siren_are_said(neural: Path) -> None:
     assert (model["layers"], model["omegas"], model["blocks"]) == ([3, 8, 8, 1], [7, 7], 1)
 
 
+def test_the_blocks_of_a_siren_in_blocks_are_said() -> None:
+    file = Path(__file__).parents[2] / "spec" / "conformance" / "valid" / "block-siren.nmap"
+    with safe_open(file, "numpy") as opened:
+        said = json.loads(opened.metadata()["nmap"])["model"]
+    model = json.loads(run("inspect", file, "--json").out)["model"]
+    assert model["blocks"] == said["blocks"] > 1 and model["omegas"] == said["omegas"]
+    assert model["layers"] == [3, *[said["width"]] * (said["hidden"] + 1), 1]
+    assert f"; {said['blocks']} blocks\n" in run("inspect", file).out
+
+
 def test_json_has_the_same_facts_with_units_in_their_names(neural: Path) -> None:
     found = json.loads(run("inspect", neural, "--json").out)
     assert found["grid"]["shape_zyx"] == [8, 10, 12]
