@@ -22,6 +22,9 @@ from nmap.spectrum import Shells
 SIDE_CHAINS = 0.975
 """Worst-shell FSC below which side chains of a map at some 3 A go missing (docs/fidelity.md)."""
 
+_MOST_LAYERS = 6
+"""Counts of a network's layers that are written out one by one."""
+
 _PICTURES = ("xy", "xz", "yz")
 
 
@@ -105,11 +108,30 @@ class Inspection:
     @property
     def network(self) -> str:
         """The network in a few words: "siren, 3-64-64-1, 4481 parameters"."""
-        kind, widths = self.neural_map.field.network.kind, self.widths
-        if widths is None:
+        kind, layers = self.neural_map.field.network.kind, self.layers
+        if layers is None:
             return f"{kind}, {self.parameters} weights that are not zero"
-        layers = "-".join(map(str, widths)) if len(widths) < 5 else f"{widths[0]}x{len(widths)}"
-        return f"{kind}, 3-{layers}-1, {self.parameters} parameters"
+        words = "-".join(map(str, layers))
+        if len(layers) > _MOST_LAYERS:
+            words = f"{layers[0]}-{layers[1]}x{len(layers) - 2}-{layers[-1]}"
+        return f"{kind}, {words}, {self.parameters} parameters"
+
+    @property
+    def layers(self) -> tuple[int, ...] | None:
+        """Coordinates, neurons of each hidden layer, and the one value: (3, 64, 64, 1); None without layers."""
+        return None if self.widths is None else (3, *self.widths, 1)
+
+    @property
+    def omegas(self) -> tuple[float, ...] | None:
+        """Factor of each sine layer; None for a network that has none."""
+        found = self.neural_map.field.network.settings().get("omegas")
+        return None if found is None else tuple(found)
+
+    @property
+    def blocks(self) -> int | None:
+        """Blocks of a SIREN: 1 for a plain one; None for a network that is no SIREN."""
+        found = self.neural_map.field.network.settings().get("blocks", 1)
+        return None if self.omegas is None else int(found)
 
     @property
     def bits_per_weight(self) -> float:
@@ -165,6 +187,9 @@ class Inspection:
                 "kind": field.network.kind,
                 "network": self.network,
                 "widths": None if self.widths is None else list(self.widths),
+                "layers": None if self.layers is None else list(self.layers),
+                "omegas": None if self.omegas is None else list(self.omegas),
+                "blocks": self.blocks,
                 "parameters": self.parameters,
                 "bits_per_parameter": self.bits_per_weight,
                 "codings": {name: tensor.coding for name, tensor in sorted(self._network.items())},

@@ -165,6 +165,13 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=int,
     show_default="6, fewer where the goal is met with fewer",
 )
+@_fit_option(
+    "--bare",
+    "A plain SIREN for other programs: density = offset + scale x SIREN(x), 16-bit floats; see export-weights. It "
+    "loses much: solvent is held too, fine shells come out weakest, nothing beyond the resolution is cut, and it takes "
+    "many times the bytes. Its size is by the map unless given, and its goal --target-fsc if any.",
+    is_flag=True,
+)
 @_fit_option("--slice", "Encode this one section only, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
 @_fit_option("--crop", "Encode the central N voxels a side only.", type=int, metavar="N")
 @_fit_option(

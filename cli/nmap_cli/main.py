@@ -34,6 +34,7 @@ _COMMANDS = (
     "view",
     "study",
     "import-weights",
+    "export-weights",
     "strip",
     "repair",
 )

@@ -170,9 +170,10 @@ def _settings(target: Target, options: EncodeOptions) -> dict[str, Any]:
         "freedom": round(target.freedom),
         "resolution": options.resolution,
         "cross_validate": options.cross_validate or None,
-        "gains": options.gains,
-        "preset": options.preset,
-        "target_fsc": options.goal_for(target.masked),
+        "gains": None if options.bare else options.gains,
+        "preset": None if options.bare else options.preset,
+        "target_fsc": options.goal_for(target.masked) or None,
+        "bare": options.bare or None,
         "time_budget": options.time_budget,
         **({} if options.slice is None else {"slice": "{}={}".format(*options.slice)}),
     }
