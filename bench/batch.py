@@ -205,7 +205,7 @@ def check(listed: Path, out: Path) -> dict[str, Any]:
 def speed(count: int, workers: Sequence[int], work: Path) -> dict[str, Any]:
     """Maps an hour by number of workers, from the first map's begin to the last one's end."""
     (work / "maps").mkdir()
-    listed = make_maps(work / "maps", count + len(BROKEN), side=32)
+    listed = make_maps(work / "maps", count + len(BROKEN), side=48)
     rows = []
     for number in workers:
         out = work / f"out-{number}"
