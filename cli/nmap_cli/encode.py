@@ -40,6 +40,7 @@ from nmap_cli.comparison import both_half_maps
 from nmap_cli.goal import odd_settings, poor_fit
 from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
+from nmap_cli.keeping import save_fit, saying_that_it_is_written
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE
 from nmap_cli.progress import ProgressLine
@@ -231,7 +232,7 @@ def command(
     EncodeOptions(**fitting)
     if report is not None:
         require_package("matplotlib", "report", "--report")
-    from nmap.container import save, sizes
+    from nmap.container import sizes
     from nmap.fit.encode import encode
     from nmap.inspection import Inspection
     from nmap.maps import read_map_with
@@ -255,21 +256,22 @@ def command(
             neural_map = encode(
                 density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped
             )
-        save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
-    # The file says nothing of the time it took, so that encoding again gives the same bytes.
-    took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
-    found = Inspection(output.name, neural_map, sizes(output), {**neural_map.record, "fit": took})
-    goal = goal_of(EncodeOptions(**fitting), found)
-    if poor := poor_fit(found):
-        warn(poor)
-    if as_json:
-        told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
-        others = alternatives_json(found, took["seconds"])
-        say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
-    else:
-        say(str(output), quiet)
-        rows = [*summary(found), *alternative_rows(found, took["seconds"])]
-        say_lines(words(table(rows)).split("\n"), quiet)
+        save_fit(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
+    with saying_that_it_is_written(output):
+        # The file says nothing of the time it took, so that encoding again gives the same bytes.
+        took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
+        found = Inspection(output.name, neural_map, sizes(output), {**neural_map.record, "fit": took})
+        goal = goal_of(EncodeOptions(**fitting), found)
+        if poor := poor_fit(found):
+            warn(poor)
+        if as_json:
+            told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
+            others = alternatives_json(found, took["seconds"])
+            say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
+        else:
+            say(str(output), quiet)
+            rows = [*summary(found), *alternative_rows(found, took["seconds"])]
+            say_lines(words(table(rows)).split("\n"), quiet)
     if interrupt.stopped():
         warn("interrupted; the best so far was written")
         sys.exit(INTERRUPTED)

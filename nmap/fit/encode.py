@@ -69,7 +69,7 @@ def encode(
     target = target_of(specimen, group, symmetry)
     watch.preparing_seconds += watch.seconds - began
     result, history = train(Task(target, options, watch, device))
-    kept = record(target, options, history, result, watch.notices, device_name(device))
+    kept = record(target, options, history, result, watch, lambda: device_name(device))
     if watch.left is not None and watch.left < 0:
         # Not kept: the same map and options give the same file.
         watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)

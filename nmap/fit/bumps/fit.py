@@ -81,7 +81,7 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
             "goal-not-reached",
             worst=found.worst,
             of=of,
-            late=cut_short,
+            late=cut_short and not found.failed,
             symmetry_unsought=target.outcomes.symmetry.rule == "no-time",
         )
     watch.say("storing")
@@ -269,8 +269,9 @@ def _searched(
             should_stop=watch.stopped,
             report=report,
             state_file=checkpoint,
+            warn=lambda code, error: watch.warn(code, error=f"{type(error).__name__}: {error}"),
         )
-    short = not found.meets and (found.late or effort != options.effort)
+    short = not found.meets and (found.late or found.failed or effort != options.effort)
     return found, curve, effort, watch.stopped() or short
 
 
@@ -287,7 +288,7 @@ def _missed(
     """What was reached, what was wanted, and what to do."""
     if goal.worst_fsc is not None:
         reached = f"worst shell to {band_limit:g} A reached {floored(found.worst)} of the wanted {options.goal_fsc:g}"
-        if cut_short:
+        if cut_short and not found.failed:
             return f"{reached} when the time was up: use a longer --time-budget"
         within = found.worst - _margin(found.worst)
         lower = f", or --target-fsc {floored(within)}" if within >= 0.01 else ""
