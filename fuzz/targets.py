@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from nmap.fit.bumps.checkpoint import load as load_checkpoint
+
 from nmap.coding.lattice import unpack as unpack_lattice
 from nmap.coding.occupancy import unpack as unpack_occupancy
 from nmap.container.codec import decode_bytes
@@ -15,7 +17,6 @@ from nmap.container.header import from_text
 from nmap.container.layout import parse_layout
 from nmap.container.record import unpack as unpack_record
 from nmap.errors import NmapError
-from nmap.fit.bumps.checkpoint import load as load_checkpoint
 from nmap.grid import Grid
 from nmap.import_siren.import_siren import import_weights
 from nmap.maps import read_map

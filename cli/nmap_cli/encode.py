@@ -15,6 +15,7 @@ import click
 
 from nmap.errors import MapError
 from nmap.fit.options import EncodeOptions
+from nmap.goal import goal_of
 from nmap.machine.packages import require_package
 from nmap.maps import ReadOptions
 from nmap.model.kinds import KINDS
@@ -36,7 +37,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import both_half_maps
-from nmap_cli.goal import goal_of, odd_settings, poor_fit
+from nmap_cli.goal import odd_settings, poor_fit
 from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.keeping import save_fit, saying_that_it_is_written
@@ -165,6 +166,13 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=int,
     show_default="6, fewer where the goal is met with fewer",
 )
+@_fit_option(
+    "--bare",
+    "A plain SIREN for other programs: density = offset + scale x SIREN(x), 16-bit floats; see export-weights. It "
+    "loses much: solvent is held too, fine shells come out weakest, nothing beyond the resolution is cut, and it takes "
+    "many times the bytes. Its size is by the map unless given, and its goal --target-fsc if any.",
+    is_flag=True,
+)
 @_fit_option("--slice", "Encode this one section only, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
 @_fit_option("--crop", "Encode the central N voxels a side only.", type=int, metavar="N")
 @_fit_option(
@@ -258,14 +266,8 @@ def command(
             warn(poor)
         if as_json:
             told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
-            say_json(
-                {
-                    **found.to_json(),
-                    **goal.to_json(),
-                    **alternatives_json(found, took["seconds"]),
-                    "warnings": told,
-                }
-            )
+            others = alternatives_json(found, took["seconds"])
+            say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
         else:
             say(str(output), quiet)
             rows = [*summary(found), *alternative_rows(found, took["seconds"])]

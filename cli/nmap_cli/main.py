@@ -29,11 +29,13 @@ _COMMANDS = (
     "decode",
     "inspect",
     "validate",
+    "batch",
     "fsc",
     "report",
     "view",
     "study",
     "import-weights",
+    "export-weights",
     "strip",
     "repair",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.errors import NmapError, OptionError
+from nmap.machine.archive import SEPARATOR, is_address, member_of
 from nmap.machine.inputs import existing
 
 if TYPE_CHECKING:
@@ -41,6 +42,24 @@ class InputFile(click.ParamType[Path]):
         if not os.access(path, os.R_OK):
             raise NmapError(f"{path}: may not be read: change its permissions or give another file")
         return path
+
+
+class NmapFile(click.ParamType[Path | str]):
+    """A `.nmap` file, or one of an archive: `archive.zip::NAME`, where the archive may be an http address."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """The path, checked; one in an archive as it was given, its archive checked where that is a path."""
+        inside = member_of(value)
+        if inside is None:
+            return InputFile().convert(value, param, ctx)
+        archive, name = inside
+        if not name:
+            self.fail(f"{value!r}: wanted the name of a map after {SEPARATOR}", param, ctx)
+        if not is_address(archive):
+            InputFile().convert(archive, param, ctx)
+        return str(value)
 
 
 class OutputFile(click.ParamType[Path]):
@@ -184,6 +203,7 @@ class MaskType(click.ParamType[str | Path]):
 
 
 INPUT = InputFile()
+NMAP_INPUT = NmapFile()
 FOLDER = click.Path(file_okay=False, path_type=Path)
 OUTPUT = OutputFile()
 MAP_OUTPUT = OutputFile(makes="mrc")

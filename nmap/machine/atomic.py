@@ -49,7 +49,7 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         OSError: the folder is missing, full or not writable; it names `path` where the system names no file.
     """
     target = _free_target(Path(path), overwrite)
-    _remove_orphans(target.parent)
+    remove_orphans(target.parent)
     partial, ends = _partial_for(target), False
     try:
         while (descriptor := _new_locked(partial)) is None:
@@ -118,8 +118,8 @@ def _lock(descriptor: int, wait: bool = True) -> bool | None:
     return True
 
 
-def _remove_orphans(folder: Path) -> None:
-    """Remove what processes left half written that were killed."""
+def remove_orphans(folder: Path) -> None:
+    """Remove what processes that were killed left half written in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if found := _NAME.fullmatch(entry.name):

@@ -55,7 +55,7 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
             began = watch.seconds
             try:
                 training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
-                _train(training, task, rounds.closing, number)
+                _train(training, task, rounds.closing, _state_file(task, number))
                 rounds.store(training)
             except Exception as error:
                 if rounds.closing is None:
@@ -72,16 +72,6 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     best, kept = rounds.best, rounds.training
     _check(best, rounds, task)
     return best, History(kept.done, _settings(kept.recipe, kept.omegas), kept.loss, kept.fsc)
-
-
-def _train(training: BlockTraining, task: Task, closing: float | None, number: int) -> None:
-    """Train to the end; a failure on the way is one only while there is no candidate."""
-    try:
-        training.run(_end(training, task, closing), _state_file(task, number))
-    except Exception as error:
-        if training.best is None:
-            raise
-        task.watch.warn("cut-short", error=f"{type(error).__name__}: {error}")
 
 
 class _Rounds:
@@ -131,6 +121,16 @@ class _Rounds:
 def _taken(result: Result) -> int:
     """Bytes of network, gains and envelope."""
     return sum(coded.nbytes for coded in result.neural_map.tensors.values())
+
+
+def _train(training: BlockTraining, task: Task, closing: float | None, state_file: Path | None) -> None:
+    """Train to the end; a failure on the way is one only while there is no candidate."""
+    try:
+        training.run(_end(training, task, closing), state_file)
+    except Exception as error:
+        if training.best is None:
+            raise
+        task.watch.warn("cut-short", error=f"{type(error).__name__}: {error}")
 
 
 def _state_file(task: Task, number: int) -> Path | None:
