@@ -265,13 +265,12 @@ def command(
         if poor := poor_fit(found):
             warn(poor)
         if as_json:
-            told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
-            others = alternatives_json(found, took["seconds"])
-            say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
+            noted = (words for words in notices_words(found.notices) if words not in WARNINGS)
+            others = {**alternatives_json(found, took["seconds"]), "warnings": [*WARNINGS, *noted]}
+            say_json(found.to_json() | goal.to_json() | others)
         else:
-            say(str(output), quiet)
             rows = [*summary(found), *alternative_rows(found, took["seconds"])]
-            say_lines(words(table(rows)).split("\n"), quiet)
+            say_lines([str(output), *words(table(rows)).split("\n")], quiet)
     if interrupt.stopped():
         warn("interrupted; the best so far was written")
         sys.exit(INTERRUPTED)
