@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -142,14 +143,15 @@ _CONTEXTS = Loop(
 _CONTEXT_STEPS = 1
 
 
-def _neighbours(squared: int) -> list[Offset]:
+@cache
+def _neighbours(squared: int) -> tuple[Offset, ...]:
     """Offsets of this squared length between sites, in C order."""
     reach = range(-PAD, PAD + 1)
-    return [
+    return tuple(
         (z, y, x)
         for z, y, x in itertools.product(reach, reach, reach)
         if z * z + y * y + x * x == squared and z % 2 == y % 2 == x % 2
-    ]
+    )
 
 
 def _before(first: Offset, step: Offset, number: int) -> bool:
