@@ -166,6 +166,7 @@ Code = Literal[
     "no-time-to-grow",
     "attempt-failed",
     "late",
+    "like-noise",
 ]
 
 
@@ -179,7 +180,7 @@ class Notice:
             "share-reached": `worst` shell as a share of what `of` ("half-maps", "noise" or "cross-validation") asks;
             "fitted-as-c1": with `group` the worst shell reached `worst` only; "no-time-to-grow"; "attempt-failed":
             a further attempt ended with `error`, the network before it was kept; "late": the answer came `seconds`
-            after the time `budget`.
+            after the time `budget`; "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

@@ -254,7 +254,10 @@ def command(
     if poor := poor_fit(found):
         warn(poor)
     if as_json:
-        told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
+        told = [
+            *WARNINGS,
+            *(said for said in map(words, notices_words(found.notices)) if said not in WARNINGS),
+        ]
         say_json({**found.to_json(), **goal.to_json(), "warnings": told})
     else:
         say(str(output), quiet)
@@ -267,7 +270,7 @@ def command(
         page = partial(report_file, output, density, source_path=source, half_maps=halves, reading=reading)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
     if not goal.met:
-        tell(f"nmap: falls short: {goal}; {output} is written all the same")
+        tell(words(f"nmap: falls short: {goal}") + f"; {output} is written all the same")
     return 0 if goal.met else 1
 
 
