@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nmap.errors import MapError
 from nmap.fit.options import EncodeOptions
-from nmap.goal import goal_of
+from nmap.goal import Goal, goal_of
 from nmap.machine.packages import require_package
 from nmap.maps import ReadOptions
 from nmap.model.kinds import KINDS
@@ -44,6 +44,9 @@ from nmap_cli.keeping import save_fit, saying_that_it_is_written
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE
 from nmap_cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from nmap.inspection import Inspection
 
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
@@ -237,7 +240,6 @@ def command(
     from nmap.inspection import Inspection
     from nmap.maps import read_map_with
     from nmap.report.file import report_file
-    from nmap.report.fit_words import notices_words
     from nmap.spectrum import worded
 
     began = time.monotonic()
@@ -262,16 +264,7 @@ def command(
         took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
         found = Inspection(output.name, neural_map, sizes(output), {**neural_map.record, "fit": took})
         goal = goal_of(EncodeOptions(**fitting), found)
-        if poor := poor_fit(found):
-            warn(poor)
-        if as_json:
-            told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
-            others = alternatives_json(found, took["seconds"])
-            say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
-        else:
-            say(str(output), quiet)
-            rows = [*summary(found), *alternative_rows(found, took["seconds"])]
-            say_lines(words(table(rows)).split("\n"), quiet)
+        _say_result(found, goal, output, words, as_json=as_json, quiet=quiet)
     if interrupt.stopped():
         warn("interrupted; the best so far was written")
         sys.exit(INTERRUPTED)
@@ -280,8 +273,28 @@ def command(
         page = partial(report_file, output, density, source_path=source, half_maps=halves, reading=reading)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
     if not goal.met:
-        tell(f"nmap: falls short: {goal}; {output} is written all the same")
+        tell(words(f"nmap: falls short: {goal}") + f"; {output} is written all the same")
     return 0 if goal.met else 1
+
+
+def _say_result(
+    found: Inspection, goal: Goal, output: Path, words: Callable[[str], str], as_json: bool, quiet: bool
+) -> None:
+    """Print what was made and what another kind of network would have taken."""
+    from nmap.report.fit_words import notices_words
+
+    if poor := poor_fit(found):
+        warn(poor)
+    seconds = found.record["fit"]["seconds"]
+    if as_json:
+        said = map(words, notices_words(found.notices))
+        told = [*WARNINGS, *(notice for notice in said if notice not in WARNINGS)]
+        others = alternatives_json(found, seconds)
+        say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
+    else:
+        say(str(output), quiet)
+        rows = [*summary(found), *alternative_rows(found, seconds)]
+        say_lines(words(table(rows)).split("\n"), quiet)
 
 
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:

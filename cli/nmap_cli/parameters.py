@@ -202,9 +202,23 @@ class MaskType(click.ParamType[str | Path]):
         return value if value in ("auto", "none") else InputFile().convert(value, param, ctx)
 
 
+class Folder(click.Path):
+    """A folder, which need not be there."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, if a folder can be there."""
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        if path.exists() and not path.is_dir():
+            self.fail(f"{path} is no folder: give another path", param, ctx)
+        return path
+
+
 INPUT = InputFile()
 NMAP_INPUT = NmapFile()
-FOLDER = click.Path(file_okay=False, path_type=Path)
+FOLDER = Folder()
 OUTPUT = OutputFile()
 MAP_OUTPUT = OutputFile(makes="mrc")
 NMAP_OUTPUT = OutputFile(makes="nmap")

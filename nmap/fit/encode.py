@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
-from nmap.fit.target.fittable import check_contour, check_density
+from nmap.fit.target.fittable import check_contour, check_density, like_noise
 from nmap.machine.packages import require_package
 from nmap.maps import DensityMap, map_of
 from nmap.model.kinds import KINDS
@@ -59,6 +59,8 @@ def encode(
     train, device = trainer_of(kind), choose_device(options.device)
     watch = Watch(progress, should_stop, options.time_budget, start)
     watch.say("preparing")
+    if (spread := like_noise(density)) is not None:
+        watch.warn("like-noise", skewness=spread[0], kurtosis=spread[1])
     began = watch.seconds
     specimen = specimen_of(density, options)
     watch.preparing_seconds = watch.seconds - began

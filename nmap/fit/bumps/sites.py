@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_LATTICE_POINTS
-from nmap.coding.lattice import MAX_SITES
+from nmap.coding.lattice import SITES
 from nmap.errors import MapError, OptionError
 from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
 from nmap.fit.target.prepare import Target
@@ -85,9 +85,9 @@ def lattice_of(
             f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
             "nothing to fit: give a finer resolution or a wider mask"
         )
-    if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
+    if len(sites) > SITES.most // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
         raise OptionError(
-            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
+            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {SITES.most // 2} and "
             f"{MAX_LATTICE_POINTS} points; use a coarser --resolution, a --mask or --crop"
         )
     truth = np.asarray(crop_spectrum(target.reference, target.lattice.shape, shape), np.complex64)
