@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from nmap.errors import MapError
+from nmap.errors import LimitError, MapError, MapWarning
 from nmap.fit.options import EncodeOptions
 from nmap.machine.packages import require_package
 from nmap.maps import ReadOptions
@@ -231,6 +232,7 @@ def command(
     from nmap.spectrum import worded
 
     began = time.monotonic()
+    _check_size(source, reading, EncodeOptions(**fitting))
     density = read_map_with(source, reading)
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     if verbose:
@@ -271,6 +273,19 @@ def command(
     return 0 if goal.met else 1
 
 
+def _check_size(source: Path, reading: ReadOptions, options: EncodeOptions) -> None:
+    """Refuse a map that is too large, from its header."""
+    from nmap.fit.size import check_size
+    from nmap.maps import read_grid
+
+    with warnings.catch_warnings():
+        # What is odd about the header is said when the map is read.
+        warnings.simplefilter("ignore", MapWarning)
+        grid = read_grid(source, voxel_size=reading.voxel_size, permissive=reading.permissive)
+    with _naming(source):
+        check_size(grid, options)
+
+
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:
     """Write the report of the file just written; that one stays whatever becomes of the report."""
     try:
@@ -286,7 +301,7 @@ def _naming(source: Path) -> Iterator[None]:
     """Put the source's path before what is wrong with the map in it."""
     try:
         yield
-    except MapError as error:
+    except (MapError, LimitError) as error:
         raise type(error)(f"{source}: {error}", option=error.option) from error
 
 

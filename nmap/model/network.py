@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -15,6 +16,10 @@ from nmap.grid import Grid, Shape
 from nmap.model.frame import Frame
 from nmap.model.layers import Array
 from nmap.point_group import PointGroup
+from nmap.spectrum import lattice_shape
+
+# Memory for each point of the band-limit lattice while a target is prepared: its truth, and what it is made from.
+_LATTICE_BYTES = 16
 
 
 class Network(ABC):
@@ -26,6 +31,7 @@ class Network(ABC):
         setting_names: settings that a file stores beside them.
         has_point_values: whether it has values at single points. If not it is known through its band limit only.
         has_lattice_values: whether it has values on the band-limit lattice, before any gain.
+        point_bytes: memory that fitting takes for each lattice point inside the envelope.
         trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
         options: fields of `EncodeOptions` that it has and other kinds may lack.
     """
@@ -35,6 +41,7 @@ class Network(ABC):
     setting_names: ClassVar[tuple[str, ...]] = ()
     has_point_values: ClassVar[bool] = True
     has_lattice_values: ClassVar[bool] = True
+    point_bytes: ClassVar[int] = 250
     trainer: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
 
@@ -98,6 +105,22 @@ class Network(ABC):
         Raises:
             FormatError: it is too coarse.
         """
+
+    @classmethod
+    def too_large(cls, box: Grid, band_limit: float, inside: float) -> str | None:
+        """What a file or a reader would not hold of a network of this kind; None if it holds all of it.
+
+        Args:
+            box: the map's grid.
+            band_limit: Angstrom.
+            inside: share of the box that the network is for, in one asymmetric unit; at least.
+        """
+        return None
+
+    @classmethod
+    def fitting_bytes(cls, box: Grid, band_limit: float, inside: float) -> int:
+        """Memory that fitting takes beside the map, reckoned; arguments as in `too_large`."""
+        return int(math.prod(lattice_shape(box, band_limit)) * (_LATTICE_BYTES + inside * cls.point_bytes))
 
     def on_lattice(self, frame: Frame, envelope: Envelope | None) -> NDArray[np.float32] | None:
         """Value of m . u on the band-limit lattice (z, y, x), for kinds that have values there only; None for others.

@@ -12,6 +12,7 @@ spaces", Information and Control 5 (1962) 279.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,6 +21,8 @@ import numpy as np
 import scipy.fft as sf
 from numpy.typing import NDArray
 
+from nmap.coding.codings import MAX_LATTICE_POINTS, MAX_OCCUPANCY_NODES
+from nmap.coding.lattice import BLOCK, MAX_SITES
 from nmap.errors import FormatError, LimitError
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
@@ -40,6 +43,12 @@ _SITE_BYTES = 40
 # Sites that are turned at once, and sites whose kernels are added at once: a few MB, as a processor's cache holds.
 _PART = 1 << 16
 _SPREAD = 1 << 11
+# The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
+_STEPS_PER_SHELL = 2 * math.sqrt(2)
+# Memory of a search for each point of the fine lattice, and for each point where sites may lie.
+_FITTING = (12, 20)
+MOST_SITES = MAX_SITES // 2
+"""Sites that a search may place weights on; whole blocks of them count when they are coded."""
 # Copies of sites, and the sum of their kernels' points, that are worth waiting for: some minutes.
 MAX_COPIES = 1 << 24
 
@@ -116,6 +125,24 @@ class RadialBasis(Network):
         if has_envelope:
             raise FormatError("a radial-basis network with an envelope: wanted none, the file is damaged")
 
+    @classmethod
+    def too_large(cls, box: Grid, band_limit: float, inside: float) -> str | None:
+        """More lattice points or sites than the lattice coding holds; arguments as `Network.too_large`."""
+        shape = sites_lattice(box, band_limit)
+        points = math.prod(shape)
+        if points > MAX_LATTICE_POINTS or math.prod(-(-n // BLOCK) for n in shape) > MAX_OCCUPANCY_NODES:
+            return (
+                f"a lattice of {_by(shape)} points (z, y, x), {points}: wanted at most {MAX_LATTICE_POINTS}"
+            )
+        sites = int(inside * points / 4)
+        return None if sites <= MOST_SITES else f"{sites} sites: wanted at most {MOST_SITES}"
+
+    @classmethod
+    def fitting_bytes(cls, box: Grid, band_limit: float, inside: float) -> int:
+        """Memory that a search takes beside the map, reckoned; arguments as in `too_large`."""
+        points = math.prod(sites_lattice(box, band_limit))
+        return int(points * (_FITTING[0] + inside * _FITTING[1]))
+
     def check_lattice(self, lattice: Shape, degree: Shape, band_limit: float) -> None:
         """Check that the lattice has 2.8 points for each frequency at least.
 
@@ -163,6 +190,21 @@ class RadialBasis(Network):
                 "added: no map of this size is stored so"
             )
         return _SITE_BYTES * self.parameters
+
+
+def sites_lattice(box: Grid, band_limit: float) -> Shape:
+    """Counts (z, y, x), multiples of 4, of the lattice whose sites carry the shells within a band limit (Angstrom)."""
+    width = 1 / max(box.edges)
+    radius = (int(1 / (band_limit * width) + 1e-6) + 0.5) * width
+    z, y, x = (
+        4 * sf.next_fast_len(math.ceil(_STEPS_PER_SHELL * radius * edge / 4), True)
+        for edge in box.edges[::-1]
+    )
+    return z, y, x
+
+
+def _by(shape: Shape) -> str:
+    return " x ".join(str(n) for n in shape)
 
 
 def centres_spectrum(

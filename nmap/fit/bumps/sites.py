@@ -15,19 +15,15 @@ import scipy.ndimage as ndi
 import torch
 from numpy.typing import NDArray
 
-from nmap.coding.codings import MAX_LATTICE_POINTS
-from nmap.coding.lattice import MAX_SITES
 from nmap.errors import MapError, OptionError
 from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
 from nmap.fit.target.prepare import Target
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
-from nmap.model.radial_basis import copies_of
+from nmap.model.radial_basis import MOST_SITES, copies_of, sites_lattice
 from nmap.point_group import PointGroup
 from nmap.spectrum import Shells, crop_spectrum, resample
 
-# The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
-_STEPS_PER_SHELL = 2 * math.sqrt(2)
 # Sites lie where the envelope exceeds this.
 INSIDE = 0.25
 # A working box reaches this many fine steps beyond the sites, and must be so much smaller to pay.
@@ -37,12 +33,7 @@ _WORTH = 0.6
 
 def fine_grid(target: Target) -> Grid:
     """The fine lattice, counts multiples of 4, that carries the sites of a target's band."""
-    radius = (target.last + 0.5) * target.shells.width
-    counts = [
-        4 * sf.next_fast_len(math.ceil(_STEPS_PER_SHELL * radius * edge / 4), True)
-        for edge in target.lattice.edges[::-1]
-    ]
-    return target.lattice.resampled((counts[0], counts[1], counts[2]))
+    return target.lattice.resampled(sites_lattice(target.lattice, target.band_limit))
 
 
 def lattice_of(
@@ -85,10 +76,10 @@ def lattice_of(
             f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
             "nothing to fit: give a finer resolution or a wider mask"
         )
-    if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
+    if len(sites) > MOST_SITES:
         raise OptionError(
-            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
-            f"{MAX_LATTICE_POINTS} points; use a coarser --resolution, a --mask or --crop"
+            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MOST_SITES}; use a coarser "
+            "--resolution, a --mask or --crop"
         )
     truth = np.asarray(crop_spectrum(target.reference, target.lattice.shape, shape), np.complex64)
     share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
