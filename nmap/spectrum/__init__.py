@@ -18,10 +18,13 @@ from nmap.spectrum.curve import (
     fsc,
     negligible_shells,
     power,
+    products,
     shell_power,
+    squared,
     transform,
 )
 from nmap.spectrum.phases import randomise_phases
+from nmap.spectrum.planes import Planes, invert_onto, resample_planes, transform_planes, transform_values
 from nmap.spectrum.resampling import (
     band_limited,
     crop_spectrum,
@@ -46,6 +49,7 @@ __all__ = [
     "Crossing",
     "LowestMargin",
     "Margin",
+    "Planes",
     "ShellCurve",
     "Shells",
     "band_limited",
@@ -56,14 +60,20 @@ __all__ = [
     "fsc",
     "fsc_margin",
     "invert",
+    "invert_onto",
     "lattice_shape",
     "modes_for_one",
     "negligible_shells",
     "power",
+    "products",
     "randomise_phases",
     "resample",
+    "resample_planes",
     "sharpened",
     "shell_power",
+    "squared",
     "transform",
+    "transform_planes",
+    "transform_values",
     "worded",
 ]

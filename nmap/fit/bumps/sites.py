@@ -22,7 +22,7 @@ from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
 from nmap.model.radial_basis import MOST_SITES, copies_of, sites_lattice
 from nmap.point_group import PointGroup
-from nmap.spectrum import Shells, crop_spectrum, resample
+from nmap.spectrum import Planes, Shells, crop_spectrum, resample_planes, squared
 
 # Sites lie where the envelope exceeds this.
 INSIDE = 0.25
@@ -96,11 +96,10 @@ def lattice_of(
 
 def _field(target: Target, grid: Grid) -> F32:
     """What to fit, at the lattice's own sampling: cut at the last shell it would not end where its folds do."""
-    density = target.density
-    values = density.values - np.float32(target.solvent)
-    if target.masked and target.envelope is not None:
-        values *= target.envelope.on_lattice(density.grid.shape)
-    return resample(values, grid.shape)
+    values, envelope = Planes.of(target.density.values, target.solvent), target.envelope
+    if target.masked and envelope is not None:
+        values = values.times(lambda part: envelope.planes(values.shape, part))
+    return resample_planes(values, grid.shape)
 
 
 def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
@@ -110,7 +109,7 @@ def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
     """
     shells = Shells(grid)
     modes = shells.modes[: target.last + 1]
-    power = shells.sum(truth.real**2 + truth.imag**2)[: target.last + 1]
+    power = shells.sum(squared(truth))[: target.last + 1]
     mean = power / np.maximum(modes, 1)
     used = (mean > 0) & ~target.negligible[: target.last + 1]
     used[0] = False

@@ -124,7 +124,7 @@ def _solvent(fitted: DensityMap, chosen: Chosen) -> float:
     """Density of the solvent: of what is fitted outside the envelope."""
     if chosen.envelope is None:
         return solvent_value(fitted.values)
-    return solvent_value(fitted.values, chosen.envelope.on_lattice(fitted.grid.shape))
+    return solvent_value(fitted.values, chosen.envelope)
 
 
 def _checked(mask: DensityMap, density: DensityMap) -> DensityMap:

@@ -1,0 +1,156 @@
+"""Volumes made plane by plane, and their transforms cut to a coarser sampling on the way.
+
+A map of 1 GB has transforms of 1 GB. What is fitted is its band limit's lattice, far smaller: each axis is cut as soon
+as it is transformed, in the order in which `scipy.fft.rfftn` takes them: what is left is what a crop of the whole
+transform gives, as a rule to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft as sf
+from numpy.typing import NDArray
+
+from nmap.grid import Shape
+from nmap.machine.threads import workers
+from nmap.spectrum.curve import transform
+from nmap.spectrum.resampling import crop_axis, crop_spectrum, invert, real_fold
+from nmap.spectrum.shells import F32, Complex
+
+# Values that are worked on at once: some 16 MB.
+_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """A real volume (z, y, x) that is made in slabs, each when it is asked for.
+
+    Args:
+        shape: its counts.
+        make: the planes of a slice along z, float32; without steps, within the shape.
+    """
+
+    shape: Shape
+    make: Callable[[slice], F32]
+
+    @staticmethod
+    def of(values: NDArray[np.floating], minus: float = 0.0) -> Planes:
+        """Of a volume in memory, less a constant."""
+        shape = (values.shape[0], values.shape[1], values.shape[2])
+        if minus == 0:
+            return Planes(shape, lambda part: np.asarray(values[part], np.float32))
+        return Planes(shape, lambda part: values[part] - np.float32(minus))
+
+    def times(self, factor: Callable[[slice], F32]) -> Planes:
+        """Each slab times that of a factor."""
+        return Planes(self.shape, lambda part: self.make(part) * factor(part))
+
+    def slabs(self, at_once: int = _AT_ONCE) -> Iterator[tuple[slice, F32]]:
+        """All of it, some planes at a time."""
+        for part in parts(self.shape[0], at_once // max(self.shape[1] * self.shape[2], 1)):
+            yield part, self.make(part)
+
+
+def parts(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size`, at least 1, that cover `count`."""
+    size = max(size, 1)
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def transform_planes(volume: Planes, to: Shape | None = None) -> Complex:
+    """Half transform of a volume, cropped or padded to the sampling `to` (z, y, x), as `crop_spectrum` has it.
+
+    A mean beyond the spread of the values is not set aside, as `transform` does: take one off that is.
+    """
+    shape = volume.shape
+    to = shape if to is None else to
+    if any(m > n for m, n in zip(to, shape, strict=True)):
+        return crop_spectrum(_whole(volume, shape), shape, to)
+    half = _whole(volume, to) if to == shape else _cropped(volume, to)
+    if to[2] < shape[2] and to[2] % 2 == 0:
+        half[..., -1] = real_fold(half[..., -1])
+    if to != shape:
+        half *= np.float32(math.prod(to) / math.prod(shape))
+    return half
+
+
+def resample_planes(volume: Planes, shape: Shape) -> F32:
+    """The volume at other counts over the same periodic box, by Fourier crop or pad; as `resample`."""
+    if volume.shape == shape:
+        out = np.empty(shape, np.float32)
+        for part, slab in volume.slabs():
+            out[part] = slab
+        return out
+    return invert(transform_planes(volume, shape), shape)
+
+
+def invert_onto(half: Complex, shape: Shape, to: Shape) -> F32:
+    """Volume at the finer sampling `to` of a half transform at `shape`; as padding and `invert` give it."""
+    if any(m < n for m, n in zip(to, shape, strict=True)):
+        return invert(crop_spectrum(half, shape, to), to)
+    lines = np.empty((shape[0], to[1], half.shape[2]), np.complex64)
+    for part in parts(shape[0], _AT_ONCE // (2 * lines[0].size)):
+        lines[part] = sf.ifft(crop_axis(half[part], shape[1], to[1], 1), axis=1, workers=workers())
+    wide = np.empty((to[0], to[1], half.shape[2]), np.complex64)
+    for part in parts(to[1], _AT_ONCE // (2 * wide[:, 0].size)):
+        wide[:, part] = sf.ifft(crop_axis(lines[:, part], shape[0], to[0], 0), axis=0, workers=workers())
+    del lines
+    out = np.empty(to, np.float32)
+    scale = np.float32(math.prod(to) / math.prod(shape))
+    for part in parts(to[0], _AT_ONCE // (to[1] * to[2])):
+        row = wide[part] * scale
+        if shape[2] % 2 == 0 and to[2] > shape[2]:
+            row[..., -1] *= np.float32(0.5)  # the Nyquist plane is split between both signs
+        out[part] = sf.irfft(row, n=to[2], axis=2, workers=workers())
+    return out
+
+
+def transform_values(values: NDArray[np.floating]) -> Complex:
+    """As `transform`, whose result it is but for rounding, with next to no memory beside it."""
+    mean = float(values.mean(dtype=np.float64))
+    apart = abs(mean) > float(values.max()) - float(values.min())
+    if values.dtype != np.float32:
+        return transform(values)
+    spectrum = transform_planes(Planes.of(values, mean if apart else 0.0))
+    if apart:
+        spectrum[0, 0, 0] += mean * values.size
+    return spectrum
+
+
+def _along_x(volume: Planes, to: Shape) -> Complex:
+    """Transformed along x and cut there, (nz, ny, to // 2 + 1)."""
+    nz, ny, _ = volume.shape
+    half = np.empty((nz, ny, to[2] // 2 + 1), np.complex64)
+    for part, slab in volume.slabs():
+        half[part] = sf.rfft(slab, axis=2, workers=workers())[..., : half.shape[2]]
+    return half
+
+
+def _along_z(half: Complex, nz: int, mz: int) -> None:
+    """Transform along z in place, cut to the first `mz` planes."""
+    for part in parts(half.shape[1], _AT_ONCE // (2 * nz * half.shape[2])):
+        lines = sf.fft(half[:, part], axis=0, workers=workers())
+        half[:mz, part] = lines if mz == nz else crop_axis(lines, nz, mz, 0)
+
+
+def _whole(volume: Planes, shape: Shape) -> Complex:
+    half = _along_x(volume, shape)
+    _along_z(half, shape[0], shape[0])
+    for part in parts(shape[0], _AT_ONCE // (2 * half[0].size)):
+        half[part] = sf.fft(half[part], axis=1, workers=workers())
+    return half
+
+
+def _cropped(volume: Planes, to: Shape) -> Complex:
+    nz, ny, _ = volume.shape
+    half = _along_x(volume, to)
+    _along_z(half, nz, to[0])
+    out = np.empty((to[0], to[1], half.shape[2]), np.complex64)
+    for part in parts(to[0], _AT_ONCE // (2 * half[0].size)):
+        out[part] = crop_axis(sf.fft(half[part], axis=1, workers=workers()), ny, to[1], 1)
+    return out
