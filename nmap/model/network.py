@@ -131,11 +131,12 @@ class Network(ABC):
         """
         return None
 
-    def spectrum(self, box: Grid, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
-        """Half transform of the network on its lattice, for kinds without values at single points.
+    def spectrum(self, box: Grid, to: Shape, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
+        """Half transform of the network, for kinds without values at single points.
 
         Args:
             box: the lattice as a grid over the box.
+            to: sampling (z, y, x) that the transform on the lattice is cropped to.
             symmetry: point group whose copies are added; None for C1.
         """
         raise NotImplementedError(f"a {self.kind} network is sampled at points")

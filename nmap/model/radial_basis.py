@@ -29,6 +29,7 @@ from nmap.machine.threads import workers
 from nmap.model.layers import F32
 from nmap.model.network import Network
 from nmap.point_group import PointGroup
+from nmap.spectrum import Planes, crop_spectrum, transform_planes
 from nmap.spectrum.spreading import SpreadingKernel
 
 F64 = NDArray[np.float64]
@@ -161,19 +162,19 @@ class RadialBasis(Network):
         nz, ny, nx = self.weights.shape
         return (nz, ny, nx)
 
-    def spectrum(self, box: Grid, symmetry: PointGroup | None = None) -> C64:
-        """Half transform of u on the fine lattice, complex64, exact to 1e-5 within 0.7 of its Nyquist.
+    def spectrum(self, box: Grid, to: Shape, symmetry: PointGroup | None = None) -> C64:
+        """Half transform of u, complex64, exact to 1e-5 within 0.7 of the fine lattice's Nyquist.
 
         Args:
             box: the box that the lattice spans.
+            to: sampling (z, y, x) that the transform on the fine lattice is cropped to.
             symmetry: point group whose copies are added; None for C1.
         """
         if symmetry is None or symmetry.order == 1:
-            weights = np.asarray(self.weights, np.float32)
-            return np.asarray(sf.rfftn(weights, workers=workers()), np.complex64)
+            return np.asarray(transform_planes(Planes.of(self.weights), to), np.complex64)
         sites = np.stack(np.nonzero(self.weights), -1)
         weights = np.asarray(self.weights[tuple(sites.T)], np.float32)
-        return centres_spectrum(sites, weights, self.shape, box, symmetry)
+        return crop_spectrum(centres_spectrum(sites, weights, self.shape, box, symmetry), self.shape, to)
 
     def spectrum_bytes(self, symmetry: PointGroup | None) -> int:
         """Memory that the sites take beside the lattice.

@@ -38,7 +38,7 @@ class Planes:
     make: Callable[[slice], F32]
 
     @staticmethod
-    def of(values: NDArray[np.floating], minus: float = 0.0) -> Planes:
+    def of(values: NDArray[np.floating] | NDArray[np.int8], minus: float = 0.0) -> Planes:
         """Of a volume in memory, less a constant."""
         shape = (values.shape[0], values.shape[1], values.shape[2])
         if minus == 0:

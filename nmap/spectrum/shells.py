@@ -91,9 +91,11 @@ class Shells:
 
     def index_at(self, width: float) -> NDArray[np.uint16]:
         """Nearest shell of every mode among shells of another width (1/Angstrom), as `index`."""
-        ratio = self.width / width
-        planes = (self.radius(z) * ratio for z in range(self.grid.shape[0]))
-        return np.stack([np.floor(plane + (0.5 + _TIE)).astype(np.uint16) for plane in planes])
+        return np.stack([self.plane_at(z, width) for z in range(self.grid.shape[0])])
+
+    def plane_at(self, z: int, width: float) -> NDArray[np.uint16]:
+        """The same of plane `z`, (ny, nx // 2 + 1)."""
+        return np.floor(self.radius(z) * (self.width / width) + (0.5 + _TIE)).astype(np.uint16)
 
     @cached_property
     def multiplicity(self) -> F32:

@@ -180,7 +180,7 @@ class _Run:
         lattice, fsc = self.lattice, self.state.fsc
         if lattice.missing is None or fsc is None or self.state.reached:
             return False
-        modes = lattice.sum_shells(torch.ones_like(lattice.modes))
+        modes = lattice.in_shell
         return float((excess(lattice, fsc) * modes).sum() / modes.sum()) < _LEFT_BEHIND
 
     @property
@@ -337,7 +337,7 @@ class _Gauge:
     def __init__(self, whole: Lattice) -> None:
         self.whole = whole
         self.q = torch.zeros(len(whole.sites), device=whole.device)
-        self.modes = torch.zeros(len(whole.band), dtype=torch.complex64, device=whole.device)
+        self.modes = torch.zeros(len(whole.truth), dtype=torch.complex64, device=whole.device)
         self.apart = torch.zeros(whole.last + 1, device=whole.device)
 
     def read(self, q: torch.Tensor, fsc: torch.Tensor, measure: bool) -> torch.Tensor:
