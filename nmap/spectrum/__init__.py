@@ -24,7 +24,14 @@ from nmap.spectrum.curve import (
     transform,
 )
 from nmap.spectrum.phases import randomise_phases
-from nmap.spectrum.planes import Planes, invert_onto, resample_planes, transform_planes, transform_values
+from nmap.spectrum.planes import (
+    Planes,
+    invert_onto,
+    resample_planes,
+    transform_cut,
+    transform_planes,
+    transform_values,
+)
 from nmap.spectrum.resampling import (
     band_limited,
     crop_spectrum,
@@ -73,6 +80,7 @@ __all__ = [
     "shell_power",
     "squared",
     "transform",
+    "transform_cut",
     "transform_planes",
     "transform_values",
     "worded",

@@ -32,10 +32,12 @@ class Planes:
     Args:
         shape: its counts.
         make: the planes of a slice along z, float32; without steps, within the shape.
+        stream: all slabs in order, where that is cheaper than one by one: first plane and values.
     """
 
     shape: Shape
     make: Callable[[slice], F32]
+    stream: Callable[[], Iterator[tuple[int, F32]]] | None = None
 
     @staticmethod
     def of(values: NDArray[np.floating] | NDArray[np.int8], minus: float = 0.0) -> Planes:
@@ -51,6 +53,9 @@ class Planes:
 
     def slabs(self, at_once: int = _AT_ONCE) -> Iterator[tuple[slice, F32]]:
         """All of it, some planes at a time."""
+        if self.stream is not None:
+            yield from ((slice(first, first + len(slab)), slab) for first, slab in self.stream())
+            return
         for part in parts(self.shape[0], at_once // max(self.shape[1] * self.shape[2], 1)):
             yield part, self.make(part)
 
@@ -71,12 +76,47 @@ def transform_planes(volume: Planes, to: Shape | None = None) -> Complex:
     to = shape if to is None else to
     if any(m > n for m, n in zip(to, shape, strict=True)):
         return crop_spectrum(_whole(volume, shape), shape, to)
-    half = _whole(volume, to) if to == shape else _cropped(volume, to)
+    half = _whole(volume, to) if to == shape else _cropped(volume, to, _Cut())
     if to[2] < shape[2] and to[2] % 2 == 0:
         half[..., -1] = real_fold(half[..., -1])
     if to != shape:
         half *= np.float32(math.prod(to) / math.prod(shape))
     return half
+
+
+def transform_cut(volume: Planes, to: Shape) -> tuple[Complex, float]:
+    """Half transform of a volume cropped to a coarser sampling `to` (z, y, x), and the power that is cut off.
+
+    The power is the sum of squared amplitudes over the modes of the full transform, in the scale of what is returned.
+    """
+    shape, cut = volume.shape, _Cut()
+    half = _cropped(volume, to, cut)
+    if to[2] < shape[2] and to[2] % 2 == 0:
+        half[..., -1] = real_fold(half[..., -1])
+    scale = math.prod(to) / math.prod(shape)
+    half *= np.float32(scale)
+    return half, cut.power * scale**2
+
+
+@dataclass
+class _Cut:
+    """Sums up the power of what is cut off, axis by axis: a small number is not the difference of two large ones."""
+
+    power: float = 0.0
+
+    def x(self, lines: Complex, kept: int, samples: int, times: int) -> None:
+        """Columns from `kept` on of lines half transformed along x; each stands for so many modes of other axes."""
+        rest = lines[..., kept:]
+        weight = np.full(rest.shape[-1], 2.0)
+        if samples % 2 == 0:
+            weight[-1:] = 1.0
+        self.power += times * float((rest.real**2 + rest.imag**2).sum((0, 1), dtype=np.float64) @ weight)
+
+    def across(self, lines: Complex, kept: int, axis: int, weight: NDArray[np.floating], times: int) -> None:
+        """Frequencies that a count of `kept` does not hold, of lines transformed along an axis."""
+        n = lines.shape[axis]
+        rest = np.take(lines, np.arange(kept // 2 + 1, n - kept // 2), axis)
+        self.power += times * float((rest.real**2 + rest.imag**2).sum((0, 1), dtype=np.float64) @ weight)
 
 
 def resample_planes(volume: Planes, shape: Shape) -> F32:
@@ -122,35 +162,47 @@ def transform_values(values: NDArray[np.floating]) -> Complex:
     return spectrum
 
 
-def _along_x(volume: Planes, to: Shape) -> Complex:
+def _along_x(volume: Planes, to: Shape, cut: _Cut) -> Complex:
     """Transformed along x and cut there, (nz, ny, to // 2 + 1)."""
-    nz, ny, _ = volume.shape
+    nz, ny, nx = volume.shape
     half = np.empty((nz, ny, to[2] // 2 + 1), np.complex64)
     for part, slab in volume.slabs():
-        half[part] = sf.rfft(slab, axis=2, workers=workers())[..., : half.shape[2]]
+        lines = sf.rfft(slab, axis=2, workers=workers())
+        half[part] = lines[..., : half.shape[2]]
+        if to[2] < nx:
+            cut.x(lines, half.shape[2], nx, nz * ny)
     return half
 
 
-def _along_z(half: Complex, nz: int, mz: int) -> None:
+def _along_z(half: Complex, nz: int, mz: int, cut: Callable[[Complex, int], None] | None = None) -> None:
     """Transform along z in place, cut to the first `mz` planes."""
     for part in parts(half.shape[1], _AT_ONCE // (2 * nz * half.shape[2])):
         lines = sf.fft(half[:, part], axis=0, workers=workers())
+        if mz < nz and cut is not None:
+            cut(lines, mz)
         half[:mz, part] = lines if mz == nz else crop_axis(lines, nz, mz, 0)
 
 
 def _whole(volume: Planes, shape: Shape) -> Complex:
-    half = _along_x(volume, shape)
+    half = _along_x(volume, shape, _Cut())
     _along_z(half, shape[0], shape[0])
     for part in parts(shape[0], _AT_ONCE // (2 * half[0].size)):
         half[part] = sf.fft(half[part], axis=1, workers=workers())
     return half
 
 
-def _cropped(volume: Planes, to: Shape) -> Complex:
-    nz, ny, _ = volume.shape
-    half = _along_x(volume, to)
-    _along_z(half, nz, to[0])
+def _cropped(volume: Planes, to: Shape, cut: _Cut) -> Complex:
+    nz, ny, nx = volume.shape
+    half = _along_x(volume, to, cut)
+    weight = np.full(half.shape[2], 2.0)
+    weight[0] = 1.0
+    if to[2] == nx and nx % 2 == 0:
+        weight[-1] = 1.0
+    _along_z(half, nz, to[0], lambda lines, kept: cut.across(lines, kept, 0, weight, ny))
     out = np.empty((to[0], to[1], half.shape[2]), np.complex64)
     for part in parts(to[0], _AT_ONCE // (2 * half[0].size)):
-        out[part] = crop_axis(sf.fft(half[part], axis=1, workers=workers()), ny, to[1], 1)
+        lines = sf.fft(half[part], axis=1, workers=workers())
+        if to[1] < ny:
+            cut.across(lines, to[1], 1, weight, 1)
+        out[part] = crop_axis(lines, ny, to[1], 1)
     return out

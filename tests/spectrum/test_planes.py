@@ -15,6 +15,7 @@ from nmap.spectrum import (
     invert_onto,
     resample,
     resample_planes,
+    transform_cut,
     transform_planes,
     transform_values,
 )
@@ -43,6 +44,20 @@ def test_a_transform_by_planes_is_that_of_the_product_less_a_constant():
     values, factor = volume((12, 10, 8)), volume((12, 10, 8))[::-1]
     made = transform_planes(Planes.of(values, 0.5).times(lambda part: factor[part]))
     np.testing.assert_allclose(made, sf.rfftn((values - np.float32(0.5)) * factor), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("to", [(20, 25, 16), (12, 11, 8), (24, 21, 18), (12, 10, 17), (9, 25, 18)])
+def test_what_is_cut_off_is_the_power_that_is_not_kept(to):
+    values = volume((24, 25, 18))
+    full = np.abs(np.fft.fftn(values.astype(np.float64))) ** 2
+    # Planes at the coarser Nyquist frequency are kept: both signs are added up before the next axis is cut.
+    kept = full
+    for axis, (n, m) in enumerate(zip(values.shape, to, strict=True)):
+        inside = np.abs(np.fft.fftfreq(n, 1 / n)) <= m // 2
+        kept = np.compress(inside, kept, axis)
+    scale = (np.prod(to) / values.size) ** 2
+    _, cut = transform_cut(Planes.of(values), to)
+    assert cut == pytest.approx((full.sum() - kept.sum()) * scale, rel=2e-3)
 
 
 @pytest.mark.parametrize("to", [(24, 25, 18), (32, 30, 24), (25, 27, 19), (24, 40, 18), (30, 30, 12)])
