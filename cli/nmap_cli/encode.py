@@ -38,7 +38,7 @@ from nmap_cli.common import (
 )
 from nmap_cli.comparison import both_half_maps
 from nmap_cli.goal import goal_of, odd_settings, poor_fit
-from nmap_cli.inspect import summary
+from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE
@@ -146,9 +146,10 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option(
     "--arch",
     "Kind of network. siren is a sine network in blocks, block-siren, unless an option from --steps to --weight-bits "
-    "is given without --blocks: then it is one plain network. Without --arch too, such an option means a plain siren.",
+    "is given without --blocks: then it is one plain network. radial-basis is about a third as large and twice as "
+    "fast; half maps take it unless a kind is given.",
     type=click.Choice(list(KINDS)),
-    show_default=next(iter(KINDS)),
+    show_default="siren",
 )
 @_fit_option(
     "--blocks", "Blocks of a siren; 1 is one plain network.", type=int, metavar="N", show_default="by the map"
@@ -219,8 +220,8 @@ def command(
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
     require_package("torch", "fit", "encode")
-    # Refuse what cannot be used before anything is read.
-    EncodeOptions(**fitting)
+    # Refuse what cannot be used before anything but the header is read.
+    _check_size(source, reading, EncodeOptions(**fitting))
     if report is not None:
         require_package("matplotlib", "report", "--report")
     from nmap.container import save, sizes
@@ -232,7 +233,6 @@ def command(
     from nmap.spectrum import worded
 
     began = time.monotonic()
-    _check_size(source, reading, EncodeOptions(**fitting))
     density = read_map_with(source, reading)
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     if verbose:
@@ -257,10 +257,12 @@ def command(
         warn(poor)
     if as_json:
         told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
-        say_json({**found.to_json(), **goal.to_json(), "warnings": told})
+        others = alternatives_json(found, took["seconds"])
+        say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
     else:
         say(str(output), quiet)
-        say_lines(words(table(summary(found))).split("\n"), quiet)
+        rows = [*summary(found), *alternative_rows(found, took["seconds"])]
+        say_lines(words(table(rows)).split("\n"), quiet)
     if interrupt.stopped():
         warn("interrupted; the best so far was written")
         sys.exit(INTERRUPTED)

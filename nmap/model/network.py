@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,39 @@ from nmap.spectrum import lattice_shape
 # Memory for each point of the band-limit lattice while a target is prepared: its truth, and what it is made from.
 _LATTICE_BYTES = 16
 
+# Correlation at which costs are stated.
+COST_AT = 0.9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a kind takes for a map, by what was measured: to say of one kind what another would have taken.
+
+    Attributes:
+        bits: of the file for each degree of freedom of the map, of an asymmetric unit, at FSC `COST_AT`.
+        bits_power: by which they grow with the bits that a mode of a Gaussian source takes, log2(1 / (1 - FSC^2)) / 2.
+        seconds: of fitting for the same.
+        seconds_power: by which those grow.
+    """
+
+    bits: float
+    bits_power: float
+    seconds: float
+    seconds_power: float
+
+    def at(self, freedom: float, fsc: float) -> tuple[float, float]:
+        """Bytes and seconds for so many degrees of freedom at a fidelity FSC."""
+        modes = max(math.log(1 - min(fsc, _FINEST) ** 2) / math.log(1 - COST_AT**2), _COARSEST)
+        return (
+            freedom * self.bits / 8 * modes**self.bits_power,
+            freedom * self.seconds * modes**self.seconds_power,
+        )
+
+
+# Beyond these no cost was measured: FSC, and bits of a mode in units of those at `COST_AT`.
+_FINEST = 0.9999
+_COARSEST = 0.1
+
 
 class Network(ABC):
     """A network of one kind. `t` are network coordinates (n, 3), (z, y, x).
@@ -34,6 +68,8 @@ class Network(ABC):
         point_bytes: memory that fitting takes for each lattice point inside the envelope.
         trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
         options: fields of `EncodeOptions` that it has and other kinds may lack.
+        cost: what it takes; None for a kind that is not compared with others.
+        arch: the name by which a user asks for it, where that is not `kind`.
     """
 
     kind: ClassVar[str]
@@ -44,6 +80,8 @@ class Network(ABC):
     point_bytes: ClassVar[int] = 250
     trainer: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[Cost | None] = None
+    arch: ClassVar[str] = ""
 
     def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
         """Values (n,).
