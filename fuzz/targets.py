@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nmap.coding.lattice import unpack as unpack_lattice
+from nmap.coding.matrices import MATRICES
 from nmap.coding.occupancy import unpack as unpack_occupancy
+from nmap.coding.tensor import CodedTensor
 from nmap.container.codec import decode_bytes
 from nmap.container.header import from_text
 from nmap.container.layout import parse_layout
@@ -18,6 +26,7 @@ from nmap.errors import NmapError
 from nmap.fit.bumps.checkpoint import load as load_checkpoint
 from nmap.grid import Grid
 from nmap.import_siren.import_siren import import_weights
+from nmap.machine.compiled import PATIENCE, Loop
 from nmap.maps import read_map
 
 GRID = Grid((4, 4, 4), (1.0, 1.0, 1.0))
@@ -45,9 +54,49 @@ def header(data: bytes) -> None:
     from_text(data.decode("utf-8", "surrogatepass"))
 
 
+@cache
+def _compiled(name: str) -> Any:
+    """A second copy of a module, which the fuzzer has not marked and numba can compile, with its loops compiled."""
+    found = importlib.util.find_spec(name)
+    assert found is not None and found.origin is not None
+    spec = importlib.util.spec_from_file_location(f"compiled.{name}", found.origin)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for loop in [value for value in vars(module).values() if isinstance(value, Loop)]:
+        Loop.steps = PATIENCE
+        loop.chosen(1)
+    return module
+
+
+def _alike(plain: Callable[[], bytes], compiled: Callable[[], bytes]) -> None:
+    """Hold what plain Python and compiled loops make of a stream against each other."""
+
+    def outcome(work: Callable[[], bytes]) -> bytes:
+        try:
+            return work()
+        except NmapError as error:
+            return str(error).encode()
+
+    Loop.steps = -(1 << 60)
+    if outcome(plain) != outcome(compiled):
+        raise AssertionError("compiled loops give something else than plain ones")
+
+
 def lattice(data: bytes) -> None:
     """A stream of lattice weights, on a small lattice."""
-    unpack_lattice(data[1:], data[:1], (16, 16, 16))
+    module = _compiled("nmap.coding.lattice")
+    module.stages = _compiled("nmap.coding.lattice_contexts").stages
+    words = data[1:], data[:1], (16, 16, 16)
+    _alike(lambda: unpack_lattice(*words).tobytes(), lambda: module.unpack(*words).tobytes())
+
+
+def matrices(data: bytes) -> None:
+    """A stream of whole numbers in matrices."""
+    arrays = {"": np.frombuffer(data or b"\0", np.uint8), "step": np.ones(2, "<f2")}
+    coded = CodedTensor("matrices", (324,), {"shapes": "12x18 9x12"}, arrays)
+    quick = _compiled("nmap.coding.matrices").MATRICES.decode
+    _alike(lambda: MATRICES.decode(coded).tobytes(), lambda: quick(coded).tobytes())
 
 
 def occupancy(data: bytes) -> None:
@@ -92,6 +141,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         layout,
         header,
         lattice,
+        matrices,
         occupancy,
         record,
         mrc,

@@ -102,7 +102,7 @@ class NeuralMap:
             FormatError: parts that are missing or do not fit each other.
             UnsupportedError: a kind or coding that this version does not know.
         """
-        decoded = {name: decode_tensor(coded) for name, coded in tensors.items()}
+        decoded = {name: decode_tensor(coded, name) for name, coded in tensors.items()}
         gains, bits = decoded.pop("gains", None), decoded.pop("envelope", None)
         if bits is not None and bits.dtype != np.bool_:
             raise FormatError(f"envelope stored as {tensors['envelope'].coding}: wanted the occupancy coding")

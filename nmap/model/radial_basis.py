@@ -22,9 +22,11 @@ import scipy.fft as sf
 from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_LATTICE_POINTS, MAX_OCCUPANCY_NODES
-from nmap.coding.lattice import BLOCK, MAX_SITES
+from nmap.coding.lattice import SITES
+from nmap.coding.lattice_contexts import BLOCK
 from nmap.errors import FormatError, LimitError
 from nmap.grid import Grid, Shape
+from nmap.machine.compiled import Loop
 from nmap.machine.threads import workers
 from nmap.model.layers import F32
 from nmap.model.network import Cost, Network
@@ -34,6 +36,7 @@ from nmap.spectrum.spreading import SpreadingKernel
 
 F64 = NDArray[np.float64]
 C64 = NDArray[np.complex64]
+I64 = NDArray[np.int64]
 Weights = NDArray[np.float32] | NDArray[np.int8]
 
 # Spreads centres that fall between lattice points, for an oversampling of 1.4 (Barnett, Magland, af Klinteberg 2019,
@@ -48,8 +51,8 @@ _SPREAD = 1 << 11
 _STEPS_PER_SHELL = 2 * math.sqrt(2)
 # Memory of a search for each point of the fine lattice, and for each point where sites may lie.
 _FITTING = (12, 20)
-MOST_SITES = MAX_SITES // 2
-"""Sites that a search may place weights on; whole blocks of them count when they are coded."""
+# What a copy counts for among the steps of loops: it takes some 4 microseconds without numba, 1 with it.
+_SPREADING_STEPS = 10
 # Copies of sites, and the sum of their kernels' points, that are worth waiting for: some minutes.
 MAX_COPIES = 1 << 24
 
@@ -137,8 +140,8 @@ class RadialBasis(Network):
             return (
                 f"a lattice of {_by(shape)} points (z, y, x), {points}: wanted at most {MAX_LATTICE_POINTS}"
             )
-        sites = int(inside * points / 4)
-        return None if sites <= MOST_SITES else f"{sites} sites: wanted at most {MOST_SITES}"
+        sites, most = int(inside * points / 4), most_sites(shape)
+        return None if sites <= most else f"{sites} sites: wanted at most {most}"
 
     @classmethod
     def fitting_bytes(cls, box: Grid, band_limit: float, inside: float) -> int:
@@ -204,6 +207,12 @@ def sites_lattice(box: Grid, band_limit: float) -> Shape:
         for edge in box.edges[::-1]
     )
     return z, y, x
+
+
+def most_sites(shape: Shape) -> int:
+    """Sites on which a search may place weights: whole blocks of them count when they are coded."""
+    every = math.prod(shape) // 4
+    return every if every <= SITES.most else SITES.most // 2
 
 
 def _by(shape: Shape) -> str:
@@ -277,21 +286,38 @@ def turn_sites(
 
 def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
     """Add a kernel around each place (n, 3) in lattice steps to a periodic volume."""
-    line = volume.reshape(-1)
-    shape = (volume.shape[0], volume.shape[1], volume.shape[2])
-    for part, flat, share in _footprints(shape, places):
-        value = share * weights[part, None, None, None]
-        np.add.at(line, flat.reshape(-1), value.astype(np.float32).reshape(-1))
-
-
-def _footprints(shape: Shape, places: F64) -> Iterator[tuple[slice, NDArray[np.int64], F64]]:
-    """Places in parts, and the lattice points (flat) and values (n, w, w, w) of the kernel around each."""
+    run, compiled = _LOOP.chosen(_SPREADING_STEPS * len(places))
+    add = run if compiled else _add_kernels
     base = np.ceil(places - SPREADING.width / 2).astype(np.int64)
     offsets = np.arange(SPREADING.width)
-    wz, wy, wx = (SPREADING.values(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
-    _, ny, nx = shape
-    z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(shape))
-    for start in range(0, len(places), _SPREAD):
+    wz, wy, wx = (
+        SPREADING.values(places[:, a, None] - base[:, a, None] - offsets).astype(np.float32) for a in range(3)
+    )
+    _, ny, nx = volume.shape
+    z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(volume.shape))
+    wz *= np.asarray(weights, np.float32)[:, None]
+    add(volume.reshape(-1), z * (ny * nx), y * nx, x, wz, wy, wx)
+
+
+def _add_kernels(line: F32, z: I64, y: I64, x: I64, wz: F32, wy: F32, wx: F32) -> None:
+    """Add kernels (n, w) along each axis, as outer products, at the sum of the axes' places (n, w) on a line."""
+    for start in range(0, len(z), _SPREAD):
         part = slice(start, start + _SPREAD)
-        flat = (z[part, :, None, None] * ny + y[part, None, :, None]) * nx + x[part, None, None, :]
-        yield part, flat, wz[part, :, None, None] * wy[part, None, :, None] * wx[part, None, None, :]
+        flat = (z[part, :, None] + y[part, None, :])[..., None] + x[part, None, None, :]
+        value = (wz[part, :, None] * wy[part, None, :])[..., None] * wx[part, None, None, :]
+        np.add.at(line, flat.reshape(-1), value.reshape(-1))
+
+
+def _add_kernels_by_number(line: F32, z: I64, y: I64, x: I64, wz: F32, wy: F32, wx: F32) -> None:
+    """As `_add_kernels`, to the same bits, for numba."""
+    n, width = z.shape
+    for i in range(n):
+        for a in range(width):
+            for b in range(width):
+                row, share = z[i, a] + y[i, b], wz[i, a] * wy[i, b]
+                for c in range(width):
+                    line[row + x[i, c]] += share * wx[i, c]
+
+
+_PLACES, _SHARES = ", ".join(["i8[:, ::1]"] * 3), ", ".join(["f4[:, ::1]"] * 3)
+_LOOP = Loop(_add_kernels_by_number, f"void(f4[::1], {_PLACES}, {_SHARES})")

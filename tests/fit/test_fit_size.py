@@ -53,7 +53,7 @@ def test_every_remedy_that_is_named_passes() -> None:
 
 @pytest.mark.usefixtures("much_memory")
 def test_a_box_without_a_mask_is_refused_for_its_sites() -> None:
-    # Nearly as many points as a file may have, a quarter of which are sites.
+    # Nearly as many points as a file may have, a quarter of which are sites: more than may be coded.
     edge = int((0.85 * MAX_LATTICE_POINTS) ** (1 / 3) / (2 * 2**0.5) * 3)
     grid = Grid((edge, edge, edge), (1.0, 1.0, 1.0))
     everything = EncodeOptions(resolution=3.0, mask="none", symmetry="C1", arch="radial-basis")

@@ -21,7 +21,7 @@ from nmap.fit.bumps.waves import Band
 from nmap.fit.target.prepare import Target
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
-from nmap.model.radial_basis import MOST_SITES, copies_of, sites_lattice
+from nmap.model.radial_basis import copies_of, most_sites, sites_lattice
 from nmap.point_group import PointGroup
 from nmap.spectrum import Planes, resample_planes
 
@@ -77,9 +77,9 @@ def lattice_of(
             f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
             "nothing to fit: give a finer resolution or a wider mask"
         )
-    if len(sites) > MOST_SITES:
+    if len(sites) > most_sites(shape):
         raise OptionError(
-            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MOST_SITES}; use a coarser "
+            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a coarser "
             "--resolution, a --mask or --crop"
         )
     band = Band.of(grid, target.shells.width, target.last)
