@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class Band:
         modes: modes of the full transform that each stands for, (n,).
     """
 
-    index: NDArray[np.int32]
+    index: NDArray[np.signedinteger[Any]]
     shell: NDArray[np.int32]
     modes: NDArray[np.float32]
 
@@ -41,6 +42,7 @@ class Band:
     def of(grid: Grid, width: float, last: int) -> Band:
         """Modes but the zero one in shells of this width (1/Angstrom), up to the last."""
         shells, nz, ny = Shells(grid), grid.shape[0], grid.shape[1]
+        kind = np.int16 if max(grid.shape) < np.iinfo(np.int16).max else np.int32
         parts = []
         for z in range(nz):
             index = shells.plane_at(z, width)
@@ -53,9 +55,9 @@ class Band:
                 x,
                 np.maximum(index[y, x], 1),
             )
-            parts.append(np.stack(k).astype(np.int32))
+            parts.append(np.stack(k).astype(kind))
         every = np.concatenate(parts, 1)
-        return Band(every[:3], every[3], shells.multiplicity[every[2]])
+        return Band(every[:3], every[3].astype(np.int32), shells.multiplicity[every[2]])
 
     def flat(self, shape: Shape) -> NDArray[np.int64]:
         """Flat index of each mode in the half transform of a sampling (z, y, x) that holds all of them."""
@@ -91,20 +93,13 @@ class SiteWaves:
     """
 
     def __init__(self, shape: Shape, band: Band, device: torch.device) -> None:
-        nz, ny, nx = (n // 2 for n in shape)
-        self._half = (nz, ny, nx)
-        z, y, x = (k.astype(np.int64) for k in band.index)
-        self._there = torch.from_numpy((((z % nz) * ny + y % ny) * nx + x % nx).astype(np.int32)).to(device)
-        self._mirror = torch.from_numpy(
-            ((((-z) % nz) * ny + (-y) % ny) * nx + (-x) % nx).astype(np.int32)
-        ).to(device)
-        turn = -2 * np.pi * sum(k / n for k, n in zip((z, y, x), shape, strict=True))
+        self._half = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
+        self._there = torch.from_numpy(_wrapped(band.index, self._half)).to(device)
+        self._mirror = torch.from_numpy(_wrapped(-band.index, self._half)).to(device)
         # (1 - i w) / 2 and (1 + i w) / 2 add up to 1.
-        share = np.asarray((1 - 1j * np.exp(1j * turn)) / 2, np.complex64)
-        self._share = torch.from_numpy(share).to(device)
+        self._share = torch.from_numpy(_shares(band, shape)).to(device)
         # Modes in the plane kx = 0 have their mirrors in the list.
-        self._paired = torch.from_numpy(np.flatnonzero(band.modes == 2).astype(np.int32)).to(device)
-        self._every = int(self._paired.numel()) == len(share)
+        self._alone = torch.from_numpy(np.flatnonzero(band.modes == 1)).to(device)
         self._work = torch.zeros(math.prod(self._half), dtype=torch.complex64, device=device)
 
     def spectrum(self, places: Tensor, weights: Tensor) -> Tensor:
@@ -129,13 +124,31 @@ class SiteWaves:
     def field(self, modes: Tensor) -> Tensor:
         """Sum of the waves of a real field at every site, float32; the next call overwrites it."""
         self._work.zero_()
-        pulled = modes * (2 * self._share).conj()
+        # 2 a* c and the rest of 2 c, a the share.
+        pulled = self._share.conj().resolve_conj()
+        pulled *= modes
+        pulled *= 2
         self._work.index_add_(0, self._there, pulled)
-        mirrored = (modes * (2 - 2 * self._share).conj()).conj().resolve_conj()
-        if self._every:
-            self._work.index_add_(0, self._mirror, mirrored)
-        else:
-            self._work.index_add_(
-                0, self._mirror.index_select(0, self._paired), mirrored.index_select(0, self._paired)
-            )
+        rest = torch.add(modes, pulled, alpha=-0.5).mul_(2).conj().resolve_conj()
+        rest[self._alone] = 0
+        self._work.index_add_(0, self._mirror, rest)
         return torch.view_as_real(ifftn(self._work.reshape(self._half))).reshape(-1)
+
+
+def _wrapped(index: NDArray[np.signedinteger[Any]], shape: Shape) -> NDArray[np.int32]:
+    """Flat index of frequencies (3, n), (z, y, x), in a full transform of these counts, which repeats."""
+    out = np.zeros(index.shape[1], np.int32)
+    for k, n in zip(index, shape, strict=True):
+        out *= n
+        out += k % n
+    return out
+
+
+def _shares(band: Band, shape: Shape) -> NDArray[np.complex64]:
+    """(1 - i w) / 2 of each mode."""
+    tables = [np.exp(-2j * np.pi * np.arange(-n // 2, n // 2) / n).astype(np.complex64) for n in shape]
+    out = np.full(len(band.shell), -0.5j, np.complex64)
+    for k, table in zip(band.index, tables, strict=True):
+        out *= table[k + len(table) // 2]
+    out += np.float32(0.5)
+    return out
