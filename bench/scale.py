@@ -190,7 +190,7 @@ def _write(options: argparse.Namespace, command: str, rows: Sequence[dict[str, A
         "",
         f"- {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {machine['system']}.",
         f"- {said}.",
-        f"- Simulated maps of {options.voxel:g} A and {options.resolution:g} A, encoded with the preset `preview` (0.9).",
+        f"- Simulated maps of {options.voxel:g} A and {options.resolution:g} A, with the preset `preview` (0.9).",
         "- CPU seconds and peak memory are of whole processes, interpreter and libraries in them. `decode` is to twice",
         "  the sampling. `growth` is the exponent with the voxels, over the larger half of the sizes.",
         "",

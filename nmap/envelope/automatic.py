@@ -123,7 +123,13 @@ def solvent_value(values: F32, mask: F32 | Envelope | None = None) -> float:
     def where(part: slice) -> F32:
         return mask.planes(planes.shape, part) if isinstance(mask, Envelope) else mask[part]
 
-    outside = np.concatenate([slab[where(part) < 0.5] for part, slab in planes.slabs()])
+    # Filled in place: slabs joined at the end would be held twice.
+    outside, count = np.empty(values.size, np.float32), 0
+    for part, slab in planes.slabs():
+        found = slab[where(part) < 0.5]
+        outside[count : count + found.size] = found
+        count += found.size
+    outside = outside[:count]
     return float(np.median(outside if outside.size else values, overwrite_input=outside.size > 0))
 
 

@@ -20,6 +20,7 @@ import torch
 
 from nmap.coding.lattice import MAX_WEIGHT
 from nmap.fit.bumps.lattice import NEIGHBOURS, Lattice
+from nmap.spectrum.planes import parts
 
 # Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
 # per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (docs/decisions.md).
@@ -34,6 +35,8 @@ _SIZES = 16
 _CLASSES = 20
 # Weights around a site, in quarters of what a context counts, from which on it is in the last class.
 _MOST_ACTIVITY = 4 * 4 * 2 ** (_CLASSES // 2)
+# Sites that are looked at at once, in turn over all of them.
+_PART = 1 << 20
 # Sites whose 26 nearest are looked at at once.
 _AT_ONCE = 1 << 15
 
@@ -183,11 +186,15 @@ def _movable(coder: Coder, q: torch.Tensor, pull: torch.Tensor, unit: torch.Tens
     A first weight takes off 2 |pull| - unit of the error, and costs bits, but where zeros are so rare that they cost
     more themselves.
     """
-    could = (pull.abs() * 2 > unit) | (q != 0)
     free = coder.cost[:, 1:].min(1).values < coder.cost[:, 0]
-    if bool(free.any()):
-        could |= free[coder.context.long()]
-    return torch.nonzero(could).reshape(-1)
+    some = bool(free.any())
+    found = []
+    for part in parts(len(q), _PART):
+        could = (pull[part].abs() * 2 > (unit if len(unit) == 1 else unit[part])) | (q[part] != 0)
+        if some:
+            could |= free[coder.context[part].long()]
+        found.append(torch.nonzero(could).reshape(-1) + part.start)
+    return torch.cat(found)
 
 
 def _squared(modes: torch.Tensor, counted: torch.Tensor) -> float:
@@ -271,22 +278,26 @@ class Coder:
         table = (2 * torch.log2(quarters.clamp(min=4) / 4)).long().clamp(max=_CLASSES - 1)
         self._table = table.to(torch.uint8).to(lattice.device)
         self.cost = torch.zeros((_CLASSES, _SIZES), device=lattice.device)
-        self.context = torch.zeros(0, dtype=torch.uint8, device=lattice.device)
+        self.context = torch.zeros(len(lattice.sites), dtype=torch.uint8, device=lattice.device)
         self.total = 0.0
 
     def count(self, q: torch.Tensor) -> None:
         """Learn what the weights cost as they are now; what changed is brought up to date."""
         changed = torch.nonzero(q != self._known).reshape(-1)
-        for part in torch.split(changed, _AT_ONCE):
-            grown = (q[part].abs() - self._known[part].abs()).to(torch.int32)
-            near = self._lattice.near(part)
+        for some in torch.split(changed, _AT_ONCE):
+            grown = (q[some].abs() - self._known[some].abs()).to(torch.int32)
+            near = self._lattice.near(some)
             self._activity.index_add_(0, near.reshape(-1), (grown[:, None] * self._units).reshape(-1))
         self._known = q
-        activity = self._activity.index_select(0, self._lattice.places).clamp_(max=_MOST_ACTIVITY)
-        self.context = self._table.index_select(0, activity)
-        short = q.abs().clamp_(max=_SIZES - 1).to(torch.int32)
-        short += self.context.to(torch.int32) * _SIZES
-        counts = torch.bincount(short, minlength=_CLASSES * _SIZES).reshape(_CLASSES, _SIZES)
+        counts = torch.zeros(_CLASSES * _SIZES, dtype=torch.int64, device=q.device)
+        for part in parts(len(q), _PART):
+            activity = self._activity.index_select(0, self._lattice.places[part]).clamp_(max=_MOST_ACTIVITY)
+            context = self._table.index_select(0, activity)
+            short = q[part].abs().clamp_(max=_SIZES - 1).to(torch.int32)
+            short += context.to(torch.int32) * _SIZES
+            counts += torch.bincount(short, minlength=_CLASSES * _SIZES)
+            self.context[part] = context
+        counts = counts.reshape(_CLASSES, _SIZES)
         every = counts.sum(0).double()
         every += (
             0.3 * every.sum().clamp(min=100) * torch.pow(0.02, torch.arange(1, _SIZES + 1, device=q.device))
@@ -309,8 +320,8 @@ def _least_near(lattice: Lattice, at: torch.Tensor, gain: torch.Tensor) -> torch
     every = torch.zeros(math.prod(lattice.shape) // 4, device=lattice.device)
     every[lattice.places[chosen].long()] = most
     least = [
-        every.index_select(0, lattice.near(part).reshape(-1)).reshape(-1, len(NEIGHBOURS)).amin(1)
-        for part in torch.split(chosen, _AT_ONCE)
+        every.index_select(0, lattice.near(some).reshape(-1)).reshape(-1, len(NEIGHBOURS)).amin(1)
+        for some in torch.split(chosen, _AT_ONCE)
     ]
     wins[wanting] = most <= torch.cat([most.new_zeros(0), *least])
     here, there = lattice.across
