@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.errors import MapError
+from nmap.errors import LimitError, MapError, MapWarning
 from nmap.fit.options import EncodeOptions
 from nmap.goal import Goal, goal_of
 from nmap.machine.packages import require_package
@@ -231,8 +232,8 @@ def command(
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
     require_package("torch", "fit", "encode")
-    # Refuse what cannot be used before anything is read.
-    EncodeOptions(**fitting)
+    # Refuse what cannot be used before anything but the header is read.
+    _check_size(source, reading, EncodeOptions(**fitting))
     if report is not None:
         require_package("matplotlib", "report", "--report")
     from nmap.container import sizes
@@ -297,6 +298,19 @@ def _say_result(
         say_lines(words(table(rows)).split("\n"), quiet)
 
 
+def _check_size(source: Path, reading: ReadOptions, options: EncodeOptions) -> None:
+    """Refuse a map that is too large, from its header."""
+    from nmap.fit.size import check_size
+    from nmap.maps import read_grid
+
+    with warnings.catch_warnings():
+        # What is odd about the header is said when the map is read.
+        warnings.simplefilter("ignore", MapWarning)
+        grid = read_grid(source, voxel_size=reading.voxel_size, permissive=reading.permissive)
+    with _naming(source):
+        check_size(grid, options)
+
+
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:
     """Write the report of the file just written; that one stays whatever becomes of the report."""
     try:
@@ -312,7 +326,7 @@ def _naming(source: Path) -> Iterator[None]:
     """Put the source's path before what is wrong with the map in it."""
     try:
         yield
-    except MapError as error:
+    except (MapError, LimitError) as error:
         raise type(error)(f"{source}: {error}", option=error.option) from error
 
 

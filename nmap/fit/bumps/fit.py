@@ -27,7 +27,7 @@ from nmap.model.frame import Frame
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
-from nmap.spectrum import ShellCurve, Shells, crop_spectrum, floored
+from nmap.spectrum import ShellCurve, crop_spectrum, floored, products, squared
 
 # Aimed at beyond the goal, for what rounding of gains and grids may take: FSC at most,
 _MARGIN = 5e-4
@@ -279,9 +279,8 @@ def _searched(
 
 def _measured(target: Target, neural_map: NeuralMap) -> ShellCurve:
     """Fidelity FSC of the decoded coded network against the source times the envelope."""
-    shape = neural_map.field.lattice
-    assert shape is not None
-    return target.fidelity(crop_spectrum(neural_map.field.spectrum(), shape, target.lattice.shape))
+    field = neural_map.field
+    return target.fidelity(crop_spectrum(field.spectrum(), field.band.shape, target.lattice.shape))
 
 
 def _missed(
@@ -307,17 +306,16 @@ def _assembled(
 ) -> NeuralMap:
     """The network with the gain that the rule gives every shell, built from what a file stores."""
     weights = weights_of(lattice, found.q)
-    spectrum = RadialBasis(weights.astype(np.float32)).spectrum(lattice.grid, symmetry)
-    shells = Shells(lattice.grid)
-    truth = crop_spectrum(target.reference, target.lattice.shape, lattice.shape)
-    cross = shells.sum(truth.real * spectrum.real + truth.imag * spectrum.imag)
-    own = shells.sum(spectrum.real**2 + spectrum.imag**2)
-    wanted = shells.sum(truth.real**2 + truth.imag**2)
+    box, truth, shells = target.lattice, target.reference, target.shells
+    spectrum = RadialBasis(weights).spectrum(lattice.grid, box.shape, symmetry)
+    cross, own, wanted = (
+        shells.sum(v) for v in (products(truth, spectrum), squared(spectrum), squared(truth))
+    )
     gains = shell_gains(cross, own, wanted, rule)[: target.last + 1]
     scale = float(gains.max()) or 1.0
     # The mean of the truth that shell 0 cannot give, where the weights' sum has the other sign, goes to the
     # offset.
-    rest = 0.0 if gains[0] > 0 else float(truth[0, 0, 0].real) / math.prod(lattice.shape)
+    rest = 0.0 if gains[0] > 0 else float(truth[0, 0, 0].real) / box.size
     tensors: dict[str, CodedTensor] = {
         "weights": encode_lattice(weights) if found.coded is None else found.coded,
         "gains": encode_log((gains / scale).astype(np.float32)),
