@@ -6,17 +6,19 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from nmap.errors import NmapError, OptionError
-from nmap.grid import Triple
 from nmap.plain_text import printable, printable_lines
 from nmap_cli.parameters import BYTES, VOXEL_SIZE, OutputFile
+
+if TYPE_CHECKING:
+    from nmap.grid import Triple
 
 WARNINGS: list[str] = []
 """What this run has warned of so far."""
@@ -186,8 +188,9 @@ def say_json(value: Any) -> None:
 
 
 def tell(line: str) -> None:
-    """Print one line on stderr, safe for a terminal."""
-    put(line, err=True)
+    """Print one line on stderr, safe for a terminal; if nobody can read it any more, the work goes on."""
+    with suppress(OSError, ValueError):
+        put(line, err=True)
 
 
 def warn(text: str) -> None:

@@ -19,7 +19,7 @@ from nmap.report.fit_words import (
     symmetry_words,
 )
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
-from nmap_cli.parameters import INPUT
+from nmap_cli.parameters import NMAP_INPUT
 
 if TYPE_CHECKING:
     from nmap.inspection import Inspection
@@ -28,10 +28,10 @@ Rows = Iterator[tuple[str, str]]
 
 
 @click.command("inspect", short_help="Show which map a .nmap holds, how small and how true.")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @json_option
 @voice_options
-def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
+def command(file: Path | str, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Show what a .nmap FILE holds: which map, how small, how true, on what grid, by what network.
 
     No density is decoded. --verbose adds where the bytes went and every setting of the fit.
@@ -41,9 +41,10 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
 
     found = inspect(file)
     if as_json:
-        say_json(found.to_json())
+        say_json({**found.to_json(), **alternatives_json(found)})
     else:
         rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
+        rows += alternative_rows(found)
         if found.record_error:
             rows.append(("damage", f"of the record this could not be read: {found.record_error}"))
         text = worded(table(rows + list(_details(found)) if verbose else rows), found.grid)
@@ -74,6 +75,23 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
             if wanted:
                 rows.append((name, value))
     return rows
+
+
+def alternative_rows(found: Inspection, seconds: float | None = None) -> Rows:
+    """What another kind of network would take, in bytes and, where this fit's `seconds` are known, in time."""
+    from nmap.alternatives import alternatives
+
+    for other in alternatives(found, seconds):
+        taken = "" if other.seconds is None else f" in {span(other.seconds)}"
+        about = size(int(float(f"{other.nbytes:.2g}"))).split(" (")[0]
+        yield "other kind", f"{other.kind}: about {about}{taken}, estimated (encode --arch {other.arch})"
+
+
+def alternatives_json(found: Inspection, seconds: float | None = None) -> dict[str, Any]:
+    """The same as JSON values."""
+    from nmap.alternatives import alternatives
+
+    return {"alternatives": [other.to_json() for other in alternatives(found, seconds)]}
 
 
 def _identity(found: Inspection) -> Rows:
@@ -120,7 +138,8 @@ def _fidelity(found: Inspection) -> Rows:
         if "correlation" in fidelity:
             yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
         if found.is_preview:
-            yield "side chains", "may be missing: this file is a preview; encode --preset faithful keeps them"
+            other = "without --bare" if found.outcome("settings").get("bare") else "--preset faithful"
+            yield "side chains", f"may be missing: this file is a preview; encode {other} keeps them"
         if "contour_level" in fidelity and "contour_level" in source:
             yield (
                 "contour level",
@@ -163,6 +182,9 @@ def _sampling(found: Inspection) -> Rows:
 
 def _network(found: Inspection) -> Rows:
     yield "network", found.network
+    if found.omegas is not None and found.blocks is not None:
+        blocks = f"{found.blocks} blocks" if found.blocks > 1 else "1 block"
+        yield "", f"omegas {', '.join(f'{omega:g}' for omega in found.omegas)}; {blocks}"
 
 
 def _fit(found: Inspection) -> Rows:
@@ -186,8 +208,6 @@ def _details(found: Inspection) -> Rows:
     yield "bytes", ", ".join(bytes_by_use)
     yield "", f"{found.bits_per_weight:.3g} bits for each weight"
     field = found.neural_map.field
-    if omegas := field.network.settings().get("omegas"):
-        yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
     if field.envelope is not None:
         kz, ky, kx = field.envelope.shape
         yield "mask nodes", f"{kx} x {ky} x {kz} (x, y, z)"

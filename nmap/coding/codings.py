@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 MAX_OCCUPANCY_NODES = 1 << 20
-MAX_LATTICE_POINTS = 1 << 28
+MAX_LATTICE_POINTS = 1 << 29
 _LATTICE = (
     f"three multiples of 4, at most {MAX_LATTICE_POINTS} points and {MAX_OCCUPANCY_NODES} blocks of 8 x 8 x 8"
 )

@@ -41,13 +41,13 @@ class Limit:
         return min(self.most, self.free + self.per_byte * size)
 
 
-# Sites in coded blocks: a full lattice of 2^26 points has as many, and that has as many values as other codings may.
+# Sites in coded blocks: a tomogram of 1000 x 1000 x 300 voxels has 2^26 at three times its voxels' size.
 # Maps have 3 to 25 in a byte.
-SITES = Limit(1 << 24, 1 << 18, 64)
+SITES = Limit(1 << 26, 1 << 18, 64)
 # The sum of absolute values: maps have 1 to 10 in a byte.
-SUM = Limit(1 << 26, 1 << 19, 128)
+SUM = Limit(1 << 27, 1 << 19, 128)
 # Weights that are not 0: a sign takes a bit, if it is not told by its neighbours; maps have at most 2 in a byte.
-WEIGHTS = Limit(1 << 24, 1 << 12, 8)
+WEIGHTS = Limit(1 << 25, 1 << 12, 8)
 LIMITS = (SITES, SUM, WEIGHTS)
 # Bits that a byte of a stream stands for at most in the maps that were tried.
 _STEPS_PER_BYTE = 20

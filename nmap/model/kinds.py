@@ -17,9 +17,9 @@ from nmap.model.siren import Siren
 
 # In the order in which a fit prefers them, where its options leave the kind open.
 KINDS: dict[str, type[Network]] = {
-    RadialBasis.kind: RadialBasis,
-    Siren.kind: Siren,
     BlockSiren.kind: BlockSiren,
+    Siren.kind: Siren,
+    RadialBasis.kind: RadialBasis,
     FourierFeatures.kind: FourierFeatures,
 }
 

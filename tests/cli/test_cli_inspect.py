@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,8 +55,24 @@ def test_the_table_names_grid_network_and_origin_of_the_weights(neural: Path) ->
 
 def test_what_an_engineer_asks_is_said_where_more_is_wanted(neural: Path) -> None:
     plain, more = run("inspect", neural).out, run("inspect", neural, "--verbose").out
-    for words in ("32 bits for each", "omegas", "7, 7"):
+    for words in ("32 bits for each", "bytes  "):
         assert words in more and words not in plain
+
+
+def test_layers_omegas_and_blocks_of_a_siren_are_said(neural: Path) -> None:
+    assert re.search(r"siren, 3-8-8-1, .*\n +omegas 7, 7; 1 block\n", run("inspect", neural).out)
+    model = json.loads(run("inspect", neural, "--json").out)["model"]
+    assert (model["layers"], model["omegas"], model["blocks"]) == ([3, 8, 8, 1], [7, 7], 1)
+
+
+def test_the_blocks_of_a_siren_in_blocks_are_said() -> None:
+    file = Path(__file__).parents[2] / "spec" / "conformance" / "valid" / "block-siren.nmap"
+    with safe_open(file, "numpy") as opened:
+        said = json.loads(opened.metadata()["nmap"])["model"]
+    model = json.loads(run("inspect", file, "--json").out)["model"]
+    assert model["blocks"] == said["blocks"] > 1 and model["omegas"] == said["omegas"]
+    assert model["layers"] == [3, *[said["width"]] * (said["hidden"] + 1), 1]
+    assert f"; {said['blocks']} blocks\n" in run("inspect", file).out
 
 
 def test_json_has_the_same_facts_with_units_in_their_names(neural: Path) -> None:
@@ -145,11 +162,16 @@ def test_a_flipped_bit_in_the_weights_is_refused(neural: Path) -> None:
 def test_an_estimated_resolution_names_the_option_that_sets_it(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "EMD-3197.map"
     estimated, given = tmp_path / "estimated.nmap", tmp_path / "given.nmap"
-    first = run("encode", source, estimated, "--effort", "low")
+    first = run("encode", source, estimated, "--arch", "radial-basis", "--effort", "low")
     assert "(estimated: " in first.out and "--resolution" in first.out
     assert "no mask: the whole box is kept" in first.out
     assert "--resolution" in run("inspect", estimated).out
-    assert "--resolution" not in run("encode", source, given, "--effort", "low", "--resolution", 30).out
+    assert (
+        "--resolution"
+        not in run(
+            "encode", source, given, "--arch", "radial-basis", "--effort", "low", "--resolution", 30
+        ).out
+    )
 
 
 def test_the_last_shell_is_named_where_it_is_coarser_than_the_band_limit(
@@ -157,8 +179,20 @@ def test_the_last_shell_is_named_where_it_is_coarser_than_the_band_limit(
 ) -> None:
     source, out = data_dir / "EMD-3197.map", tmp_path / "a.nmap"  # 20 voxels of 11.4 A: shell n at 228 A / n
     assert (
-        "finest detail kept: 28.5 A" in run("encode", source, out, "--effort", "low", "--resolution", 27).out
+        "finest detail kept: 28.5 A"
+        in run("encode", source, out, "--arch", "radial-basis", "--effort", "low", "--resolution", 27).out
     )
     assert json.loads(run("inspect", out, "--json").out)["model"]["last_shell"] == 8
-    text = run("encode", source, out, "--effort", "low", "--resolution", 28.5, "--overwrite").out
+    text = run(
+        "encode",
+        source,
+        out,
+        "--arch",
+        "radial-basis",
+        "--effort",
+        "low",
+        "--resolution",
+        28.5,
+        "--overwrite",
+    ).out
     assert "28.5 A band limit" in text and "finest detail" not in text

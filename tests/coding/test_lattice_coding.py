@@ -83,7 +83,7 @@ def test_the_largest_weights_everywhere_come_back_though_their_stream_ends_in_ze
 
 @pytest.mark.parametrize(
     ("size", "edge", "sites", "most"),
-    [(0, 104, 281216, 2**18), (400, 108, 314928, 2**18 + 25600), (10**6, 408, 16979328, 2**24)],
+    [(0, 104, 281216, 2**18), (400, 108, 314928, 2**18 + 25600), (2 * 10**6, 648, 68024448, 2**26)],
 )
 def test_full_blocks_of_more_sites_than_the_limit_are_refused_before_any_is_decoded(size, edge, sites, most):
     with pytest.raises(FormatError, match=f"{sites} sites in coded blocks: wanted at most {most} in"):

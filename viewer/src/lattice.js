@@ -3,12 +3,12 @@
 import { FormatError } from "./errors.js";
 import { RangeDecoder, decodeOccupancy } from "./occupancy.js";
 
-const MAX_POINTS = 2 ** 28;
+const MAX_POINTS = 2 ** 29;
 const MAX_BLOCKS = 2 ** 20;
 // What a stream of so many bytes may hold.
-const mostSites = (bytes) => Math.min(2 ** 24, 2 ** 18 + 64 * bytes);
-const mostWeights = (bytes) => Math.min(2 ** 24, 2 ** 12 + 8 * bytes);
-const mostSum = (bytes) => Math.min(2 ** 26, 2 ** 19 + 128 * bytes);
+const mostSites = (bytes) => Math.min(2 ** 26, 2 ** 18 + 64 * bytes);
+const mostWeights = (bytes) => Math.min(2 ** 25, 2 ** 12 + 8 * bytes);
+const mostSum = (bytes) => Math.min(2 ** 27, 2 ** 19 + 128 * bytes);
 const MAX_BEYOND = 64;
 const PLACES = [[0, 0, 0], [1, 1, 1], [0, 1, 1], [1, 0, 0], [1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 1]];
 const FIRST = [0, 1].flatMap((odd) => PLACES.map((place) => place.map((n) => 2 * n + odd)));
