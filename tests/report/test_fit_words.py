@@ -126,6 +126,7 @@ FACTS: dict[str, Any] = {
     "error": "MemoryError: too large",
     "budget": 20.0,
     "seconds": 1.5,
+    "what": "the fidelity",
     "skewness": 0.01,
     "kurtosis": -0.02,
 }

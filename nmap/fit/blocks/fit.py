@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from nmap.coding.codings import CodedTensor, encode_matrices
-from nmap.errors import QualityError
+from nmap.errors import FormatError, QualityError
 from nmap.fit.blocks.layout import Layout
 from nmap.fit.blocks.recipe import BlockRecipe, choose_recipe
 from nmap.fit.blocks.training import BlockTraining
 from nmap.fit.dense.quantise import finish
 from nmap.fit.device import Workers
 from nmap.fit.result import History, Result
+from nmap.fit.target.fittable import nothing_left
 from nmap.fit.target.goal import ShellGoal, shell_goal
 from nmap.fit.target.prepare import Target
 from nmap.fit.task import Task
@@ -41,10 +42,14 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     """Fit a block SIREN, with longer codes until it reaches the goal.
 
     Raises:
+        MapError: the mask leaves nothing to fit.
         QualityError: a goal that was asked for and not reached.
     """
     target, options, watch = task.target, task.options, task.watch
-    places = Places.of(target.lattice, target.envelope, target.group)
+    try:
+        places = Places.of(target.lattice, target.envelope, target.group)
+    except FormatError:
+        raise nothing_left(target.lattice.shape) from None
     order = 1 if target.group is None else target.group.order
     goal, most = shell_goal(target, options), _max_bits(task)
     recipe = choose_recipe(target.freedom / order, places.own.size, options, goal.level, most)
