@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_OCCUPANCY_NODES
 from nmap.coding.occupancy import of_shape
+from nmap.compare.agreement import Finer
 from nmap.compare.comparison import Extras
 from nmap.compare.findings import Container, Findings, Remark
 from nmap.compare.measures import Limits
@@ -29,7 +30,7 @@ from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
-from nmap.spectrum import Convention
+from nmap.spectrum import Convention, Planes
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
@@ -38,7 +39,7 @@ F32 = NDArray[np.float32]
 PathLike = str | os.PathLike[str]
 
 DOUBLED_VOXELS = 2**29
-"""Largest decode at twice the sampling that is made unasked: about 4 GB of memory with its transform."""
+"""Largest decode at twice the sampling that is made unasked: about 1 GB of memory."""
 
 SOFT_EDGE = 6.0
 """Width of the edge of an automatic mask, Angstrom."""
@@ -240,12 +241,14 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
     if not isinstance(kept, bytes) or not np.allclose(source.grid.edges, box.edges):
         return extras
     try:
-        mask = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES)).on_lattice(source.grid.shape)
+        envelope = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES))
     except FormatError:
         # No decoder needs it: the rest of the comparison stands.
         return extras
-    solvent = np.float32(solvent_value(source.values, mask))
-    return replace(extras, envelope=mask, fitted=(source.values - solvent) * mask)
+    shape = source.grid.shape
+    about = Planes.of(source.values, solvent_value(source.values, envelope))
+    fitted = about.times(lambda part: envelope.planes(shape, part))
+    return replace(extras, envelope=envelope.on_lattice(shape), fitted=fitted)
 
 
 def _halves(
@@ -300,12 +303,17 @@ def _triple(values: NDArray[np.integer]) -> Shape:
     return (int(values[0]), int(values[1]), int(values[2]))
 
 
-def _doubled(neural_map: NeuralMap, grid: Grid) -> DensityMap | None:
+def _doubled(neural_map: NeuralMap, grid: Grid) -> Finer | None:
     """The decode at twice the sampling; None where samples beyond the last voxel centre do not exist."""
     if neural_map.field.alignment == "corners":
         return None
     fine = grid.resampled(grid.wide(_triple(2 * np.asarray(grid.shape))))
-    return DensityMap(neural_map.on_grid(fine), fine)
+
+    def make(part: slice) -> F32:
+        rows = part.stop - part.start
+        return neural_map.on_grid(fine.region((part.start, 0, 0), (rows, *fine.shape[1:])))
+
+    return Finer(fine, Planes(fine.shape, make, lambda: neural_map.slabs(fine)))
 
 
 def envelope_on(field: Field, grid: Grid) -> F32 | None:

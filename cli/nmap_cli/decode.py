@@ -16,6 +16,7 @@ from nmap import __version__
 from nmap.errors import GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import (
+    advice,
     one_output,
     output_argument,
     overwrite_option,
@@ -132,7 +133,8 @@ def _grid(
         return grid
     from nmap.maps import read_frame
 
-    frame = read_frame(like, permissive=permissive)
+    with advice(voxel_size="--shape and --voxel-size in the place of --like"):
+        frame = read_frame(like, permissive=permissive)
     _say_not_kept(like, frame)
     return frame.grid
 

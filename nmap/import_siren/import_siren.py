@@ -65,6 +65,7 @@ def import_weights(
     """
     _check(omega, omega_hidden, alignment, columns)
     path = Path(existing(path))
+    digest = _digest(path)
     found = read_weights(path)
     told = from_texts(found.texts, str(path))
     grid = grid if told is None else grid or told.grid
@@ -75,6 +76,8 @@ def import_weights(
     alignment = alignment or ("corners" if told is None else told.alignment)
     offset = (0.0 if told is None else told.offset) if offset is None else offset
     scale = (1.0 if told is None else told.scale) if scale is None else scale
+    if _digest(path) != digest:
+        raise FormatError(f"{path}: was written to while it was read: wait until it is whole, and try again")
     layers = find_layers(found.arrays, found.numbers, str(path), is_image=grid.shape.count(1) == 1)
     tensors = _tensors(layers, columns, grid)
     sines = len(layers.weights) - (layers.output == "linear")
@@ -85,7 +88,6 @@ def import_weights(
         raise OptionError(f"omegas {omegas}: wanted positive numbers, such as 30: give --omega")
     reach = [(n - 1) / (2 * n) if alignment == "corners" and n > 1 else 0.5 for n in grid.shape]
     half: Triple = (reach[0], reach[1], reach[2])
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return NeuralMap.from_tensors(
         "siren",
         {"omegas": omegas, "output": layers.output},
@@ -93,6 +95,11 @@ def import_weights(
         Frame(grid, center=half, half_width=half, offset=offset, scale=scale, alignment=alignment),
         record={"fit": {"imported_from": stored_name(path), "imported_sha256": digest}},
     )
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(omega: float | None, omega_hidden: float | None, alignment: str | None, columns: str) -> None:
