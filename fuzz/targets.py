@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nmap.fit.bumps.checkpoint import load as load_checkpoint
 
 from nmap.coding.lattice import unpack as unpack_lattice
 from nmap.coding.matrices import MATRICES
@@ -23,12 +24,13 @@ from nmap.container.header import from_text
 from nmap.container.layout import parse_layout
 from nmap.container.record import unpack as unpack_record
 from nmap.errors import NmapError
-from nmap.fit.bumps.checkpoint import load as load_checkpoint
 from nmap.grid import Grid
 from nmap.import_siren.import_siren import import_weights
 from nmap.machine.compiled import PATIENCE, Loop
 from nmap.maps import read_map
 
+# Steps of loops from which none is compiled.
+_PLAIN = -(1 << 60)
 GRID = Grid((4, 4, 4), (1.0, 1.0, 1.0))
 _FOLDER = Path(tempfile.mkdtemp(prefix="nmap-fuzz-"))
 
@@ -63,9 +65,10 @@ def _compiled(name: str) -> Any:
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    Loop.steps = PATIENCE
     for loop in [value for value in vars(module).values() if isinstance(value, Loop)]:
-        Loop.steps = PATIENCE
         loop.chosen(1)
+    Loop.steps = _PLAIN
     return module
 
 
@@ -78,7 +81,6 @@ def _alike(plain: Callable[[], bytes], compiled: Callable[[], bytes]) -> None:
         except NmapError as error:
             return str(error).encode()
 
-    Loop.steps = -(1 << 60)
     if outcome(plain) != outcome(compiled):
         raise AssertionError("compiled loops give something else than plain ones")
 
@@ -87,7 +89,7 @@ def lattice(data: bytes) -> None:
     """A stream of lattice weights, on a small lattice."""
     module = _compiled("nmap.coding.lattice")
     module.stages = _compiled("nmap.coding.lattice_contexts").stages
-    words = data[1:], data[:1], (16, 16, 16)
+    words = data[1:], data[:1], (8, 8, 12)
     _alike(lambda: unpack_lattice(*words).tobytes(), lambda: module.unpack(*words).tobytes())
 
 
@@ -155,6 +157,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 def run(target: Callable[[bytes], None], data: bytes) -> None:
     """One execution; anything but an error of nmap's own goes up."""
+    Loop.steps = _PLAIN  # numba cannot compile what the fuzzer has marked
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

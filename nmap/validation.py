@@ -25,7 +25,7 @@ from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.file_kind import NMAP, START_BYTES, kind_of
 from nmap.grid import Grid, Shape, told_apart
 from nmap.inspection import is_preview
-from nmap.machine.inputs import existing
+from nmap.machine.archive import open_input, shown_name
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
@@ -90,7 +90,7 @@ def validate_file(
     Args:
         file: the `.nmap` file.
         source: the map, or its path.
-        resolution: shells count to here, Angstrom; the file's band limit if None.
+        resolution: shells count to here, Angstrom; the file's band limit if None, or what a bare file was fitted to.
         mask: a mask or its path, or "auto" for one made from the source.
         half_maps: the source's two half maps, or their paths.
         model: an atomic model in the map's frame.
@@ -111,6 +111,7 @@ def validate_file(
     opened = open_file(file)
     neural_map = opened.neural_map
     record, damage = neural_map.record, "; ".join(opened.record_faults)
+    resolution = resolution or _fitted_resolution(neural_map)
     whole = as_map(source, reading)
     path = source_path if isinstance(source, DensityMap) else source
     part = part_of_source(neural_map.grid, whole)
@@ -125,7 +126,7 @@ def validate_file(
         )
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(os.path.getsize(file), part, path if part is whole else None),
+        sizes=measure_sizes(opened.sizes["total"], part, path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
         model=None if model is None else os.fspath(model),
         contour=_contour(record),
@@ -149,7 +150,7 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=Path(file).name, container=container, remarks=told)
+    findings = replace(findings, decoded=shown_name(file), container=container, remarks=told)
     return Validation(findings, decoded, part, soft, opened, record)
 
 
@@ -166,6 +167,7 @@ def validate_map(
     """The same of a decoded map, or of a neural map without a file; arguments and failures as `validate_file`."""
     extras, part = Extras(), source
     if isinstance(decoded, NeuralMap):
+        resolution = resolution or _fitted_resolution(decoded)
         part = part_of_source(decoded.grid, source)
         extras = _extras(decoded, part.grid, off_grid=8 * part.grid.size <= DOUBLED_VOXELS)
         decoded = DensityMap(_decode(decoded, part.grid), part.grid)
@@ -204,7 +206,7 @@ def is_nmap(path: PathLike) -> bool:
     Raises:
         MissingFileError: there is no such file.
     """
-    with open(existing(path), "rb") as file:
+    with open_input(path) as file:
         return kind_of(file.read(START_BYTES)) is NMAP
 
 
@@ -217,6 +219,14 @@ def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
         symmetry=neural_map.field.symmetry,
         own_grid=None if neural_map.grid.shape == grid.shape else neural_map.grid,
     )
+
+
+def _fitted_resolution(neural_map: NeuralMap) -> float | None:
+    """The resolution that a file without a band limit was fitted to, Angstrom, where its record says so."""
+    said = neural_map.record.get("fidelity", {}).get("resolution")
+    if neural_map.field.band_limit is not None or not isinstance(said, int | float):
+        return None
+    return float(said) if 0 < said <= max(neural_map.grid.edges) else None
 
 
 def _contour(record: Record) -> float | None:

@@ -11,7 +11,7 @@ from nmap.errors import MapWarning
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
 from nmap.fit.size import check_size, require_room
-from nmap.fit.target.fittable import check_contour, check_density
+from nmap.fit.target.fittable import check_contour, check_density, like_noise
 from nmap.grid import Grid
 from nmap.machine.packages import require_package
 from nmap.maps import DensityMap, map_of, read_grid
@@ -65,6 +65,8 @@ def encode(
     train, device = trainer_of(kind), choose_device(options.device)
     watch = Watch(progress, should_stop, options.time_budget, start)
     watch.say("preparing")
+    if (spread := like_noise(density)) is not None:
+        watch.warn("like-noise", skewness=spread[0], kurtosis=spread[1])
     began = watch.seconds
     specimen = specimen_of(density, options)
     watch.preparing_seconds = watch.seconds - began
@@ -77,7 +79,7 @@ def encode(
     target = target_of(specimen, group, symmetry)
     watch.preparing_seconds += watch.seconds - began
     result, history = train(Task(target, options, watch, device))
-    kept = record(target, options, history, result, watch.notices, device_name(device))
+    kept = record(target, options, history, result, watch, lambda: device_name(device))
     if watch.left is not None and watch.left < 0:
         # Not kept: the same map and options give the same file.
         watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)

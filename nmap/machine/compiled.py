@@ -32,12 +32,13 @@ class Loop:
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
         self.plain, self._signature = function, signature
         self._compiled: Callable[..., Any] | None = None
+        self._tried = False
 
     def chosen(self, steps: float) -> tuple[Callable[..., Any], bool]:
         """The function for so many more steps, and whether it is compiled: then it wants arrays, else lists."""
         Loop.steps += int(steps)
-        if self._compiled is None and Loop.steps > PATIENCE and find_spec("numba") is not None:
-            self._compiled = _compile(self.plain, self._signature)
+        if not self._tried and Loop.steps > PATIENCE and find_spec("numba") is not None:
+            self._compiled, self._tried = _compile(self.plain, self._signature), True
         return (self.plain, False) if self._compiled is None else (self._compiled, True)
 
 
@@ -52,10 +53,14 @@ def _compile(function: Callable[..., Any], signature: str) -> Callable[..., Any]
     """The compiled function; None where numba does not go with what is installed."""
     try:
         import numba
+        from numba.core.errors import NumbaError
     except ImportError:
         return None
-    try:
-        made = numba.njit(signature, cache=True)(function)
-    except (OSError, RuntimeError):  # nowhere to keep the cache
-        made = numba.njit(signature)(function)
-    return made
+    for cache in (True, False):
+        try:
+            return numba.njit(signature, cache=cache)(function)
+        except (OSError, RuntimeError):  # nowhere to keep the cache
+            continue
+        except NumbaError:
+            break
+    return None

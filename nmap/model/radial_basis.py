@@ -15,6 +15,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -231,16 +232,64 @@ def centres_spectrum(
         box: the box that the lattice spans.
         symmetry: point group.
     """
-    on_sites = all(_are_whole(places) for _, places in _turned(sites, shape, box, symmetry))
-    volume = np.zeros(shape, np.float32)
-    for part, places in _turned(sites, shape, box, symmetry):
-        if on_sites:
-            z, y, x = np.mod(np.rint(places).astype(np.int64), np.asarray(shape)).T
-            np.add.at(volume, (z, y, x), weights[part])
-        else:
-            _spread(volume, places, weights[part])
-    out = np.asarray(sf.rfftn(volume, workers=workers()), np.complex64)
-    return out if on_sites else _sharpened(out, shape)
+    spread = Spread(sites, shape, box, symmetry)
+    out = np.asarray(sf.rfftn(spread.forward(weights), workers=workers()), np.complex64)
+    for axis, factors in enumerate(spread.sharpening):
+        out *= factors.reshape([-1 if a == axis else 1 for a in range(3)])
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Adds weighted centres and all their copies to a lattice, and the adjoint of that.
+
+    Args:
+        sites: lattice indices (n, 3), (z, y, x).
+        shape: counts of the lattice (z, y, x) over the box.
+        box: the box that the lattice spans.
+        symmetry: point group.
+    """
+
+    sites: NDArray[np.integer]
+    shape: Shape
+    box: Grid
+    symmetry: PointGroup
+
+    @cached_property
+    def on_sites(self) -> bool:
+        """Whether all copies fall on lattice points."""
+        return all(
+            _are_whole(places) for _, places in _turned(self.sites, self.shape, self.box, self.symmetry)
+        )
+
+    @property
+    def sharpening(self) -> list[F32]:
+        """Factors by frequency along (z, y, x) of the half transform, that undo the kernel; none on lattice points."""
+        return [] if self.on_sites else _sharpening(self.shape)
+
+    def forward(self, weights: NDArray[np.floating]) -> F32:
+        """The lattice (z, y, x) of weights (n,)."""
+        volume = np.zeros(self.shape, np.float32)
+        for part, places in _turned(self.sites, self.shape, self.box, self.symmetry):
+            if self.on_sites:
+                np.add.at(volume, self._whole(places), weights[part])
+            else:
+                _spread(volume, places, weights[part])
+        return volume
+
+    def adjoint(self, volume: F32) -> F32:
+        """Sum (n,) of a lattice's values at the copies of each centre, by the same kernel."""
+        out = np.zeros(len(self.sites), np.float32)
+        for part, places in _turned(self.sites, self.shape, self.box, self.symmetry):
+            if self.on_sites:
+                out[part] += volume[self._whole(places)]
+                continue
+            out[part] += _gather(volume, places)
+        return out
+
+    def _whole(self, places: F64) -> tuple[NDArray[np.int64], ...]:
+        z, y, x = np.mod(np.rint(places).astype(np.int64), np.asarray(self.shape)).T
+        return z, y, x
 
 
 def copies_of(
@@ -265,13 +314,10 @@ def _are_whole(places: F64) -> bool:
     return bool(np.abs(places - np.rint(places)).max(initial=0) < 1e-6)
 
 
-def _sharpened(half: C64, shape: Shape) -> C64:
-    """A half transform divided by that of the spreading kernel, in place."""
-    for axis, n in enumerate(shape):
-        k = sf.rfftfreq(n) if axis == 2 else sf.fftfreq(n)
-        inverse = (1 / SPREADING.transform(np.asarray(k, np.float64))).astype(np.float32)
-        half *= inverse.reshape([-1 if a == axis else 1 for a in range(3)])
-    return half
+def _sharpening(shape: Shape) -> list[F32]:
+    """One over the transform of the spreading kernel, by frequency along (z, y, x) of a half transform."""
+    frequencies = (sf.rfftfreq(n) if axis == 2 else sf.fftfreq(n) for axis, n in enumerate(shape))
+    return [(1 / SPREADING.transform(np.asarray(k, np.float64))).astype(np.float32) for k in frequencies]
 
 
 def turn_sites(
@@ -284,19 +330,41 @@ def turn_sites(
     return np.ascontiguousarray((points @ np.linalg.inv(box.box).T)[:, ::-1] * count)
 
 
-def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
-    """Add a kernel around each place (n, 3) in lattice steps to a periodic volume."""
-    run, compiled = _LOOP.chosen(_SPREADING_STEPS * len(places))
-    add = run if compiled else _add_kernels
+def _kernels(shape: Shape, places: F64) -> tuple[I64, I64, I64, F32, F32, F32]:
+    """Kernels around places (n, 3), lattice steps: places on the lattice's line by axis, to be added, and values.
+
+    Each is (n, w): first the places along z, y and x, then the values.
+    """
     base = np.ceil(places - SPREADING.width / 2).astype(np.int64)
     offsets = np.arange(SPREADING.width)
     wz, wy, wx = (
         SPREADING.values(places[:, a, None] - base[:, a, None] - offsets).astype(np.float32) for a in range(3)
     )
-    _, ny, nx = volume.shape
-    z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(volume.shape))
+    _, ny, nx = shape
+    z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(shape))
+    return z * (ny * nx), y * nx, x, wz, wy, wx
+
+
+def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
+    """Add a kernel around each place (n, 3) in lattice steps to a periodic volume."""
+    run, compiled = _LOOP.chosen(_SPREADING_STEPS * len(places))
+    add = run if compiled else _add_kernels
+    nz, ny, nx = volume.shape
+    z, y, x, wz, wy, wx = _kernels((nz, ny, nx), places)
     wz *= np.asarray(weights, np.float32)[:, None]
-    add(volume.reshape(-1), z * (ny * nx), y * nx, x, wz, wy, wx)
+    add(volume.reshape(-1), z, y, x, wz, wy, wx)
+
+
+def _gather(volume: F32, places: F64) -> F32:
+    """Sum (n,) of a periodic volume times the kernel around each place (n, 3) in lattice steps."""
+    nz, ny, nx = volume.shape
+    z, y, x, wz, wy, wx = _kernels((nz, ny, nx), places)
+    line, out = volume.reshape(-1), np.empty(len(places), np.float32)
+    for start in range(0, len(places), _SPREAD):
+        part = slice(start, start + _SPREAD)
+        flat = (z[part, :, None] + y[part, None, :])[..., None] + x[part, None, None, :]
+        out[part] = np.einsum("nzyx,nz,ny,nx->n", line[flat], wz[part], wy[part], wx[part])
+    return out
 
 
 def _add_kernels(line: F32, z: I64, y: I64, x: I64, wz: F32, wy: F32, wx: F32) -> None:

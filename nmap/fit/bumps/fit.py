@@ -76,19 +76,21 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
     done = _settled(task, goal, owed)
     found, cut_short = done.found, done.cut_short
     _check(done, goal, task)
-    if not found.meets and (cut_short or not options.cross_validate):
-        watch.warn(
-            "goal-not-reached",
-            worst=found.worst,
-            of=of,
-            late=cut_short,
-            symmetry_unsought=target.outcomes.symmetry.rule == "no-time",
-        )
     watch.say("storing")
     lattice = done.lattice.full
     neural_map = _assembled(target, lattice, found, done.symmetry, options.gains)
     curve = _measured(target, neural_map)
     reached = _share_reached(target, lattice, curve)
+    if not found.meets and (cut_short or not options.cross_validate):
+        # Of an FSC the one that the file states; a search measures it before weights are rounded and copied.
+        stated = of == "fsc" and target.halves is None
+        watch.warn(
+            "goal-not-reached",
+            worst=float(curve.worst(target.band_limit)) if stated else found.worst,
+            of=of,
+            late=cut_short and not found.failed,
+            symmetry_unsought=target.outcomes.symmetry.rule == "no-time",
+        )
     if target.halves is not None or owed is not None:
         watch.note("share-reached", worst=reached, of="half-maps" if of == "fsc" else of)
     if options.target_fsc is not None and reached < options.target_fsc and not watch.stopped():
@@ -269,8 +271,9 @@ def _searched(
             should_stop=watch.stopped,
             report=report,
             state_file=checkpoint,
+            warn=lambda code, error: watch.warn(code, error=f"{type(error).__name__}: {error}"),
         )
-    short = not found.meets and (found.late or effort != options.effort)
+    short = not found.meets and (found.late or found.failed or effort != options.effort)
     return found, curve, effort, watch.stopped() or short
 
 
@@ -286,7 +289,7 @@ def _missed(
     """What was reached, what was wanted, and what to do."""
     if goal.worst_fsc is not None:
         reached = f"worst shell to {band_limit:g} A reached {floored(found.worst)} of the wanted {options.goal_fsc:g}"
-        if cut_short:
+        if cut_short and not found.failed:
             return f"{reached} when the time was up: use a longer --time-budget"
         within = found.worst - _margin(found.worst)
         lower = f", or --target-fsc {floored(within)}" if within >= 0.01 else ""
