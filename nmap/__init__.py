@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
     from nmap.fit.encode import encode
+    from nmap.fit.encode_series import encode_series
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
     from nmap.import_siren.import_siren import import_weights
@@ -40,6 +41,7 @@ _HOMES = {
     "NmapError": "nmap.errors",
     "decode": "nmap.verbs",
     "encode": "nmap.fit.encode",
+    "encode_series": "nmap.fit.encode_series",
     "errors": "nmap.errors",
     "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",
@@ -57,6 +59,7 @@ __all__ = [  # noqa: RUF022
     "open",
     "save",
     "encode",
+    "encode_series",
     "decode",
     "inspect",
     "validate",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nmap.axis import Axis
 from nmap.coding.codings import CodedTensor
 from nmap.container import MapFile, labels, open_file
 from nmap.errors import MapError
@@ -57,7 +58,7 @@ class Inspection:
     @property
     def source_bytes(self) -> int | None:
         """Bytes of the source file as it lay on disk, compressed or not; None if not recorded."""
-        stored = self.record.get("source", {}).get("bytes")
+        stored = None if self.axis is not None else self.record.get("source", {}).get("bytes")
         return stored if isinstance(stored, int) else None
 
     def outcome(self, name: str, group: str = "fit") -> Mapping[str, Any]:
@@ -83,8 +84,15 @@ class Inspection:
         return any(self.outcome("settings").get(name) is not None for name in ("slice", "crop"))
 
     @property
+    def axis(self) -> Axis | None:
+        """The fourth axis of a series; None for one map."""
+        return self.neural_map.axis
+
+    @property
     def raw_bytes(self) -> int:
-        """Bytes of the source's uncompressed MRC file; of a float32 one of what it holds if that is a part."""
+        """Bytes of the source's uncompressed MRC file; of float32 ones of what it holds if that is a part or a series."""
+        if self.axis is not None:
+            return len(self.axis.at) * (1024 + 4 * self.grid.size)
         header = self.record.get("source", {}).get("mrc_header")
         try:
             if isinstance(header, bytes) and not self.is_part:
@@ -185,11 +193,17 @@ class Inspection:
                 "envelope_share_of_box": self.envelope_share,
                 "symmetry": "C1" if field.symmetry is None else field.symmetry.name,
             },
+            **({} if self.axis is None else {"series": series_json(self.axis)}),
             "fidelity": _plain(self.record.get("fidelity", {})),
             "is_preview": self.is_preview,
             "fit": _plain(self.record.get("fit", {})),
             "record_error": self.record_error or None,
         }
+
+
+def series_json(axis: Axis) -> dict[str, Any]:
+    """An axis as JSON values."""
+    return {"axis": axis.name, "frames": len(axis.at), "measured_at": list(axis.at), "period": axis.period}
 
 
 def is_preview(record: Record) -> bool:

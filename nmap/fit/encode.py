@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
+from nmap.errors import OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
 from nmap.fit.target.fittable import check_contour, check_density
@@ -56,6 +57,8 @@ def encode(
     from nmap.fit.task import Task, trainer_of
 
     kind = KINDS[str(options.arch)]
+    if kind.features:
+        raise OptionError(f"arch {kind.kind}: holds a series of maps: leave it out, or encode a series")
     train, device = trainer_of(kind), choose_device(options.device)
     watch = Watch(progress, should_stop, options.time_budget, start)
     watch.say("preparing")

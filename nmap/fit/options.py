@@ -11,7 +11,7 @@ from typing import Any, Literal
 from nmap.errors import OptionError
 from nmap.maps import DensityMap
 from nmap.model.block_siren import BlockSiren
-from nmap.model.kinds import KINDS
+from nmap.model.kinds import CHOICES, KINDS
 from nmap.model.siren import Siren
 from nmap.point_group import PointGroup
 
@@ -193,7 +193,7 @@ class EncodeOptions:
     def _fitting_kind(self) -> str:
         """The first kind that has all the options that are given, else the one that lacks the fewest."""
         given = self._chosen()
-        return min(KINDS, key=lambda name: sum(option not in KINDS[name].options for option in given))
+        return min(CHOICES, key=lambda name: sum(option not in KINDS[name].options for option in given))
 
     def _is_in_blocks(self) -> bool:
         """Whether a SIREN is fitted in blocks: unless one plain network, or what only plain ones have, is asked for."""
@@ -205,7 +205,7 @@ class EncodeOptions:
         """Refuse an option that the kind of network does not have."""
         for option in self._chosen():
             if option not in KINDS[str(self.arch)].options:
-                having = " and ".join(name for name, kind in KINDS.items() if option in kind.options)
+                having = " and ".join(name for name in CHOICES if option in KINDS[name].options)
                 raise OptionError(f"{option} with arch {self.arch}: only {having} can; leave it out")
 
     @property

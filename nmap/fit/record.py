@@ -51,6 +51,22 @@ def record(
         notices: what a user should know of it.
         device: its name.
     """
+    fit = fit_record(target, options, history, notices, device)
+    made: dict[str, dict[str, Any]] = {"fit": fit, "fidelity": fidelity(target, result, options.contour)}
+    header = target.density.header
+    made["source"] = {} if header is None else source(header, options.resolution)
+    made["source"]["contour_level"] = options.contour
+    told = {
+        group: {name: value for name, value in items.items() if value is not None}
+        for group, items in made.items()
+    }
+    return {group: items for group, items in told.items() if items}
+
+
+def fit_record(
+    target: Target, options: EncodeOptions, history: History, notices: Sequence[Notice], device: str
+) -> dict[str, Any]:
+    """How a fit went: its settings, versions, decisions, notices and curves; arguments as of `record`."""
     fit: dict[str, Any] = {
         "settings": {
             **_settings(target, options),
@@ -75,15 +91,7 @@ def record(
             fit[f"{name}_step"], fit[name] = (
                 _thinned(np.asarray(c, np.float32)) for c in zip(*curve, strict=True)
             )
-    made: dict[str, dict[str, Any]] = {"fit": fit, "fidelity": fidelity(target, result, options.contour)}
-    header = target.density.header
-    made["source"] = {} if header is None else source(header, options.resolution)
-    made["source"]["contour_level"] = options.contour
-    told = {
-        group: {name: value for name, value in items.items() if value is not None}
-        for group, items in made.items()
-    }
-    return {group: items for group, items in told.items() if items}
+    return fit
 
 
 def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from nmap.axis import Axis
 from nmap.envelope.envelope import Envelope
-from nmap.errors import FormatError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
 from nmap.model.frame import Frame
 from nmap.model.layers import Array
@@ -28,6 +29,8 @@ class Network(ABC):
         has_lattice_values: whether it has values on the band-limit lattice, before any gain.
         trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
         options: fields of `EncodeOptions` that it has and other kinds may lack.
+        series_kind: name of the kind that holds a series of maps by such a network; "" where there is none.
+        features: names that a file of it has in `must_understand`.
     """
 
     kind: ClassVar[str]
@@ -37,6 +40,8 @@ class Network(ABC):
     has_lattice_values: ClassVar[bool] = True
     trainer: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
+    series_kind: ClassVar[str] = ""
+    features: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
         """Values (n,).
@@ -69,6 +74,23 @@ class Network(ABC):
     @abstractmethod
     def build(settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Network:
         """The network of `settings()` and `tensors()`."""
+
+    @property
+    def fourth_axis(self) -> Axis | None:
+        """The axis along which it changes; None for a network of one map."""
+        return None
+
+    def at(self, t: float) -> Network:
+        """The network of one map, at a position of the fourth axis.
+
+        Raises:
+            OptionError: it has no such axis, or the position lies beyond its ends.
+        """
+        raise OptionError(f"position {t:g}: the file holds one map, not a series: leave the position out")
+
+    def rate(self, t: float) -> Network:
+        """Its derivative by the position; raises as `at`."""
+        return self.at(t)
 
     @property
     def parameters(self) -> int:

@@ -46,7 +46,7 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
         for number in range(1 + _ROUNDS):
             began = watch.seconds
             training = BlockTraining(target, layout, recipe, task.device, workers, watch)
-            training.run(_end(training, task, closing))
+            training.run(training_end(training, task, closing))
             watch.say("storing")
             trained = watch.seconds
             result = _stored_result(training, task)
@@ -62,11 +62,11 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
                 break
             recipe = recipe.grown
     assert best is not None and kept is not None
-    _check(best.worst, task)
-    return best, History(kept.done, _settings(kept.recipe, kept.omegas), kept.loss, kept.fsc)
+    check_goal(best.worst, task)
+    return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
 
 
-def _check(worst: float, task: Task) -> None:
+def check_goal(worst: float, task: Task) -> None:
     """Refuse or tell what fell short of the goal."""
     goal = task.options.goal_fsc
     if worst >= goal:
@@ -79,7 +79,8 @@ def _check(worst: float, task: Task) -> None:
     task.watch.warn("below-goal", worst=worst, goal=goal)
 
 
-def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
+def settings_of(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
+    """What the fit chose, JSON values."""
     sizes = recipe.sizes
     return {
         "blocks": sizes.blocks,
@@ -92,7 +93,7 @@ def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _end(training: BlockTraining, task: Task, closing: float | None) -> float | None:
+def training_end(training: BlockTraining, task: Task, closing: float | None) -> float | None:
     """Second of the watch at which training must end for storing and measuring to fit; None without a budget.
 
     The first round takes at least as long as preparing did, to have something to show.

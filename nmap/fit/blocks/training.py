@@ -56,7 +56,7 @@ _PREDICTED = 2.2
 # Shares of the run between which the goal moves from the median shell to the worst one.
 _WORST = (0.6, 0.8)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
-_IN_BAND = 0.6
+IN_BAND = 0.6
 # Points are dealt to batches anew every few passes.
 _DEALT = 4
 # Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
@@ -116,6 +116,7 @@ class BlockTraining:
         self._random = torch.Generator().manual_seed(recipe.seed)
         omega0 = recipe.omega * 2 * math.pi * layout.radius / target.band_limit
         self.omegas = (float(f"{omega0:.4g}"), *[recipe.omega_hidden] * recipe.sizes.hidden)
+        self._batches = self._share = recipe.steps_of_pass
         self.parameters = Parameters(recipe.sizes, self.omegas, self._random, device)
         self._network = BlockNetwork(self.parameters, workers, device)
         self._rate = Rate(self.parameters)
@@ -162,7 +163,7 @@ class BlockTraining:
         A stop asked for ends at once; the best candidate, or the last state, is in `best`.
         """
         begin = self._watch.seconds
-        adam = _Adam(self.parameters.flat, self.parameters.logs)
+        adam = Adam(self.parameters.flat, self.parameters.logs)
         batches: list[Batch] = []
 
         def share() -> float:
@@ -236,9 +237,12 @@ class BlockTraining:
         network = self._network_values()
         modes = self._modes(network + self.waves.values().to(self._device))
         modes = modes + self._modes(self.waves.follow(self._lacking(modes, None)))
-        self._wanted = network + self._lacking(modes, self._weights) / _IN_BAND
-        fsc = self._error.fsc(modes)
-        worst = self._error.worst(fsc)
+        self._wanted = network + self._lacking(modes, self._weights) / IN_BAND
+        self._learn(now, whole, self._error.fsc(modes))
+
+    def _learn(self, now: float, whole: Tensor, fsc: F64) -> None:
+        """Keep the state if it is the best one, give weight to shells that lag, and steer, by the FSC of each shell."""
+        worst = float(fsc[self._counted].min(initial=1.0))
         self._watch.fsc = worst
         self.fsc.append((self.done, worst))
         if now >= _CANDIDATES:
@@ -263,12 +267,12 @@ class BlockTraining:
         missing = np.maximum(1 - fsc**2, 1e-5)
         median = float(np.median(missing[self._counted]))
         missing[~self._counted] = median
-        missing[: self._first] = median
+        missing[..., : self._first] = median
         self._boost += _FOLLOW * np.log(missing / median)
         np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
-        at = np.arange(self._boost.size)
+        at = np.arange(self._boost.shape[-1])
         kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
-        self._weights = np.exp(kernel @ self._boost / kernel.sum(1))
+        self._weights = np.exp(self._boost @ kernel.T / kernel.sum(1))
 
     def _steer(self, now: float, fsc: F64, worst: float) -> None:
         """Move lambda by how what is missing will compare with what may be missing at the end of the run."""
@@ -284,7 +288,7 @@ class BlockTraining:
     def _deal(self) -> list[Batch]:
         """The points of each block, dealt to the batches of a pass."""
         blocks, slots = self._table.shape
-        batches = self.recipe.steps_of_pass
+        batches = self._batches
         size = -(-slots // batches)
         order = torch.argsort(torch.rand(blocks, slots, generator=self._random), 1).to(self._device)
         # The last batches are filled up with points of the first ones, which do not count twice.
@@ -299,12 +303,12 @@ class BlockTraining:
             for first in range(0, size * batches, size)
         ]
 
-    def _step(self, adam: _Adam, batch: Batch, now: float) -> Tensor:
+    def _step(self, adam: Adam, batch: Batch, now: float) -> Tensor:
         """One step on a batch; the weighted sum of squared errors before it."""
         p = self.parameters
         whole, steps = self._rounded()
         loss = self._network.descend(batch, self._wanted[batch.position])
-        gradient = self._network.gradient.mul_(self.recipe.steps_of_pass * _IN_BAND)
+        gradient = self._network.gradient.mul_(self._share * IN_BAND)
         levels = p.flat / steps
         slope = self._rate.slope(levels).mul_(self.lambda_ * min(1.0, now / _RAMP))
         # Through the rounding: a number moves by its step, a step by how it rounds.
@@ -316,12 +320,12 @@ class BlockTraining:
         fall = rise * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
         shared, own = (max(fall, least) for least in _LEAST_RATES)
         rates = p.rates * shared
-        rates[p.slices[-1]] = p.rates[p.slices[-1]] * own
+        rates[p.codes] = p.rates[p.codes] * own
         adam.step(gradient, by_step, rates, _STEP_RATE * shared)
         return loss
 
 
-class _Adam:
+class Adam:
     """Moves the numbers and the logarithms of their steps in place."""
 
     def __init__(self, flat: Tensor, logs: Tensor) -> None:
