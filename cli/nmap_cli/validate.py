@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nmap.errors import OptionError
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @click.argument("file", type=INPUT)
-@click.argument("source", type=INPUT)
+@click.argument("sources", type=INPUT, nargs=-1, required=True, metavar="SOURCE...")
 @comparison_options
 @limit_options
 @click.option(
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @voice_options
 def command(
     file: Path,
-    source: Path,
+    sources: tuple[Path, ...],
     comparison: dict[str, Any],
     off_grid: bool | None,
     convention: str,
@@ -62,13 +63,29 @@ def command(
     Exit code 0 if it holds, 1 if it falls short of a limit, 2 for a usage error or a map that lies
     elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to
     decode as well between voxels as on them. A source that the file does not look like is warned of.
+
+    A series is compared with all of its frames in order, several SOURCES or a stack of volumes: the worst and the
+    mean of every number are printed, and each frame must hold.
     """
     held = checked_limits(limits)
+    from nmap.container import open_map
     from nmap.validation import validate_file
 
+    if open_map(file).axis is not None or len(sources) > 1:
+        if fsc_xml is not None or star is not None:
+            raise OptionError(
+                "--fsc-xml and --star with a series: they hold the curve of one map; leave them out"
+            )
+        return _validate_series(
+            file,
+            sources,
+            {**comparison, "limits": held, "off_grid": off_grid, "convention": convention},
+            as_json=as_json,
+            quiet=quiet,
+        )
     found = validate_file(
         file,
-        source,
+        sources[0],
         limits=held,
         off_grid=off_grid,
         convention=convention,  # type: ignore[arg-type]
@@ -76,6 +93,27 @@ def command(
     ).findings
     _write_curves(found, fsc_xml, star, overwrite)
     _print(found, file.name, as_json=as_json, quiet=quiet, verbose=verbose)
+    return 0 if found.holds else 1
+
+
+def _validate_series(
+    file: Path, sources: tuple[Path, ...], options: dict[str, Any], *, as_json: bool, quiet: bool
+) -> int:
+    """Compare each frame of a series, and print the frames, the worst and the mean."""
+    from nmap.report.finding_words import check_words
+    from nmap.report.series_words import series_lines
+    from nmap.series_validation import validate_series
+
+    if options.pop("half_maps") is not None:
+        raise OptionError("--half1 and --half2 with a series: only one map has half maps; leave them out")
+    found = validate_series(file, sources, **options)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say_lines([file.name, *series_lines(found)], quiet)
+    for t, frame in zip(found.axis.at, found.frames, strict=True):
+        for check in frame.failed:
+            tell(f"nmap: {found.axis.name} = {t:g} falls short: {check_words(check, frame)}")
     return 0 if found.holds else 1
 
 
