@@ -42,6 +42,8 @@ class Axis:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", tuple(float(t) for t in self.at))
+        if not isinstance(self.name, str):
+            raise FormatError(f"series axis {self.name!r:.40}: wanted its name")
         steps = np.diff(self.at)
         if not 2 <= len(self.at) <= MAX_FRAMES:
             raise FormatError(f"series of {len(self.at)} frames: wanted 2 to {MAX_FRAMES}")
@@ -53,7 +55,7 @@ class Axis:
             return
         if not (math.isfinite(self.period) and self.period > self.at[-1] - self.at[0]):
             raise FormatError(
-                f"series period {self.period:g} for frames from {self.at[0]:g} to {self.at[-1]:g}: wanted more than that"
+                f"series period {self.period:g} for frames from {self.at[0]:g} to {self.at[-1]:g}: wanted a longer one"
             )
 
     @property
@@ -86,9 +88,9 @@ class Axis:
         k = np.arange(components)
         place = self._inside(t)
         if self.period is None:
-            return np.cos(k * math.acos(self._scaled(place)))
+            return np.asarray(np.cos(k * math.acos(self._scaled(place))), np.float64)
         phase = 2 * math.pi * ((k + 1) // 2) * place / self.period
-        return np.where(k % 2 == 1, np.cos(phase), np.where(k == 0, 1.0, np.sin(phase)))
+        return np.asarray(np.where(k % 2 == 1, np.cos(phase), np.where(k == 0, 1.0, np.sin(phase))), np.float64)
 
     def slopes(self, t: float, components: int) -> F64:
         """Their derivatives by t, (components,)."""
@@ -101,7 +103,8 @@ class Axis:
             return np.asarray(out * 2 / (self.last - self.first), np.float64)
         k = np.arange(components)
         rate = 2 * math.pi * ((k + 1) // 2) / self.period
-        return np.where(k % 2 == 1, -rate * np.sin(rate * place), rate * np.cos(rate * place))
+        slopes = np.where(k % 2 == 1, -rate * np.sin(rate * place), rate * np.cos(rate * place))
+        return np.asarray(slopes, np.float64)
 
     def at_frames(self, components: int) -> F64:
         """The functions at each frame, (frames, components)."""

@@ -90,7 +90,7 @@ class Inspection:
 
     @property
     def raw_bytes(self) -> int:
-        """Bytes of the source's uncompressed MRC file; of float32 ones of what it holds if that is a part or a series."""
+        """Bytes of the source's uncompressed MRC file; of float32 ones of what it holds for a part or a series."""
         if self.axis is not None:
             return len(self.axis.at) * (1024 + 4 * self.grid.size)
         header = self.record.get("source", {}).get("mrc_header")

@@ -1,4 +1,4 @@
-"""The model kind block-siren and the coding matrices, for reference_reader.py; written from their pages.
+"""The model kinds block-siren and series-siren and the coding matrices, for reference_reader.py; from their pages.
 
 float64, slow, and meant to be read.
 """
@@ -74,6 +74,8 @@ def range_decoder(data):
 def values(density, f, t, group):
     """U on all points of the lattice, model-block-siren.md; `f` are their folded box fractions, `t` the frame's."""
     model, lattice = density.metadata["model"], density.metadata["lattice"]
+    flat = density.tensors["network"]
+    flat = flat if density.at is None else at(model, flat, density.at)
     index = np.indices(lattice).reshape(3, -1).T
     inside = np.broadcast_to(density.envelope(f) > 0, len(f))
     steps = density.edges[::-1] / lattice
@@ -101,7 +103,23 @@ def values(density, f, t, group):
 
     cut(index[own], np.flatnonzero(inside), model["blocks"])
     x = (place - np.array(centers)[block]) * steps / model["radius"]
-    return network(model, density.tensors["network"], lattice, block, x, t)
+    return network(model, flat, lattice, block, x, t)
+
+
+def at(model, flat, t):
+    """The numbers of the block-siren at a position of a series; model-series-siren.md."""
+    first, last, period, count = model["at"][0], model["at"][-1], model.get("period"), model["components"]
+    if period is None:
+        s = min(max((2 * t - first - last) / (last - first), -1), 1)
+        f = [math.cos(k * math.acos(s)) for k in range(count)]
+    else:
+        waves = (math.cos, math.sin)
+        f = [1] + [waves[k % 2](2 * math.pi * (k // 2 + 1) * t / period) for k in range(count - 1)]
+    w, c = model["width"], model["code"]
+    shared = 3 * w + model["hidden"] * w * w + (w * (model["hidden"] + 2) + 1) * (1 + c)
+    codes, size = flat[shared:], count * model["blocks"] * c
+    parts = [np.dot(f, part.reshape(count, -1)) for part in (codes[:size], codes[size:])]
+    return np.concatenate((flat[:shared], *parts))
 
 
 def network(model, flat, lattice, block, x, t):

@@ -282,9 +282,8 @@ def _check_room(grid: Grid, output: Path, frames: int) -> None:
     advice = "use a smaller --shape or a larger --voxel-size, or --region for a part"
     free = shutil.disk_usage(output.resolve().parent).free / 2**30
     if whole > free:
-        raise LimitError(
-            f"{grid}{f' in {frames} frames' if frames > 1 else ''} take {whole:.4g} GiB, {free:.4g} GiB are free on the disk: {advice}"
-        )
+        what = f"{grid} in {frames} frames" if frames > 1 else f"{grid}"
+        raise LimitError(f"{what} take {whole:.4g} GiB, {free:.4g} GiB are free on the disk: {advice}")
     try:
         np.empty((3, *grid.shape[1:]), np.float32)
     except MemoryError:

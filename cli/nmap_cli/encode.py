@@ -36,7 +36,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import both_half_maps
-from nmap_cli.goal import goal_of, odd_settings, poor_fit
+from nmap_cli.goal import Goal, goal_of, odd_settings, poor_fit
 from nmap_cli.inspect import summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
@@ -55,6 +55,7 @@ from nmap_cli.progress import ProgressLine
 from nmap_cli.sources import ManySources
 
 if TYPE_CHECKING:
+    from nmap.inspection import Inspection
     from nmap.maps import DensityMap
     from nmap.neural_map import NeuralMap
 
@@ -264,17 +265,12 @@ def command(
     from nmap.container import save, sizes
     from nmap.inspection import Inspection
     from nmap.maps import read_map_with, read_series
-    from nmap.report.fit_words import notices_words
     from nmap.spectrum import worded
 
     began = time.monotonic()
     densities = read_series(sources, reading)
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
-    is_series = len(densities) > 1
-    if is_series:
-        fitting["arch"] = fitting["arch"] or _SERIES_ARCH
-    elif axis is not None or at is not None or periodic_t:
-        raise OptionError("--axis, --at and --periodic-t with one map: only a series can; leave them out")
+    fit = _fit_of(densities, fitting, at=at, periodic=periodic_t, axis=axis)
     density = densities[0]
     if verbose:
         _describe(density.grid, fitting)
@@ -284,7 +280,6 @@ def command(
     words = partial(worded, grid=fitted.grid)
     if fitting["time_budget"] is not None:
         fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.001)
-    fit = _fit_of(densities, at, periodic_t, axis)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         with _naming(sources):
             neural_map = fit(EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
@@ -296,8 +291,7 @@ def command(
     if poor := poor_fit(found):
         warn(poor)
     if as_json:
-        told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
-        say_json({**found.to_json(), **goal.to_json(), "warnings": told})
+        _say_json(found, goal)
     else:
         say(str(output), quiet)
         say_lines(words(table(summary(found))).split("\n"), quiet)
@@ -312,16 +306,32 @@ def command(
     return 0 if goal.met else 1
 
 
+def _say_json(found: Inspection, goal: Goal) -> None:
+    """Print what came of it as JSON, with all that was warned of."""
+    from nmap.report.fit_words import notices_words
+
+    told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
+    say_json({**found.to_json(), **goal.to_json(), "warnings": told})
+
+
 def _fit_of(
-    densities: list[DensityMap], at: tuple[float, ...] | None, periodic: bool, axis: str | None
+    densities: list[DensityMap],
+    fitting: dict[str, Any],
+    *,
+    at: tuple[float, ...] | None,
+    periodic: bool,
+    axis: str | None,
 ) -> Callable[..., NeuralMap]:
-    """What fits one map, or a series."""
+    """What fits one map, or a series, whose kind of network is chosen here."""
     if len(densities) == 1:
+        if axis is not None or at is not None or periodic:
+            raise OptionError("--axis, --at and --periodic-t with one map: only a series can; leave them out")
         from nmap.fit.encode import encode
 
         return partial(encode, densities[0])
     from nmap.fit.encode_series import encode_series
 
+    fitting["arch"] = fitting["arch"] or _SERIES_ARCH
     return partial(encode_series, densities, at=at, periodic=periodic, name=axis or "t")
 
 

@@ -48,8 +48,9 @@ class SeriesParameters(Parameters):
         ends = list(itertools.accumulate(math.prod(s) for s in self.shapes))
         self.slices = [slice(end - math.prod(s), end) for end, s in zip(ends, self.shapes, strict=True)]
         self.flat = torch.cat((self.flat, changing))
-        slower = (torch.arange(2, components + 1, device=device).float() ** -_SLOWER).repeat_interleave(codes)
-        self.rates = torch.cat((self.rates, self.rates[-1:] * slower))
+        shares = torch.arange(1, components + 1, device=device).float() ** -_SLOWER
+        rates = (self.rates[-1] * shares / shares.sum()).repeat_interleave(codes)
+        self.rates = torch.cat((self.rates[:-codes], rates))
         self.logs = torch.cat((self.logs, self.logs[-1:].expand(more)))
         last = int(self.matrix_of[-1])
         added = torch.arange(last + 1, last + 1 + more, device=device).repeat_interleave(codes)

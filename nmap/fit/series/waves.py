@@ -27,7 +27,8 @@ class SeriesWaves(LowWaves):
         self._functions = functions
         among = functions.T @ functions
         ridged = np.kron(among, self._triangle.T @ self._triangle)
-        self._square, self._triangle = np.kron(among, self._square), np.linalg.cholesky(ridged).T
+        self._square = np.asarray(np.kron(among, self._square), np.float64)
+        self._triangle = np.linalg.cholesky(ridged).T
         self.whole = np.zeros(len(ridged))
 
     @property
