@@ -8,8 +8,8 @@ The motions turn rigid parts of the model, by equal angles from frame to frame, 
 
 - `hinge`: the part below the model's middle along z turns about x, through the middle. Its share of the turn rises
   from 0 to 1 over 20 A, as a bent hinge's does.
-- `ring`: the lowest quarter along z, one outer ring of a stack of four, turns about z and sinks away from the rest
-  by 1 A for 4 degrees.
+- `ring`: the chains of the lowest quarter along z, one outer ring of a stack of four, turn about z and sink away from
+  the rest by 1 A for 4 degrees.
 
 The signal is the electrostatic potential (electron scattering factors), a B factor of 60 A^2 for every atom, the same
 scale in all frames. Noise, white in each shell and independent from frame to frame, is that of the mean of two half
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.simulate_flexible import halves
+from bench.simulate_symmetric import frame
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
 
@@ -41,8 +42,8 @@ SINKING = 0.25
 """How far a turning ring moves along its axis, Angstrom a degree."""
 
 
-def placed(path: str, grid: Grid, chains: int | None) -> gemmi.Structure:
-    """The first model of a file, or its first chains, centred in the grid's box."""
+def placed(path: str, grid: Grid, chains: int | None, fold: int | None) -> gemmi.Structure:
+    """The first model of a file, or its first chains, centred in the grid's box; with its n-fold axis along z."""
     structure = gemmi.read_structure(path)
     while len(structure) > 1:
         del structure[1]
@@ -52,7 +53,11 @@ def placed(path: str, grid: Grid, chains: int | None) -> gemmi.Structure:
     while chains is not None and len(model) > chains:
         del model[-1]
     places = positions(model)
-    move(model, places + np.asarray(grid.edges) / 2 - (places.max(0) + places.min(0)) / 2)
+    middle = (places.max(0) + places.min(0)) / 2
+    turn = np.eye(3)
+    if fold is not None:
+        turn, middle = frame(model, fold)
+    move(model, (places - middle) @ turn.T + np.asarray(grid.edges) / 2)
     for site in model.all():
         site.atom.b_iso = B_FACTOR
         site.atom.aniso = gemmi.SMat33f(0, 0, 0, 0, 0, 0)
@@ -70,14 +75,14 @@ def move(model: gemmi.Model, places: F64) -> None:
         site.atom.pos = gemmi.Position(*place)
 
 
-def moved(places: F64, motion: str, degrees: float) -> F64:
-    """Positions (n, 3) after the motion's part has turned by so much."""
-    middle, low, high = places.mean(0), places[:, 2].min(), places[:, 2].max()
+def moved(places: F64, heights: F64, motion: str, degrees: float) -> F64:
+    """Positions (n, 3) after the motion's part has turned by so much; `heights` are those of the atoms' chains."""
+    middle, low, high = places.mean(0), heights.min(), heights.max()
     if motion == "hinge":
         share = np.clip((middle[2] - places[:, 2]) / BENT, 0, 1)
         axis = 0
     else:
-        share = (places[:, 2] < low + (high - low) / 4).astype(np.float64)
+        share = (heights < low + (high - low) / 4).astype(np.float64)
         axis = 2
     angle = np.radians(degrees) * share
     a, b = (1, 2) if axis == 0 else (0, 1)
@@ -103,9 +108,11 @@ def potential(model: gemmi.Model, grid: Grid) -> F32:
 def frames(structure: gemmi.Structure, grid: Grid, motion: str, degrees: float, count: int) -> list[F32]:
     """The potential of each frame, (z, y, x), of standard deviation 1 in the first."""
     places = positions(structure[0])
+    chains = np.array([i for i, chain in enumerate(structure[0]) for residue in chain for _ in residue])
+    heights = (np.bincount(chains, places[:, 2]) / np.bincount(chains))[chains]
     made = []
     for angle in np.linspace(-degrees / 2, degrees / 2, count):
-        move(structure[0], moved(places, motion, float(angle)))
+        move(structure[0], moved(places, heights, motion, float(angle)))
         made.append(potential(structure[0], grid))
     return [np.asarray(values / made[0].std(), np.float32) for values in made]
 
@@ -121,6 +128,7 @@ def main() -> None:
     parser.add_argument("--degrees", type=float, default=8.0, help="turn from the first to the last frame")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--chains", type=int, help="take the first chains only")
+    parser.add_argument("--fold", type=int, help="turn the model's n-fold axis to z")
     parser.add_argument("--box", type=int, default=96)
     parser.add_argument("--voxel", type=float, default=1.5)
     parser.add_argument("--resolution", type=float, default=3.5)
@@ -129,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     grid = Grid((given.box,) * 3, (given.voxel,) * 3)
-    structure = placed(given.model, grid, given.chains)
+    structure = placed(given.model, grid, given.chains, given.fold)
     label = f"SIMULATED from {given.model.rsplit('/', 1)[-1]}, {given.motion}"
     series = frames(structure, grid, given.motion, given.degrees, given.frames)
     for number, clean in enumerate(series):

@@ -90,7 +90,9 @@ class Axis:
         if self.period is None:
             return np.asarray(np.cos(k * math.acos(self._scaled(place))), np.float64)
         phase = 2 * math.pi * ((k + 1) // 2) * place / self.period
-        return np.asarray(np.where(k % 2 == 1, np.cos(phase), np.where(k == 0, 1.0, np.sin(phase))), np.float64)
+        return np.asarray(
+            np.where(k % 2 == 1, np.cos(phase), np.where(k == 0, 1.0, np.sin(phase))), np.float64
+        )
 
     def slopes(self, t: float, components: int) -> F64:
         """Their derivatives by t, (components,)."""

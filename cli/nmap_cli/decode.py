@@ -139,10 +139,11 @@ def _positions(
             f"{file} holds a series of {len(axis.at)} maps, {axis.name} from {axis.first:g} to {axis.last:g}: choose "
             "with --at or --frames"
         )
-    chosen = [at] if frames is None else list(np.linspace(*frames))
+    chosen = [at] if frames is None else [float(position) for position in np.linspace(*frames)]
     for position in chosen:
-        axis.frame(float(position))  # refuses what lies beyond the ends, before anything is written
-    return [float(position) for position in chosen]
+        if position is not None:
+            axis.frame(position)  # refuses what lies beyond the ends, before anything is written
+    return chosen
 
 
 def _outputs(target: Path, count: int, is_series: bool, overwrite: bool) -> list[Path]:

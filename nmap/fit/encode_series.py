@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nmap.axis import Axis, axis_of, most_components
 from nmap.errors import FormatError, MapError, OptionError
 from nmap.fit.options import EncodeOptions
@@ -120,9 +118,8 @@ def _axis(count: int, at: Sequence[float] | None, periodic: bool, name: str) -> 
     if at is not None and len(at) != count:
         raise OptionError(f"{len(at)} positions for {count} frames: wanted one for each")
     try:
-        return axis_of(
-            np.arange(count) / (count if periodic else count - 1) if at is None else at, periodic, name
-        )
+        even = [k / (count if periodic else count - 1) for k in range(count)]
+        return axis_of(even if at is None else at, periodic, name)
     except FormatError as error:
         raise OptionError(str(error)) from None
 

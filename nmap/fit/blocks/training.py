@@ -116,7 +116,7 @@ class BlockTraining:
         self._random = torch.Generator().manual_seed(recipe.seed)
         omega0 = recipe.omega * 2 * math.pi * layout.radius / target.band_limit
         self.omegas = (float(f"{omega0:.4g}"), *[recipe.omega_hidden] * recipe.sizes.hidden)
-        self._batches = self._share = recipe.steps_of_pass
+        self._batches, self._share = recipe.steps_of_pass, float(recipe.steps_of_pass)
         self.parameters = Parameters(recipe.sizes, self.omegas, self._random, device)
         self._network = BlockNetwork(self.parameters, workers, device)
         self._rate = Rate(self.parameters)

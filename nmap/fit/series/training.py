@@ -56,7 +56,7 @@ class SeriesTraining(BlockTraining):
         self.frames, self.components = len(targets), components
         self.parameters = SeriesParameters(recipe.sizes, components, self.omegas, self._random, device)
         there = torch.from_numpy(functions.astype(np.float32)).to(device)
-        self._network = SeriesNetwork(self.parameters, there, workers, device)
+        self._network = self._series = SeriesNetwork(self.parameters, there, workers, device)
         self._rate = Rate(self.parameters)
         places = layout.places
         self._errors = [ShellError(target, device, places.flat, places.mask) for target in targets]
@@ -89,7 +89,7 @@ class SeriesTraining(BlockTraining):
             values, modes = self._frame(frame, waves)
             wanted.append(values + self._lacking(modes, self._weights[frame]) / IN_BAND)
         self._wanted = torch.cat(wanted)
-        self._network.turn_to(frames)
+        self._series.turn_to(frames)
 
     def _evaluate_all(self, now: float, whole: Tensor) -> None:
         """Renew all that an evaluation of all frames tells, and keep the state if it is the best one."""
@@ -107,7 +107,7 @@ class SeriesTraining(BlockTraining):
 
     def _frame(self, frame: int, waves: Tensor) -> tuple[Tensor, Tensor]:
         """Values of the network in a frame, (m,), and the modes of these and the waves."""
-        self._network.turn_to([frame])
+        self._series.turn_to([frame])
         self._error = self._errors[frame]
         values = self._network_values()
         return values, self._modes(values + waves[frame])

@@ -1,0 +1,78 @@
+// The model kind `series-siren`: block-sirens along a fourth axis. At a position it is one of them.
+
+import { FormatError, shown } from "./errors.js";
+import { checkBlocks, checkSizes, shapesOf } from "./blocks.js";
+
+const MAX_FRAMES = 256;
+const MAX_COMPONENTS = 64;
+// Positions this share of the axis beyond its ends are its ends.
+const ROUNDING = 1e-9;
+
+function refuse(message) {
+  throw new FormatError(13, message);
+}
+
+/** Numbers of the tensor that all positions share, and of the codes of a component. */
+function sizesOf(model) {
+  const sizes = shapesOf(model).map(([rows, columns]) => rows * columns);
+  return { shared: sizes.slice(0, -1).reduce((a, b) => a + b, 0), codes: sizes.at(-1) };
+}
+
+/** Check 13 of this kind. */
+export function checkSeries(metadata, tensors) {
+  const { at, axis, components, period } = metadata.model;
+  if (!Array.isArray(at) || at.length < 2 || at.length > MAX_FRAMES) refuse(`model.at is ${shown(at)}, wanted 2 to ${MAX_FRAMES} positions`);
+  if (at.some((t, i) => i && !(t > at[i - 1]))) refuse(`model.at is ${shown(at)}, wanted each above the one before`);
+  if (typeof axis !== "string") refuse(`model.axis is ${shown(axis)}, wanted a name`);
+  const span = at.at(-1) - at[0];
+  if (period !== undefined && !(typeof period === "number" && period > span)) refuse(`model.period is ${shown(period)}, wanted above ${span}`);
+  const most = Math.min(MAX_COMPONENTS, at.length);
+  if (!Number.isInteger(components) || components < 1 || components > most) {
+    refuse(`model.components is ${shown(components)}, wanted a whole number from 1 to ${most}`);
+  }
+  const network = tensors.get("network");
+  if (!network) refuse('tensor "network" is missing');
+  if (network.shape.length !== 1) refuse(`tensor "network" has shape [${network.shape}], wanted one axis`);
+  checkSizes(metadata.model);
+  const { shared, codes } = sizesOf(metadata.model);
+  const left = network.shape[0] - shared - components * codes;
+  if (left < 0 || left % components) refuse(`tensor "network" has ${network.shape[0]} numbers, wanted those of ${components} components`);
+  const one = { shape: [shared + codes + left / components] };
+  checkBlocks(metadata, new Map([...tensors, ["network", one]]));
+}
+
+/** The functions of the axis at a position. */
+function functions({ at, components, period }, t) {
+  const [first, last] = [at[0], at.at(-1)];
+  if (period !== undefined) {
+    const phase = (k) => (2 * Math.PI * ((k + 1) >> 1) * t) / period;
+    return Float64Array.from({ length: components }, (_, k) => (k === 0 ? 1 : k % 2 ? Math.cos(phase(k)) : Math.sin(phase(k))));
+  }
+  const margin = ROUNDING * (last - first);
+  if (!(t >= first - margin && t <= last + margin)) throw new RangeError(`position ${t}: the series was measured from ${first} to ${last}`);
+  const s = Math.min(Math.max((2 * t - first - last) / (last - first), -1), 1);
+  return Float64Array.from({ length: components }, (_, k) => Math.cos(k * Math.acos(s)));
+}
+
+/** Metadata and tensors of the block-siren at a position of a series. */
+export function seriesAt(metadata, tensors, t) {
+  const { model } = metadata;
+  if (!Number.isFinite(t)) throw new RangeError(`position ${t}, wanted a finite number`);
+  const { values } = tensors.get("network");
+  const { shared, codes } = sizesOf(model);
+  const f = functions(model, t);
+  const amplitudes = (values.length - shared - f.length * codes) / f.length;
+  const out = new Float32Array(shared + codes + amplitudes);
+  out.set(values.subarray(0, shared));
+  const mix = (from, count, to) => {
+    for (let i = 0; i < count; i++) {
+      let sum = 0;
+      for (let k = 0; k < f.length; k++) sum += f[k] * values[from + k * count + i];
+      out[to + i] = sum;
+    }
+  };
+  mix(shared, codes, shared);
+  mix(shared + f.length * codes, amplitudes, shared + codes);
+  const single = { ...metadata, model: { ...model, kind: "block-siren" }, features: [] };
+  return [single, new Map([...tensors, ["network", { shape: [out.length], values: out }]])];
+}
