@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ from nmap.machine.threads import in_tiles
 from nmap.model.blocks import Blocks, Places
 from nmap.model.frame import Frame
 from nmap.model.layers import F32, TILE
-from nmap.model.network import Network
+from nmap.model.network import Cost, Network
 
 F64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -132,8 +132,12 @@ class BlockSiren(Network):
     has_point_values: ClassVar[bool] = False
     trainer: ClassVar[str] = "nmap.fit.blocks.fit:fit_blocks"
     series_kind: ClassVar[str] = "series-siren"
+    # bench/results: EMD-3488 and EMD-11007 at 0.9 and 0.98.
+    cost: ClassVar[Cost | None] = Cost(bits=2.4, bits_power=2.0, seconds=7e-4, seconds_power=0.7)
+    arch: ClassVar[str] = "siren"
     options: ClassVar[tuple[str, ...]] = (
         *("blocks", "steps", "hidden_features", "hidden_layers", "omega_hidden"),
+        *("max_bytes", "ratio", "effort", "checkpoint"),
         *("symmetry", "symmetry_threshold", "force_symmetry"),
     )
 
@@ -227,14 +231,6 @@ class BlockSiren(Network):
         biases = [np.asarray(o * b, np.float32) for o, b in zip(self.omegas, made, strict=False)]
         return weights, biases, np.asarray(made[-1], np.float32)
 
-    @property
-    def _moves(self) -> tuple[list[F32], F32]:
-        """Biases of each layer times its omega, and output, (blocks, ...), that codes alone give, without the base."""
-        layers = self.sizes.hidden + 1
-        maps, codes = self._matrices[2 * layers + 1 : 3 * layers + 2], self._matrices[3 * layers + 2]
-        made = [np.asarray(codes @ m, np.float32) for m in maps]
-        return [np.float32(o) * b for o, b in zip(self.omegas, made, strict=False)], made[-1]
-
     def on_lattice(self, frame: Frame, envelope: Envelope | None) -> F32:
         """Value of m . u on the band-limit lattice, (z, y, x).
 
@@ -245,21 +241,6 @@ class BlockSiren(Network):
         Raises:
             FormatError: more blocks than points inside.
         """
-        return self._on_lattice(frame, envelope, self.values)
-
-    def rate_on_lattice(self, change: BlockSiren, frame: Frame, envelope: Envelope | None) -> F32:
-        """Derivative of m . u on the band-limit lattice, (z, y, x), as codes and amplitudes change.
-
-        Args:
-            change: the same network, with the derivatives of codes and amplitudes in their place.
-            frame: lattice, symmetry and network coordinates.
-            envelope: m; None for 1 everywhere.
-        """
-        return self._on_lattice(frame, envelope, lambda *places: self._rates(change, *places))
-
-    def _on_lattice(
-        self, frame: Frame, envelope: Envelope | None, values: Callable[[F32, Ints, F64, Ints], F32]
-    ) -> F32:
         lattice = frame.lattice_grid
         places = Places.of(lattice, envelope, frame.symmetry)
         blocks = Blocks.of(places.index(lattice.shape), self.sizes.blocks, lattice.shape)
@@ -268,7 +249,7 @@ class BlockSiren(Network):
         x = block_coordinates(places.steps, found, blocks, lattice, self.radius)
         t = (places.fractions - np.asarray(frame.center)) / np.asarray(frame.half_width)
         out = np.zeros(lattice.size, np.float32)
-        out[places.flat] = places.mask * values(x, found, t, vectors)
+        out[places.flat] = places.mask * self.values(x, found, t, vectors)
         return out.reshape(lattice.shape)
 
     def values(self, x: F32, block: Ints, t: F64, vectors: Ints) -> F32:
@@ -289,29 +270,6 @@ class BlockSiren(Network):
             out[rows] = np.einsum("nw,nw->n", h, last[:, :-1]) + last[:, -1]
             if self._amplitudes:
                 out[rows] += waves(t[rows], vectors) @ self._matrices[-1][:, 0].astype(np.float32)
-
-        in_tiles(fill, len(x), TILE)
-        return out
-
-    def _rates(self, change: BlockSiren, x: F32, block: Ints, t: F64, vectors: Ints) -> F32:
-        """Derivatives (n,) at the places of `values`: each layer's by the chain rule, beside its sines."""
-        weights, biases, output = self._layers
-        moved_biases, moved_output = change._moves
-        order = np.argsort(block, kind="stable")
-        out = np.empty(len(x), np.float32)
-
-        def fill(part: slice) -> None:
-            rows = order[part]
-            here = block[rows]
-            h: F32 = x[rows]
-            moves = np.zeros_like(h)
-            for weight, bias, moved in zip(weights, biases, moved_biases, strict=True):
-                phase = h @ weight + bias[here]
-                h, moves = np.sin(phase), np.cos(phase) * (moves @ weight + moved[here])
-            last, change_of_last = output[here], moved_output[here]
-            out[rows] = (moves * last[:, :-1] + h * change_of_last[:, :-1]).sum(1) + change_of_last[:, -1]
-            if self._amplitudes:
-                out[rows] += waves(t[rows], vectors) @ change._matrices[-1][:, 0].astype(np.float32)
 
         in_tiles(fill, len(x), TILE)
         return out

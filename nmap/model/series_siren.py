@@ -1,16 +1,18 @@
-"""A block SIREN of a series of maps: the codes of its blocks, and the waves' amplitudes, change along a fourth axis.
+"""A block SIREN of a series of maps: its output weights and its waves change along a fourth axis.
 
-    code(t) = sum over k of f_k(t) code_k,     amplitudes(t) = sum over k of f_k(t) amplitudes_k
+    v(t) = base + map^T sum over k of f_k(t) code_k,     amplitudes(t) = sum over k of f_k(t) amplitudes_k
 
-f_k are the functions of `nmap.axis`. Layers, bases and maps are shared by all positions t, so that at any one of them
-the network is an ordinary block SIREN. Codes shift phases: what they move linearly moves the density without blurring.
+f_k are the functions of `nmap.axis`. The sine layers are those of one block SIREN, by the codes of function 0; every
+function has a code of its own for the output. So the density of a place changes by the functions of the axis alone,
+and between frames it is what these say, no more: codes that moved the phases of sines held frames in fewer bytes, but
+went astray between them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -27,6 +29,9 @@ from nmap.model.layers import F32
 from nmap.model.network import Network
 
 F64 = NDArray[np.float64]
+
+# At a position the codes of a block SIREN are twice as long.
+MAX_CODE = 512
 
 
 def series_shapes(sizes: BlockSizes, components: int, waves: int) -> tuple[tuple[int, int], ...]:
@@ -94,6 +99,8 @@ class SeriesSiren(Network):
                 f"series-siren network of shape {self.network.shape}: wanted one axis, {self._plain} numbers and "
                 f"amplitudes of {self.components} components"
             )
+        if self.sizes.code > MAX_CODE:
+            raise FormatError(f"series-siren code {self.sizes.code}: wanted at most {MAX_CODE}")
         self.at(self.axis.first)
 
     @property
@@ -111,37 +118,58 @@ class SeriesSiren(Network):
         return self._left // self.components
 
     @cached_property
-    def _parts(self) -> tuple[F32, F64, F64]:
-        """Shared numbers (n,), codes (components, blocks * code), amplitudes (components, waves)."""
-        codes = self.sizes.blocks * self.sizes.code
-        shared = self._plain - self.components * codes
-        first, middle, last = np.split(self.network, [shared, self._plain])
-        return (
-            first,
-            middle.reshape(self.components, codes).astype(np.float64),
-            last.reshape(self.components, self._amplitudes).astype(np.float64),
-        )
+    def _shared(self) -> list[F32]:
+        """Trunk, bases and maps."""
+        shapes = series_shapes(self.sizes, self.components, 0)[: -self.components]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        parts = np.split(self.network[: ends[-1]], ends[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    @cached_property
+    def _codes(self) -> F64:
+        """Codes of each function, (components, blocks * code)."""
+        size = self.components * self.sizes.blocks * self.sizes.code
+        return self.network[self._plain - size : self._plain].reshape(self.components, -1).astype(np.float64)
+
+    @cached_property
+    def _heights(self) -> F64:
+        """Amplitudes of the waves of each function, (components, waves)."""
+        return self.network[self._plain :].reshape(self.components, self._amplitudes).astype(np.float64)
 
     def at(self, t: float) -> BlockSiren:
-        """The network at a position of the axis.
+        """The network at a position of the axis: an ordinary one, its codes twice as long.
 
         Raises:
             OptionError: a position beyond the ends of the axis.
         """
-        return self._with(self.axis.values(t, self.components))
+        return self._single(self.axis.values(t, self.components), has_base=True)
 
-    def rate(self, t: float) -> SirenRate:
-        """The derivative of the network by the position.
+    def rate(self, t: float) -> BlockSiren:
+        """The derivative of the network by the position: one with the same layers.
 
         Raises:
             OptionError: a position beyond the ends of the axis.
         """
-        return SirenRate(self.at(t), self._with(self.axis.slopes(t, self.components)))
+        return self._single(self.axis.slopes(t, self.components), has_base=False)
 
-    def _with(self, factors: F64) -> BlockSiren:
-        shared, codes, amplitudes = self._parts
-        mixed = np.concatenate((shared, factors @ codes, factors @ amplitudes)).astype(np.float32)
-        return BlockSiren(mixed, self.sizes, self.omegas, self.radius)
+    def _single(self, factors: F64, has_base: bool) -> BlockSiren:
+        """The block SIREN whose outputs are the sum of these factors times those of the functions.
+
+        A code is that of function 0, which the layers have, and then the sum of factors times codes, which the output
+        has.
+        """
+        s, layers = self.sizes, self.sizes.hidden + 1
+        trunk, base = self._shared[:layers], list(self._shared[layers : 2 * layers + 1])
+        maps = self._shared[2 * layers + 1 :]
+        if not has_base:
+            base[-1] = np.zeros_like(base[-1])
+        none = np.zeros_like
+        wider = [*(np.vstack((m, none(m))) for m in maps[:-1]), np.vstack((none(maps[-1]), maps[-1]))]
+        mixed = (factors @ self._codes).reshape(s.blocks, s.code)
+        codes = np.hstack((self._codes[0].reshape(s.blocks, s.code), mixed))
+        parts = [*trunk, *base, *wider, codes, factors @ self._heights]
+        numbers = np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
+        return BlockSiren(numbers, replace(s, code=2 * s.code), self.omegas, self.radius)
 
     def tensors(self) -> dict[str, F32]:
         """Parameters by their name in the file."""
@@ -152,6 +180,7 @@ class SeriesSiren(Network):
         axis = self.axis
         return {
             **self.at(axis.first).settings(),
+            "code": self.sizes.code,
             "at": list(axis.at),
             "axis": axis.name,
             "components": self.components,
@@ -201,34 +230,3 @@ class SeriesSiren(Network):
             OptionError: always.
         """
         raise self.no_position()
-
-
-@dataclass(frozen=True, eq=False)
-class SirenRate(Network):
-    """How fast a series SIREN changes along its axis, at one position: its layers differentiated forwards.
-
-    It is no kind of a file: it lives as long as the field that asks for it.
-
-    Args:
-        network: at the position.
-        change: the same, with the derivatives of codes and amplitudes in their place.
-    """
-
-    network: BlockSiren
-    change: BlockSiren
-    kind: ClassVar[str] = "series-siren's rate"
-    tensor_names: ClassVar[tuple[str, ...]] = ()
-    has_point_values: ClassVar[bool] = False
-
-    def tensors(self) -> dict[str, F32]:
-        """None of its own."""
-        return {}
-
-    @staticmethod
-    def build(settings: Mapping[str, Any], tensors: Mapping[str, F32]) -> SirenRate:
-        """Refused: no file has this kind."""
-        raise FormatError("a series-siren's rate is made from the series: no file holds it")
-
-    def on_lattice(self, frame: Frame, envelope: Envelope | None) -> F32:
-        """Derivative of m . u by the position on the band-limit lattice, (z, y, x)."""
-        return self.network.rate_on_lattice(self.change, frame, envelope)

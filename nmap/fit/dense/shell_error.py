@@ -21,6 +21,9 @@ class ShellError:
         device: torch device.
         inside: flat lattice indices (n,) of the points whose values are given; the target's if None.
         mask: the envelope there (n,); the target's if None.
+
+    Attributes:
+        wanted: modes of the target within the band limit.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class ShellError:
         self._band, self._shell = there(band), there(index[band].astype(np.int64))
         multiplicity = np.broadcast_to(shells.multiplicity, shells.index.shape).reshape(-1)[band]
         self._modes = there(multiplicity.astype(np.float64))
-        self._wanted = there(target.whitened.reshape(-1)[band].astype(np.complex64))
+        self.wanted = there(target.whitened.reshape(-1)[band].astype(np.complex64))
         self._reference = there(target.reference.reshape(-1)[band].astype(np.complex64))
         self._inside = there(inside)
         self.mask = there(mask)
@@ -87,12 +90,18 @@ class ShellError:
         With `weights` the lack of each shell is multiplied by its weight.
         """
         gain = torch.from_numpy(gains.astype(np.float32)).to(self._device)
+        lack = self.wanted * gain[self._shell] - modes
+        return self.inside(lack if weights is None else lack * self.spread(weights))
+
+    def spread(self, weights: F64) -> Tensor:
+        """A value for each shell as one for each mode within the band limit."""
+        return torch.from_numpy(weights.astype(np.float32)).to(self._device)[self._shell]
+
+    def inside(self, modes: Tensor) -> Tensor:
+        """Values (n,) at the points inside of modes within the band limit."""
         nz, ny, nx = self._shape
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self._device)
-        lack = self._wanted * gain[self._shell] - modes
-        if weights is not None:
-            lack = lack * torch.from_numpy(weights.astype(np.float32)).to(self._device)[self._shell]
-        half[self._band] = lack
+        half[self._band] = modes
         error = irfftn(half.reshape(nz, ny, -1), self._shape).reshape(-1)[self._inside]
         return error / math.prod(self._shape)
 

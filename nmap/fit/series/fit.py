@@ -17,18 +17,18 @@ from nmap.fit.device import Workers
 from nmap.fit.options import EncodeOptions
 from nmap.fit.result import History, Result
 from nmap.fit.series.task import SeriesResult, SeriesTask
-from nmap.fit.series.training import SeriesTraining, groups
+from nmap.fit.series.training import SeriesTraining
 from nmap.fit.target.prepare import Target
 from nmap.fit.task import Task
+from nmap.model.block_siren import MAX_WIDTH
 from nmap.model.blocks import Places
 from nmap.model.series_siren import SeriesSiren
 from nmap.neural_map import NeuralMap
 from nmap.spectrum import invert, transform
 
-# Training steps of a pass over the frames that are trained together, and passes over each frame as a share of those
-# of one map: what frames have in common is seen in all of them.
-_STEPS_OF_PASS = 16
-_PASSES = 0.3
+# A layer has so many times the neurons, and training so many times the passes, that one map wants.
+_WIDER = 1.4
+_PASSES = 1.5
 
 
 def fit_series(task: Task) -> tuple[Result, History]:
@@ -41,7 +41,7 @@ def fit_series(task: Task) -> tuple[Result, History]:
     target, watch = task.target, task.watch
     places = Places.of(target.lattice, target.envelope, target.group)
     order = 1 if target.group is None else target.group.order
-    recipe = _recipe(choose_recipe(target.freedom / order, places.own.size, task.options), task)
+    recipe = _recipe(choose_recipe(target.freedom / order, places.own.size, task.options), task.options)
     layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
     with Workers(task.device) as workers:
         training = SeriesTraining(
@@ -56,13 +56,14 @@ def fit_series(task: Task) -> tuple[Result, History]:
     return result, History(training.done, settings, training.loss, training.fsc)
 
 
-def _recipe(single: BlockRecipe, task: SeriesTask) -> BlockRecipe:
-    """The recipe for one map, for all frames of a series."""
-    strides = groups(len(task.targets))
-    passes = math.ceil(single.passes * _PASSES) * strides
-    if task.options.steps is not None:
-        passes = max(1, -(-task.options.steps // _STEPS_OF_PASS))
-    return replace(single, passes=passes, steps_of_pass=_STEPS_OF_PASS)
+def _recipe(single: BlockRecipe, options: EncodeOptions) -> BlockRecipe:
+    """The recipe for one map, for a series: its features serve all frames."""
+    passes, width = single.passes, single.sizes.width
+    if options.steps is None:
+        passes = math.ceil(passes * _PASSES)
+    if options.hidden_features is None:
+        width = min(4 * math.ceil(width * _WIDER / 4), MAX_WIDTH)
+    return replace(single, passes=passes, sizes=replace(single.sizes, width=width))
 
 
 def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:

@@ -1,4 +1,8 @@
-"""Training a series SIREN: the training of a block SIREN, one frame in each step, its goal that of the worst frame."""
+"""Training a series SIREN: that of a block SIREN, its error summed over the frames, its goal that of the worst frame.
+
+The network has an output for each function of the axis. A frame is the sum of these, times the functions' values
+there; so all frames are trained in every step, at the cost of little more than one.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,16 @@ from torch import Tensor
 
 from nmap.axis import Axis
 from nmap.fit.blocks.layout import Layout
-from nmap.fit.blocks.network import Batch
 from nmap.fit.blocks.rate import Rate
 from nmap.fit.blocks.recipe import BlockRecipe
-from nmap.fit.blocks.training import IN_BAND, Adam, BlockTraining
+from nmap.fit.blocks.training import IN_BAND, BlockTraining
 from nmap.fit.dense.shell_error import ShellError
 from nmap.fit.device import Workers
 from nmap.fit.progress import Watch
 from nmap.fit.series.network import SeriesNetwork
 from nmap.fit.series.parameters import SeriesParameters
 from nmap.fit.series.waves import SeriesWaves
-from nmap.fit.target.prepare import Target
-
-# Frames that are evaluated, and then trained, together, at most.
-_TOGETHER = 4
+from nmap.fit.target.prepare import F64, Target
 
 
 class SeriesTraining(BlockTraining):
@@ -34,7 +34,7 @@ class SeriesTraining(BlockTraining):
         axis: where they lie.
         components: functions of the axis.
         layout: where, the same in all frames.
-        recipe: how; a pass takes in all frames.
+        recipe: how.
         device: where it computes.
         workers: share the work out.
         watch: reports progress; says when to end.
@@ -53,77 +53,65 @@ class SeriesTraining(BlockTraining):
     ) -> None:
         super().__init__(targets[0], layout, recipe, device, workers, watch)
         functions = axis.at_frames(components)
-        self.frames, self.components = len(targets), components
+        self.components = components
         self.parameters = SeriesParameters(recipe.sizes, components, self.omegas, self._random, device)
-        there = torch.from_numpy(functions.astype(np.float32)).to(device)
-        self._network = self._series = SeriesNetwork(self.parameters, there, workers, device)
+
+        def there(values: F64) -> Tensor:
+            return torch.from_numpy(values.astype(np.float32)).to(device)
+
+        # Frames of components, (frames, components), and components of frames by least squares.
+        self._functions, self._projection = there(functions), there(np.linalg.pinv(functions))
+        self._network = SeriesNetwork(self.parameters, there(functions.T @ functions), workers, device)
         self._rate = Rate(self.parameters)
         places = layout.places
         self._errors = [ShellError(target, device, places.flat, places.mask) for target in targets]
         self._counted = np.stack([error.counted for error in self._errors])
         self.waves = SeriesWaves(targets[0], layout, recipe.sizes.waves, recipe.goal, functions)
-        self._boost = np.zeros((self.frames, targets[0].last + 1))
+        # An error in a component is one in all frames; they share the error that each may have.
+        self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / components
+        self._boost = np.zeros((len(targets), targets[0].last + 1))
         self._weights = np.ones_like(self._boost)
-        self._strides, self._stride = groups(self.frames), 0
-        self._wanted = torch.zeros(0, device=device)
 
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of all frames takes."""
         begin = self._watch.seconds
         self._rounded()
-        self._lacking(self._frame(0, self.waves.values().to(self._device))[1], self._even)
-        return self.frames * (self._watch.seconds - begin)
+        self._lacks(self._component_modes(self._network_values()), None)
+        return self._watch.seconds - begin
+
+    def _network_values(self) -> Tensor:
+        """U m of each function of the network alone at the positions, (m, components)."""
+        out = torch.zeros(len(self._mask), self.components, device=self._device)
+        out[self._table[self._filled]] = self._network.values(self._x)[self._filled]
+        return out * self._mask[:, None]
+
+    def _component_modes(self, values: Tensor) -> Tensor:
+        """Modes within the band limit of values (m, components) of u m, (components, modes)."""
+        return torch.stack([self._modes(column.contiguous()) for column in values.unbind(1)])
+
+    def _lacks(self, modes: Tensor, weights: F64 | None) -> Tensor:
+        """What the components lack for the frames, each shell of a frame times its weight, (m, components)."""
+        total = torch.zeros_like(modes)
+        for frame, error in enumerate(self._errors):
+            lack = error.wanted - self._frame(modes, frame)
+            if weights is not None:
+                lack *= error.spread(weights[frame])
+            total += self._projection[:, frame, None] * lack
+        inside = [self._at_positions(self._error.inside(component)) for component in total]
+        return torch.stack(inside, 1)
+
+    def _frame(self, modes: Tensor, frame: int) -> Tensor:
+        """Modes of a frame, of those of the components."""
+        out: Tensor = (self._functions[frame, :, None] * modes).sum(0)
+        return out
 
     def _evaluate(self, now: float) -> None:
-        """Evaluate the frames that the next steps are about; all frames once a pass."""
+        """Renew all that an evaluation of the frames tells, and keep the state if it is the best one."""
         whole, steps = self._rounded()
         self._rate.renew(self.parameters.flat / steps)
-        if self._stride == 0 or now > 1:
-            self._evaluate_all(now, whole)
-        # Frames far from each other: what they have in common is the series, and tells its functions apart.
-        frames = list(range(self._stride, self.frames, self._strides))
-        self._stride = (self._stride + 1) % self._strides
-        waves = self.waves.values().to(self._device)
-        wanted = []
-        for frame in frames:
-            values, modes = self._frame(frame, waves)
-            wanted.append(values + self._lacking(modes, self._weights[frame]) / IN_BAND)
-        self._wanted = torch.cat(wanted)
-        self._series.turn_to(frames)
-
-    def _evaluate_all(self, now: float, whole: Tensor) -> None:
-        """Renew all that an evaluation of all frames tells, and keep the state if it is the best one."""
-        waves = self.waves.values().to(self._device)
-        modes, lacking = [], []
-        for frame in range(self.frames):
-            modes.append(self._frame(frame, waves)[1])
-            lacking.append(self._lacking(modes[frame], None))
-        changed = self.waves.follow(torch.stack(lacking))
-        fsc = np.empty_like(self._boost)
-        for frame, error in enumerate(self._errors):
-            self._error = error
-            fsc[frame] = error.fsc(modes[frame] + self._modes(changed[frame]))
-        self._learn(now, whole, fsc)
-
-    def _frame(self, frame: int, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Values of the network in a frame, (m,), and the modes of these and the waves."""
-        self._series.turn_to([frame])
-        self._error = self._errors[frame]
-        values = self._network_values()
-        return values, self._modes(values + waves[frame])
-
-    def _step(self, adam: Adam, batch: Batch, now: float) -> Tensor:
-        """One step on a batch in each of the frames that are trained together."""
-        count, size = len(self._wanted) // len(self._mask), len(self._mask)
-        position = torch.cat([batch.position + place * size for place in range(count)])
-        several = Batch(
-            batch.x.repeat(count, 1, 1), batch.mask.repeat(count, 1), batch.weight.repeat(count, 1), position
-        )
-        # Each frame is trained in one of so many groups.
-        self._share = self._batches * self.frames / count
-        return super()._step(adam, several, now)
-
-
-def groups(frames: int) -> int:
-    """How many groups frames are trained in."""
-    return -(-frames // _TOGETHER)
+        network = self._network_values()
+        modes = self._component_modes(network + self.waves.values().to(self._device))
+        modes = modes + self._component_modes(self.waves.follow(self._lacks(modes, None)))
+        self._wanted = network + self._lacks(modes, self._weights) / IN_BAND
+        fsc = [error.fsc(self._frame(modes, frame)) for frame, error in enumerate(self._errors)]
+        self._learn(now, whole, np.stack(fsc))

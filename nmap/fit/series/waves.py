@@ -24,35 +24,33 @@ class SeriesWaves(LowWaves):
 
     def __init__(self, target: Target, layout: Layout, longest: int, goal: float, functions: F64) -> None:
         super().__init__(target, layout, longest, goal)
-        self._functions = functions
-        among = functions.T @ functions
-        ridged = np.kron(among, self._triangle.T @ self._triangle)
-        self._square = np.asarray(np.kron(among, self._square), np.float64)
+        self._among = functions.T @ functions
+        ridged = np.kron(self._among, self._triangle.T @ self._triangle)
+        self._square = np.asarray(np.kron(self._among, self._square), np.float64)
         self._triangle = np.linalg.cholesky(ridged).T
         self.whole = np.zeros(len(ridged))
 
     @property
     def by_component(self) -> F64:
         """Amplitudes, whole numbers, (components, waves)."""
-        return self.whole.reshape(self._functions.shape[1], -1)
+        return self.whole.reshape(len(self._among), -1)
 
     def follow(self, lacking: Tensor) -> Tensor:
-        """Change the amplitudes by what frames lack at the positions, (frames, m); how that changes u m there."""
-        lacks, pull = lacking.cpu().numpy(), np.zeros(self.by_component.shape)
+        """Change the amplitudes by what components lack at the positions, (m, components); how that changes u m."""
+        lacks, pull = lacking.cpu().numpy() @ self._among, np.zeros(self.by_component.shape)
         for part in self._tiles():
-            mixed = self._functions.T @ (lacks[:, part] * self._count[part])
-            pull += mixed @ self._basis(part)
+            pull += (lacks[part] * self._count[part, None]).T @ self._basis(part)
         before = self.by_component
         self.whole = self._rounded(self._square @ self.whole + pull.reshape(-1) / self.step)
-        return self._mixed(self.by_component - before).to(lacking.device)
+        return self._heights(self.by_component - before).to(lacking.device)
 
     def values(self) -> Tensor:
-        """Value of the waves times the envelope in each frame at the positions, (frames, m)."""
-        return self._mixed(self.by_component)
+        """Value of the waves times the envelope at the positions, (m, components)."""
+        return self._heights(self.by_component)
 
-    def _mixed(self, amplitudes: F64) -> Tensor:
-        by_frame = (self._functions @ amplitudes * self.step).astype(np.float32)
-        out = np.empty((len(by_frame), len(self._t)), np.float32)
+    def _heights(self, amplitudes: F64) -> Tensor:
+        heights = (amplitudes * self.step).astype(np.float32).T
+        out = np.empty((len(self._t), heights.shape[1]), np.float32)
         for part in self._tiles():
-            out[:, part] = by_frame @ self._basis(part).T
+            out[part] = self._basis(part) @ heights
         return torch.from_numpy(out)
