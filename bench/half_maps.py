@@ -80,6 +80,7 @@ def _run(given: argparse.Namespace, command: str) -> int:
         raise GridError(f"half 2 lies on {half2.grid}, half 1 on {half1.grid}: resample one of them")
     average = DensityMap(np.float32(0.5) * (half1.values + half2.values), half1.grid)
     options = EncodeOptions(
+        arch="radial-basis",
         resolution=given.resolution,
         mask=read_map(given.mask) if given.mask else "auto",
         preset=given.preset,

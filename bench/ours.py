@@ -22,7 +22,7 @@ class Settings:
 
     Attributes:
         target: worst-shell FSC to reach.
-        arch: model kind; "" for the default.
+        arch: model kind; "siren" is the one that `nmap encode` fits by default.
         symmetry: point group, "auto", or "" for the default.
         effort: how long to search; "" for the default.
         time_budget: seconds; None for no limit.
@@ -30,7 +30,7 @@ class Settings:
     """
 
     target: float
-    arch: str = ""
+    arch: str = "radial-basis"
     symmetry: str = ""
     effort: str = ""
     time_budget: float | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nmap.errors import NmapError
     from nmap.fit.encode import encode
     from nmap.fit.encode_series import encode_series
+    from nmap.fit.module.density import from_torch
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
     from nmap.import_siren.import_siren import import_weights
@@ -43,6 +44,7 @@ _HOMES = {
     "encode": "nmap.fit.encode",
     "encode_series": "nmap.fit.encode_series",
     "errors": "nmap.errors",
+    "from_torch": "nmap.fit.module.density",
     "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",
     "inspect": "nmap.inspection",
@@ -65,6 +67,7 @@ __all__ = [  # noqa: RUF022
     "validate",
     "fsc",
     "import_weights",
+    "from_torch",
     "strip",
     "repair",
     "read_map",

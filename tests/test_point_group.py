@@ -131,7 +131,9 @@ def test_a_symmetric_fit_in_the_mask_of_one_subunit_holds_all_of_them(fourfold):
     y, x = np.meshgrid(np.arange(48) - 24, np.arange(48) - 24, indexing="ij")
     one = DensityMap((mask * ((x > 0) & (y >= 0))).astype(np.float32), GRID)
     density = DensityMap(clean, GRID)
-    options = EncodeOptions(resolution=RESOLUTION, mask=one, symmetry="C4", effort="low", device="cpu")
+    options = EncodeOptions(
+        arch="radial-basis", resolution=RESOLUTION, mask=one, symmetry="C4", effort="low", device="cpu"
+    )
     made = encode(density, options)
     assert made.field.symmetry is not None
     assert made.record["fit"]["mask"]["copies"] == "C4"

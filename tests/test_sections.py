@@ -31,9 +31,9 @@ def source() -> DensityMap:
 
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Section z = 50 of it, by the default network."""
+    """Section z = 50 of it, by a radial basis."""
     out = tmp_path_factory.mktemp("section") / "z50.nmap"
-    ran = run("encode", SOURCE, out, "--slice", "z=50", "--resolution", RESOLUTION)
+    ran = run("encode", SOURCE, out, "--slice", "z=50", "--resolution", RESOLUTION, "--arch", "radial-basis")
     assert ran.code == 0, ran.err
     assert "worst-ring FRC" in ran.err and "fidelity FRC" in ran.out and "FSC" not in ran.out + ran.err
     return out
@@ -117,7 +117,8 @@ def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axi
 
 
 def test_a_crop_and_a_lower_sampling_of_a_section_stay_a_section(source: DensityMap) -> None:
-    options = nmap.EncodeOptions(slice=("y", 50), crop=80, downsample=2, resolution=8, preset="preview")
+    asked = {"crop": 80, "downsample": 2, "resolution": 8, "preset": "preview", "arch": "radial-basis"}
+    options = nmap.EncodeOptions(slice=("y", 50), **asked)
     grid = nmap.encode(source, options).grid
     assert grid.shape == (40, 1, 40)
     assert_allclose(grid.origin, (10.5, 52.5, 10.5), atol=1e-4)
@@ -127,7 +128,16 @@ def test_a_crop_and_a_lower_sampling_of_a_section_stay_a_section(source: Density
 def test_a_mask_of_the_whole_map_will_do_for_a_section(source: DensityMap, tmp_path: Path) -> None:
     ball = np.linalg.norm(np.indices((100, 100, 100)) - 50, axis=0) < 30
     write_map(DensityMap(ball, source.grid), tmp_path / "mask.mrc")
-    masked = ("--mask", tmp_path / "mask.mrc", "--preset", "preview", "--resolution", 8)
+    masked = (
+        "--arch",
+        "radial-basis",
+        "--mask",
+        tmp_path / "mask.mrc",
+        "--preset",
+        "preview",
+        "--resolution",
+        8,
+    )
     ran = run("encode", SOURCE, tmp_path / "a.nmap", "--slice", "z=50", *masked)
     assert ran.code == 0 and "mask.mrc, where it exceeds 0.5" in ran.out
     ran = run("encode", SOURCE, tmp_path / "b.nmap", "--slice", "z=15", *masked)
@@ -193,7 +203,15 @@ def test_an_image_file_is_a_map_of_one_section(source: DensityMap, tmp_path: Pat
     image = source.values[50]
     with mrcfile.new(tmp_path / "image.mrc", image) as mrc:  # 2-D data: ISPG 0, NZ 1, MZ 1
         mrc.voxel_size = 1.05
-    ran = run("encode", tmp_path / "image.mrc", tmp_path / "a.nmap", "--resolution", RESOLUTION)
+    ran = run(
+        "encode",
+        tmp_path / "image.mrc",
+        tmp_path / "a.nmap",
+        "--arch",
+        "radial-basis",
+        "--resolution",
+        RESOLUTION,
+    )
     assert ran.code == 0, ran.err
     frc = rings(nmap.open(tmp_path / "a.nmap").as_array()[0], image)
     assert frc[1 : int(105 / RESOLUTION) + 1].min() >= 0.9

@@ -69,7 +69,7 @@ def _decoding(setup: Setup) -> dict[str, Any]:
     effort = setup.choose("default", "low", "low")
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         path = Path(work) / "map.nmap"
-        options = EncodeOptions(preset="preview", effort=effort)
+        options = EncodeOptions(arch="radial-basis", preset="preview", effort=effort)
         save(encode(density, options), path)
         peaks = {
             what: run_step("bench.thesis.memory:decode_memory", path=str(path), what=what)["peak_bytes"]

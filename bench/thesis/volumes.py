@@ -36,7 +36,7 @@ def experiment_5(setup: Setup) -> dict[str, Any]:
     effort = setup.choose("default", "default", "low")
     study = study_interpolation(
         source,
-        EncodeOptions(effort=effort),
+        EncodeOptions(arch="radial-basis", effort=effort),
         goals=setup.choose(GOALS, GOALS, (0.5,)),
         others=others,
     )
@@ -181,7 +181,9 @@ def _capacity(setup: Setup, source: DensityMap) -> list[dict[str, Any]]:
         }
     ]
     for preset in setup.choose(("preview", "faithful"), ("preview", "faithful"), ("preview",)):
-        options = EncodeOptions(preset=preset, resolution=2 * max(source.grid.voxel_size))
+        options = EncodeOptions(
+            arch="radial-basis", preset=preset, resolution=2 * max(source.grid.voxel_size)
+        )
         made = encode(source, options)
         curve = fsc(made.as_array(), source.values, source.grid, reference="second")
         size = sum(t.nbytes for t in made.tensors.values())

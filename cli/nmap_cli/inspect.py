@@ -42,7 +42,7 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
 
     found = inspect(file)
     if as_json:
-        say_json(found.to_json())
+        say_json({**found.to_json(), **alternatives_json(found)})
     else:
         rows = [
             *_identity(found),
@@ -51,6 +51,7 @@ def command(file: Path, as_json: bool, quiet: bool, verbose: bool) -> None:
             *_sampling(found),
             *_network(found),
             *_fit(found),
+            *alternative_rows(found),
         ]
         if found.record_error:
             rows.append(("damage", f"of the record this could not be read: {found.record_error}"))
@@ -83,6 +84,23 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
             if wanted:
                 rows.append((name, value))
     return rows
+
+
+def alternative_rows(found: Inspection, seconds: float | None = None) -> Rows:
+    """What another kind of network would take, in bytes and, where this fit's `seconds` are known, in time."""
+    from nmap.alternatives import alternatives
+
+    for other in alternatives(found, seconds):
+        taken = "" if other.seconds is None else f" in {span(other.seconds)}"
+        about = size(int(float(f"{other.nbytes:.2g}"))).split(" (")[0]
+        yield "other kind", f"{other.kind}: about {about}{taken}, estimated (encode --arch {other.arch})"
+
+
+def alternatives_json(found: Inspection, seconds: float | None = None) -> dict[str, Any]:
+    """The same as JSON values."""
+    from nmap.alternatives import alternatives
+
+    return {"alternatives": [other.to_json() for other in alternatives(found, seconds)]}
 
 
 def _identity(found: Inspection) -> Rows:

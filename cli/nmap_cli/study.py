@@ -108,7 +108,7 @@ def interpolation(
     from nmap.study.interpolation import study_interpolation
     from nmap.validation import read_mask
 
-    options = EncodeOptions(preset=preset)
+    options = EncodeOptions(arch="radial-basis", preset=preset)
     density = read_map_with(source, reading)
     soft = None if mask == "none" else read_mask(mask, density, None, reading)
     name = "none" if soft is None else str(Path(mask).name)

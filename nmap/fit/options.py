@@ -46,8 +46,8 @@ class EncodeOptions:
             Each step that has begun is finished, so the answer may come later: a notice says by how much.
         steps: training steps.
         arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
-            which are given. "siren" is one in blocks, "block-siren", unless sizes of layers, steps or weight bits are
-            given without blocks.
+            which are given: a SIREN as a rule, a radial basis with half maps. "siren" is one in blocks, "block-siren",
+            unless sizes of layers, steps or weight bits are given without blocks.
         preset: what the file is for, as a worst-shell FSC to aim at without insisting. "preview" (0.9) loses side
             chains. "faithful" (0.995; 0.99 inside a mask in noisy solvent) keeps them. "near-lossless" errs by 1/4
             of the map's own noise in every shell where half maps or solvent tell it, else by a worst shell of 0.999,
@@ -124,7 +124,8 @@ class EncodeOptions:
             object.__setattr__(self, "arch", self._fitting_kind())
         elif self.arch == Siren.kind and self._is_in_blocks():
             object.__setattr__(self, "arch", BlockSiren.kind)
-        elif self.arch == Siren.kind and self.blocks == 1:
+        if self.blocks == 1 and self.arch in (Siren.kind, BlockSiren.kind):
+            object.__setattr__(self, "arch", Siren.kind)
             object.__setattr__(self, "blocks", None)
         self._check_choices()
         self._check_kind()
@@ -193,7 +194,12 @@ class EncodeOptions:
     def _fitting_kind(self) -> str:
         """The first kind that has all the options that are given, else the one that lacks the fewest."""
         given = self._chosen()
-        return min(CHOICES, key=lambda name: sum(option not in KINDS[name].options for option in given))
+
+        def lacks(name: str) -> tuple[int, bool]:
+            plain = name == BlockSiren.kind and not self._is_in_blocks()
+            return sum(option not in KINDS[name].options for option in given), plain
+
+        return min(CHOICES, key=lacks)
 
     def _is_in_blocks(self) -> bool:
         """Whether a SIREN is fitted in blocks: unless one plain network, or what only plain ones have, is asked for."""

@@ -175,6 +175,7 @@ def _settings(target: Target, options: EncodeOptions) -> dict[str, Any]:
         "arch": options.arch,
         "crop": options.crop,
         "downsample": options.downsample,
+        "freedom": round(target.freedom),
         "resolution": options.resolution,
         "cross_validate": options.cross_validate or None,
         "gains": options.gains,

@@ -18,10 +18,10 @@ from nmap.model.siren import Siren
 
 # In the order in which a fit prefers them, where its options leave the kind open.
 KINDS: dict[str, type[Network]] = {
-    RadialBasis.kind: RadialBasis,
-    Siren.kind: Siren,
     BlockSiren.kind: BlockSiren,
     SeriesSiren.kind: SeriesSiren,
+    Siren.kind: Siren,
+    RadialBasis.kind: RadialBasis,
     FourierFeatures.kind: FourierFeatures,
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +18,39 @@ from nmap.grid import Grid, Shape
 from nmap.model.frame import Frame
 from nmap.model.layers import Array
 from nmap.point_group import PointGroup
+
+# Correlation at which costs are stated.
+COST_AT = 0.9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a kind takes for a map, by what was measured: to say of one kind what another would have taken.
+
+    Attributes:
+        bits: of the file for each degree of freedom of the map, of an asymmetric unit, at FSC `COST_AT`.
+        bits_power: by which they grow with the bits that a mode of a Gaussian source takes, log2(1 / (1 - FSC^2)) / 2.
+        seconds: of fitting for the same.
+        seconds_power: by which those grow.
+    """
+
+    bits: float
+    bits_power: float
+    seconds: float
+    seconds_power: float
+
+    def at(self, freedom: float, fsc: float) -> tuple[float, float]:
+        """Bytes and seconds for so many degrees of freedom at a fidelity FSC."""
+        modes = max(math.log(1 - min(fsc, _FINEST) ** 2) / math.log(1 - COST_AT**2), _COARSEST)
+        return (
+            freedom * self.bits / 8 * modes**self.bits_power,
+            freedom * self.seconds * modes**self.seconds_power,
+        )
+
+
+# Beyond these no cost was measured: FSC, and bits of a mode in units of those at `COST_AT`.
+_FINEST = 0.9999
+_COARSEST = 0.1
 
 
 class Network(ABC):
@@ -31,6 +66,8 @@ class Network(ABC):
         options: fields of `EncodeOptions` that it has and other kinds may lack.
         series_kind: name of the kind that holds a series of maps by such a network; "" where there is none.
         features: names that a file of it has in `must_understand`.
+        cost: what it takes; None for a kind that is not compared with others.
+        arch: the name by which a user asks for it, where that is not `kind`.
     """
 
     kind: ClassVar[str]
@@ -42,6 +79,8 @@ class Network(ABC):
     options: ClassVar[tuple[str, ...]] = ()
     series_kind: ClassVar[str] = ""
     features: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[Cost | None] = None
+    arch: ClassVar[str] = ""
 
     def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
         """Values (n,).

@@ -84,7 +84,10 @@ class SeriesSiren(Network):
     )
     has_point_values: ClassVar[bool] = False
     trainer: ClassVar[str] = "nmap.fit.series.fit:fit_series"
-    options: ClassVar[tuple[str, ...]] = BlockSiren.options
+    options: ClassVar[tuple[str, ...]] = (
+        *("blocks", "steps", "hidden_features", "hidden_layers", "omega_hidden", "effort"),
+        *("symmetry", "symmetry_threshold", "force_symmetry"),
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.components, bool) or not isinstance(self.components, int):

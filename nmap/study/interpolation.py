@@ -176,8 +176,8 @@ def study_interpolation(
 
     Args:
         source: the map, the truth.
-        options: how to fit, `downsample` excepted; preset "faithful" if None. Without a resolution the band
-            limit is the lowered map's Nyquist.
+        options: how to fit, `downsample` excepted; a radial basis at preset "faithful" if None. Without a
+            resolution the band limit is the lowered map's Nyquist.
         goals: worst-shell FSC that must be reached, a network for each; one that cannot be is named in
             `missed`. None: one network, by `options` as they are.
         mask: multiplied into the source first, for networks and rivals alike; 0 to 1 on the source's grid.
@@ -190,7 +190,7 @@ def study_interpolation(
         GridError: a mask or rival that does not lie on the source.
         QualityError: a goal in `options` that cannot be reached.
     """
-    options = options or EncodeOptions(preset="faithful")
+    options = options or EncodeOptions(arch="radial-basis", preset="faithful")
     if options.downsample != 1 or options.crop is not None:
         raise OptionError("downsample or crop in this study: it lowers the sampling itself; leave them out")
     if min(source.grid.shape) < 16:

@@ -16,7 +16,10 @@ def test_a_fourfold_decode_and_its_source_turn_into_themselves(tmp_path, capsys)
     values[1:, 1:, 1:] = sum(np.rot90(quarter, k, (1, 2)) for k in range(4))
     density = DensityMap(values, Grid(values.shape, (2.0,) * 3))
     nmap.write_map(density, tmp_path / "source.mrc")
-    made = nmap.encode(density, nmap.EncodeOptions(resolution=8, symmetry="C4", mask="none", effort="low"))
+    made = nmap.encode(
+        density,
+        nmap.EncodeOptions(arch="radial-basis", resolution=8, symmetry="C4", mask="none", effort="low"),
+    )
     nmap.save(made, tmp_path / "file.nmap")
     assert main([str(tmp_path / "file.nmap"), str(tmp_path / "source.mrc")]) == 0
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines()[2:4]]
@@ -29,7 +32,10 @@ def test_a_file_without_a_point_group_is_refused(tmp_path, capsys):
         np.random.default_rng(0).normal(size=(16,) * 3).astype(np.float32), Grid((16,) * 3, (2.0,) * 3)
     )
     nmap.write_map(density, tmp_path / "source.mrc")
-    made = nmap.encode(density, nmap.EncodeOptions(resolution=8, symmetry="C1", mask="none", effort="low"))
+    made = nmap.encode(
+        density,
+        nmap.EncodeOptions(arch="radial-basis", resolution=8, symmetry="C1", mask="none", effort="low"),
+    )
     nmap.save(made, tmp_path / "file.nmap")
     assert main([str(tmp_path / "file.nmap"), str(tmp_path / "source.mrc")]) == 2
     assert "point group" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def test_labels_of_the_source_come_back_with_one_of_ours(data_dir: Path, tmp_pat
     raw = bz2.decompress((data_dir / "EMD-3001.map.bz2").read_bytes())
     (tmp_path / "a.map").write_bytes(raw)
     wanted = mrcfile.open(tmp_path / "a.map", permissive=True).get_labels()
-    options = ("--effort", "low", "--preset", "preview", "--resolution", 4)
+    options = ("--arch", "radial-basis", "--effort", "low", "--preset", "preview", "--resolution", 4)
     assert run("encode", tmp_path / "a.map", tmp_path / "a.nmap", *options).code == 0
     assert run("decode", tmp_path / "a.nmap", "-o", tmp_path / "b.mrc").code == 0
     found = mrcfile.open(tmp_path / "b.mrc").get_labels()

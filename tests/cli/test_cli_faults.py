@@ -86,7 +86,18 @@ def test_encode_says_its_goal_and_warns_at_once_in_json(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
     with mrcfile.new(tmp_path / "m.mrc", values) as mrc:
         mrc.voxel_size = 10.5
-    words = ("--resolution", 21, "--mask", "none", "--preset", "preview", "--json", "-q")
+    words = (
+        "--resolution",
+        21,
+        "--mask",
+        "none",
+        "--preset",
+        "preview",
+        "--time-budget",
+        "2s",
+        "--json",
+        "-q",
+    )
     ran = run("encode", tmp_path / "m.mrc", "-o", tmp_path / "odd", *words)
     found = json.loads(ran.out)
     assert found["goal"] == {"of": "worst-shell FSC", "wanted": 0.9}

@@ -35,7 +35,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("envelope")
     density = DensityMap(values.astype(np.float32), GRID)
     nmap.write_map(density, folder / "source.mrc")
-    options = nmap.EncodeOptions(resolution=RESOLUTION, symmetry="C1", effort="low")
+    options = nmap.EncodeOptions(arch="radial-basis", resolution=RESOLUTION, symmetry="C1", effort="low")
     nmap.save(nmap.encode(folder / "source.mrc", options), folder / "file.nmap")
     return folder / "file.nmap", folder / "source.mrc"
 

@@ -16,6 +16,7 @@ from nmap.fit.device import Workers
 from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
+from nmap.fit.target.goal import ShellGoal
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.model import BlockSiren
@@ -148,6 +149,58 @@ def test_a_stop_asked_for_ends_the_fit_with_what_there_is(phantom) -> None:
     assert isinstance(made.field.network, BlockSiren)
 
 
+def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, monkeypatch) -> None:
+    few = {"blocks": 8, "steps": 160, "checkpoint": tmp_path}
+    whole = encode(phantom, options(**few))
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
+
+    class Killed(Exception):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.step > 100:
+            raise Killed
+
+    with pytest.raises(Killed):
+        encode(phantom, options(**few), progress=kill)
+    assert [path.name for path in tmp_path.iterdir()] == ["blocks.0.npz"]
+    with pytest.raises(OptionError, match="of another map, mask, goal or effort"):
+        encode(phantom, options(**{**few, "preset": "faithful"}))
+    resumed = encode(phantom, options(**few))
+    assert resumed.tensors["network"].arrays[""].tobytes() == whole.tensors["network"].arrays[""].tobytes()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_byte_limit_is_kept_and_used(phantom) -> None:
+    small = encode(phantom, options(steps=160))
+    most = sum(tensor.nbytes for tensor in small.tensors.values())
+    made = encode(phantom, options(max_bytes=most, effort="low"))
+    taken = sum(tensor.nbytes for tensor in made.tensors.values())
+    assert 0.7 * most < taken <= most
+    assert worst(made, phantom) > 0.5
+    with pytest.raises(QualityError, match="allow more bytes"):
+        encode(phantom, options(max_bytes=40))
+
+
+def test_effort_is_a_matter_of_passes() -> None:
+    low, default, high = (
+        choose_recipe(5e3, 10**6, options(effort=effort), 0.9).passes for effort in ("low", "default", "high")
+    )
+    assert low == default / 2 == high / 4
+
+
+def test_the_level_of_a_goal_is_what_would_cost_as_much_in_every_shell() -> None:
+    modes = np.array([0.0, 10, 30])
+    flat = ShellGoal(0.9, np.ones(3), modes, "fsc")
+    assert flat.level == pytest.approx(0.9) and flat.weights == pytest.approx(np.ones(3))
+    uneven = ShellGoal(1.0, np.array([1.0, 0.6, 0.8]), modes, "noise")
+    # Bits of a Gaussian source, log2(1 / (1 - c^2)) / 2 a mode: a quarter of 0.64 and three of 0.36 missing.
+    assert np.log(1 - uneven.level**2) == pytest.approx(np.average(np.log([0.64, 0.36]), weights=[1, 3]))
+    assert uneven.worst(uneven.ceiling) == pytest.approx(uneven.level)
+    assert uneven.reached(0.5 * uneven.ceiling) == pytest.approx(0.5)
+
+
 def test_the_caller_may_ask_for_blocks_and_one_means_the_plain_network(phantom) -> None:
     made = encode(phantom, options(blocks=5, hidden_features=12, steps=80))
     assert made.field.network.settings()["blocks"] == 5
@@ -163,8 +216,8 @@ def test_the_caller_may_ask_for_blocks_and_one_means_the_plain_network(phantom) 
 
 
 def test_sizes_grow_with_the_map_and_the_goal() -> None:
-    small, large = (choose_recipe(f, 10**6, options()).sizes for f in (5e3, 5e4))
-    true = choose_recipe(5e3, 10**6, options(target_fsc=0.99)).sizes
+    small, large = (choose_recipe(f, 10**6, options(), 0.9).sizes for f in (5e3, 5e4))
+    true = choose_recipe(5e3, 10**6, options(), 0.99).sizes
     assert large.blocks == pytest.approx(10 * small.blocks, rel=0.05)
     assert small.width < large.width
     assert true.code > 1.5 * small.code and true.width > small.width

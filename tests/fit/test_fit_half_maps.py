@@ -94,7 +94,14 @@ def test_every_shell_reaches_its_share_of_what_the_halves_allow_in_fewer_bytes(
     assert (fidelity["fsc"][1:] / truth[1:] > 0.9 - 0.06).all()
     without = encode(
         known.average,
-        EncodeOptions(mask=known.mask, resolution=limit, symmetry="C1", effort="low", preset="preview"),
+        EncodeOptions(
+            arch="radial-basis",
+            mask=known.mask,
+            resolution=limit,
+            symmetry="C1",
+            effort="low",
+            preset="preview",
+        ),
     )
     assert preview.tensors["weights"].nbytes < without.tensors["weights"].nbytes
 
@@ -221,7 +228,9 @@ def test_noise_stays_noise_and_nothing_appears_beyond_the_band_limit(
 ) -> None:
     """Also where envelope, symmetry and resolution are sought: noise is refused at no preset."""
     source, other = noise(1), noise(2)
-    made = encode(source, EncodeOptions(preset=preset, effort="low", device="cpu", **given))
+    made = encode(
+        source, EncodeOptions(arch="radial-basis", preset=preset, effort="low", device="cpu", **given)
+    )
     decoded, shells, limit = made.as_array(), Shells(source.grid), made.field.band_limit
     assert limit is not None and made.field.symmetry is None
     last = shells.last(limit)

@@ -56,7 +56,7 @@ def fourfold() -> DensityMap:
 
 
 def options(**changes) -> EncodeOptions:
-    return EncodeOptions(**{"resolution": RESOLUTION, "symmetry": "C1", **changes})
+    return EncodeOptions(**{"arch": "radial-basis", "resolution": RESOLUTION, "symmetry": "C1", **changes})
 
 
 def worst(neural_map, density: DensityMap) -> float:
@@ -218,8 +218,8 @@ def test_pure_noise_decodes_to_nothing_of_another_noise():
 def test_goals_that_contradict_each_other_are_refused():
     with pytest.raises(OptionError, match="one of them"):
         EncodeOptions(target_fsc=0.9, max_bytes=1000)
-    with pytest.raises(OptionError, match="only radial-basis"):
-        EncodeOptions(arch="siren", max_bytes=1000)
+    with pytest.raises(OptionError, match="only block-siren and radial-basis"):
+        EncodeOptions(arch="fourier-features", max_bytes=1000)
 
 
 def test_shells_that_a_low_pass_has_emptied_do_not_count(phantom):
@@ -233,7 +233,7 @@ def test_shells_that_a_low_pass_has_emptied_do_not_count(phantom):
 
 def test_an_option_of_dense_layers_means_a_siren():
     assert EncodeOptions(hidden_features=16).arch == "siren"
-    assert EncodeOptions().arch == "radial-basis"
+    assert EncodeOptions().arch == "block-siren"
     with pytest.raises(
         OptionError, match="weight_bits with arch radial-basis: only siren and fourier-features"
     ):

@@ -120,7 +120,7 @@ def test_options_are_checked_by_what_the_kind_states() -> None:
     assert nmap.EncodeOptions(arch="ball", steps=7).steps == 7
     with pytest.raises(OptionError, match="hidden_layers with arch ball"):
         nmap.EncodeOptions(arch="ball", hidden_layers=2)
-    with pytest.raises(OptionError, match="symmetry with arch ball: only radial-basis and block-siren can"):
+    with pytest.raises(OptionError, match="symmetry with arch ball: only block-siren and radial-basis can"):
         nmap.EncodeOptions(arch="ball", symmetry="C4")
 
 

@@ -94,7 +94,7 @@ def test_noise_in_one_shell_shows_in_the_worst_shell_and_little_in_all() -> None
 
 
 def test_a_network_loses_nothing_by_sampling_and_nobody_knows_what_lies_beyond(small: DensityMap) -> None:
-    found = study_interpolation(small, EncodeOptions(preset="faithful", effort="low"))
+    found = study_interpolation(small, EncodeOptions(arch="radial-basis", preset="faithful", effort="low"))
     assert found.holds
     (ours,), padded = found.networks, next(c for c in found.rivals if c.name == FOURIER)
     assert padded.worst_fsc > 0.9999999
@@ -109,7 +109,9 @@ def test_a_network_loses_nothing_by_sampling_and_nobody_knows_what_lies_beyond(s
 
 
 def test_of_several_fidelities_those_out_of_reach_are_told(small: DensityMap) -> None:
-    found = study_interpolation(small, EncodeOptions(effort="low"), goals=(0.5, 0.9, 0.9999999))
+    found = study_interpolation(
+        small, EncodeOptions(arch="radial-basis", effort="low"), goals=(0.5, 0.9, 0.9999999)
+    )
     assert [n.goal for n in found.networks] == [0.5, 0.9]
     assert [n.name for n in found.networks] == ["network at 0.5", "network at 0.9"]
     assert all(n.worst_fsc > n.goal - 0.01 for n in found.networks)

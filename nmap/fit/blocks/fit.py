@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from nmap.fit.blocks.training import BlockTraining
 from nmap.fit.dense.quantise import finish
 from nmap.fit.device import Workers
 from nmap.fit.result import History, Result
+from nmap.fit.target.goal import ShellGoal, shell_goal
+from nmap.fit.target.prepare import Target
 from nmap.fit.task import Task
 from nmap.model.block_siren import BlockSiren
 from nmap.model.blocks import Places
@@ -26,6 +30,9 @@ _ROUNDS = 2
 _PATIENCE = 900.0
 # A round with longer codes takes this many times as long as the one before it.
 _LONGER = 1.5
+# Of a limit of bytes the network aims at this share less, for bits are estimated; and it takes at least so many.
+_SPARE = 0.03
+_LEAST_BYTES = 64
 # Evaluations of the lattice that storing and measuring takes, before the first round has shown it.
 _EVALUATIONS = 10.0
 
@@ -34,49 +41,134 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     """Fit a block SIREN, with longer codes until it reaches the goal.
 
     Raises:
-        QualityError: a target FSC that was not reached.
+        QualityError: a goal that was asked for and not reached.
     """
     target, options, watch = task.target, task.options, task.watch
     places = Places.of(target.lattice, target.envelope, target.group)
     order = 1 if target.group is None else target.group.order
-    recipe = choose_recipe(target.freedom / order, places.own.size, options)
+    goal, most = shell_goal(target, options), _max_bits(task)
+    recipe = choose_recipe(target.freedom / order, places.own.size, options, goal.level, most)
     layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
-    best, kept, closing = None, None, None
+    rounds = _Rounds(task, goal)
     with Workers(task.device) as workers:
         for number in range(1 + _ROUNDS):
             began = watch.seconds
-            training = BlockTraining(target, layout, recipe, task.device, workers, watch)
-            training.run(training_end(training, task, closing))
-            watch.say("storing")
-            trained = watch.seconds
-            result = _stored_result(training, task)
-            closing = watch.seconds - trained
-            if best is None or result.worst > best.worst:
-                best, kept = result, training
-            watch.fsc = best.worst
-            if best.worst >= recipe.goal or watch.stopped() or not recipe.can_grow or number == _ROUNDS:
+            training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
+            training.run(training_end(training, task, rounds.closing), _state_file(task, number))
+            rounds.store(training)
+            if rounds.met or watch.stopped() or not (recipe.can_grow or most) or number == _ROUNDS:
                 break
             left = _PATIENCE - watch.seconds if watch.left is None else watch.left
             if left < _LONGER * (watch.seconds - began):
                 watch.note("no-time-to-grow")
                 break
-            recipe = recipe.grown
-    assert best is not None and kept is not None
-    check_goal(best.worst, task)
+            recipe = recipe.grown if most is None else replace(recipe, max_bits=most - 8 * rounds.excess)
+    best, kept = rounds.best, rounds.training
+    _check(best, rounds, task)
     return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
 
 
-def check_goal(worst: float, task: Task) -> None:
-    """Refuse or tell what fell short of the goal."""
-    goal = task.options.goal_fsc
-    if worst >= goal:
-        return
-    if task.options.target_fsc is not None and not task.watch.stopped():
+class _Rounds:
+    """The rounds of a fit, and the best of them.
+
+    Attributes:
+        training: the best round.
+        best: what it came to.
+        closing: seconds that storing and measuring took; None before the first round.
+    """
+
+    def __init__(self, task: Task, goal: ShellGoal) -> None:
+        self._task, self.goal = task, goal
+        self.closing: float | None = None
+        self._most = task.options.goal_bytes(task.target.density.grid.size)
+        self.best: Result
+        self.training: BlockTraining
+
+    def store(self, training: BlockTraining) -> None:
+        """Code and measure a round that is over."""
+        watch = self._task.watch
+        watch.say("storing")
+        began = watch.seconds
+        result = _stored_result(training, self._task)
+        if self.closing is None or self._worth(result) > self._worth(self.best):
+            self.best, self.training = result, training
+        self.closing = watch.seconds - began
+        watch.fsc = self.best.worst
+
+    @property
+    def met(self) -> bool:
+        """Whether the best round meets the goal."""
+        return self._worth(self.best)[0] >= 0
+
+    @property
+    def excess(self) -> int:
+        """Bytes by which the best round is over the limit."""
+        return _taken(self.best) - (self._most or 0)
+
+    def _worth(self, result: Result) -> tuple[float, float]:
+        """How far below the goal, at most 0; and how true."""
+        reached = self.goal.worst(result.curve.fsc)
+        short = reached - self.goal.level if self._most is None else float(self._most - _taken(result))
+        return min(short, 0.0), reached
+
+
+def _taken(result: Result) -> int:
+    """Bytes of network, gains and envelope."""
+    return sum(coded.nbytes for coded in result.neural_map.tensors.values())
+
+
+def _state_file(task: Task, number: int) -> Path | None:
+    """Where a round keeps its state; None without a checkpoint."""
+    if task.options.checkpoint is None:
+        return None
+    folder = Path(task.options.checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"blocks.{number}.npz"
+
+
+def _max_bits(task: Task) -> float | None:
+    """Bits that the network may take where a limit of bytes is the goal: that less gains and envelope."""
+    target, most = task.target, task.options.goal_bytes(task.target.density.grid.size)
+    if most is None:
+        return None
+    side = _side(target)
+    if most <= side + _LEAST_BYTES:
         raise QualityError(
-            f"worst shell to {task.target.band_limit:g} A reached {floored(worst)} of the wanted {goal:g}: allow "
-            "more time, or a coarser --resolution"
+            f"gains and envelope take {side} bytes alone, wanted {most} with the network: allow more bytes, or a "
+            "coarser --resolution"
         )
-    task.watch.warn("below-goal", worst=worst, goal=goal)
+    return 8 * (1 - _SPARE) * (most - side)
+
+
+def _side(target: Target) -> int:
+    """Bytes of a file's gains and envelope."""
+    return target.coded_gains.nbytes + sum(coded.nbytes for coded in target.coded_envelope.values())
+
+
+def _check(best: Result, rounds: _Rounds, task: Task) -> None:
+    """Refuse or tell what fell short of the goal."""
+    target, options, watch, goal = task.target, task.options, task.watch, rounds.goal
+    most, reached = options.goal_bytes(target.density.grid.size), goal.reached(best.curve.fsc)
+    if goal.of != "fsc":
+        watch.note("share-reached", worst=reached, of=goal.of)
+    if rounds.met:
+        return
+    if most is not None:
+        raise QualityError(
+            f"the network found takes {_taken(best)} bytes with gains and envelope, wanted {most}: allow more bytes, "
+            "or a coarser --resolution"
+        )
+    if options.target_fsc is not None and not watch.stopped():
+        raise QualityError(
+            f"worst shell to {target.band_limit:g} A reached {floored(best.worst)} of the wanted "
+            f"{options.goal_fsc:g}: allow more time, or a coarser --resolution"
+        )
+    if goal.of == "fsc":
+        watch.warn("below-goal", worst=best.worst, goal=goal.share)
+    else:
+        watch.warn(
+            "goal-not-reached", worst=reached, of=goal.of, late=watch.stopped(), symmetry_unsought=False
+        )
 
 
 def settings_of(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:

@@ -37,6 +37,14 @@ _PASSES_POWER = 0.5
 _PASSES_GROWTH = -0.1
 _STEPS_OF_PASS = 8
 _WAVES = 9
+# Passes of an effort, in units of the default's.
+_EFFORTS = {"low": 0.5, "default": 1.0, "high": 2.0}
+# Bits that a degree of freedom takes at a goal of 0.9, and the power by which they grow with the bits of a mode: for
+# the size that suits a limit of bytes (measured on EMD-3488: 2.4 at 0.9, 9 at 0.98).
+_BITS_AT = 2.4
+_BITS_POWER = 2.0
+# Bits of a mode, in units of those at 0.9, that are within reach.
+_BITS_RANGE = (0.2, 4.5)
 # After a round that fell short: so many times the code and the width.
 _GROWTH = (1.5, 1.2)
 
@@ -51,7 +59,8 @@ class BlockRecipe:
         omega_hidden: of the hidden layers.
         passes: over the points.
         steps_of_pass: training steps of a pass.
-        goal: worst-shell FSC aimed at.
+        goal: FSC aimed at, the level of what the shells owe.
+        max_bits: most that the network may take, if that is the goal; then `goal` is what it may reach.
         seed: of all that is random.
         sized: whether the map, not the caller, decided the width and the steps.
     """
@@ -62,6 +71,7 @@ class BlockRecipe:
     passes: int
     steps_of_pass: int
     goal: float
+    max_bits: float | None
     seed: int
     sized: bool
 
@@ -78,23 +88,30 @@ class BlockRecipe:
         return self.sized and self.sizes.code < _MOST_CODE
 
 
-def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockRecipe:
+def choose_recipe(
+    freedom: float, points: int, options: EncodeOptions, goal: float, max_bits: float | None = None
+) -> BlockRecipe:
     """The recipe for a map.
 
     Args:
         freedom: degrees of freedom of the map, of an asymmetric unit.
         points: lattice points in it.
         options: of the fit.
+        goal: FSC aimed at, the level of what the shells owe.
+        max_bits: most that the network may take, instead of a goal.
     """
-    goal = options.goal_fsc
-    bits = max(math.log(1 - goal**2) / math.log(1 - _AT**2), 0.2)
+    if max_bits is not None:
+        bits = (max_bits / max(freedom, 1.0) / _BITS_AT) ** (1 / _BITS_POWER)
+        bits = min(max(bits, _BITS_RANGE[0]), _BITS_RANGE[1])
+        goal = math.sqrt(1 - (1 - _AT**2) ** bits)
+    bits = max(math.log(1 - goal**2) / math.log(1 - _AT**2), _BITS_RANGE[0])
     size = max(freedom / _AT_FREEDOM, 1.0)
     code = min(max(round(_CODE * bits**_CODE_POWER * size**_CODE_GROWTH), _LEAST_CODE), _MOST_CODE)
     wide = _WIDTH * bits**_WIDTH_POWER * (freedom / _AT_FREEDOM) ** _WIDTH_GROWTH
     width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
     blocks = options.blocks or round(freedom / _FREEDOM)
     sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
-    passes = round(_PASSES * bits**_PASSES_POWER * size**_PASSES_GROWTH)
+    passes = round(_EFFORTS[options.effort] * _PASSES * bits**_PASSES_POWER * size**_PASSES_GROWTH)
     if options.steps is not None:
         passes = max(1, -(-options.steps // _STEPS_OF_PASS))
     return BlockRecipe(
@@ -104,8 +121,9 @@ def choose_recipe(freedom: float, points: int, options: EncodeOptions) -> BlockR
         passes=passes,
         steps_of_pass=_STEPS_OF_PASS,
         goal=goal,
+        max_bits=max_bits,
         seed=options.seed,
-        sized=options.hidden_features is None and options.steps is None,
+        sized=options.hidden_features is None and options.steps is None and max_bits is None,
     )
 
 

@@ -10,13 +10,17 @@ that the worst shell ends where the goal is.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nmap.fit import checkpoint
 from nmap.fit.blocks.layout import Layout
 from nmap.fit.blocks.low_waves import LowWaves
 from nmap.fit.blocks.network import Batch, BlockNetwork
@@ -26,6 +30,7 @@ from nmap.fit.blocks.recipe import BlockRecipe
 from nmap.fit.dense.shell_error import ShellError
 from nmap.fit.device import Workers
 from nmap.fit.progress import Watch
+from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
@@ -45,6 +50,10 @@ _STEP_RATE = 0.05
 _LAMBDA = 0.38
 _LAMBDA_RANGE = (0.15, 5.0)
 _GAIN = 0.12
+# The same where bits are the goal: they follow lambda at once, so it may move from here on, further and faster.
+_BITS_STEERED = 0.3
+_BITS_RANGE = (0.05, 40.0)
+_BITS_GAIN = 0.4
 # Degrees of freedom up to which it begins so, and the power by which it falls with more: in larger maps more shells
 # lag.
 _AT_FREEDOM = 24_000.0
@@ -64,8 +73,12 @@ _FOLLOW = 0.15
 _FOLLOWED = (0.2, 1.2)
 _FOLLOW_WIDTH = 0.6
 _FOLLOW_RANGE = (-0.5, 1.6)
+# A target further beyond what lacks than this would be overshot before it is renewed.
+_MOST_WEIGHT = 5.0
 # The waves see to the shells before this one.
 _LOW_SHELLS = 4
+# Seconds between two checkpoints.
+SAVE_EVERY = 10.0
 # Candidates count from this share of the run on. Lambda is steered to so much less than the goal lets be missing.
 _CANDIDATES = 0.8
 _MARGIN = 0.015
@@ -76,7 +89,7 @@ class Candidate:
     """A state of the network, rounded.
 
     Attributes:
-        worst: FSC of its worst shell.
+        worst: FSC of its worst shell, as it counts for the goal (`ShellGoal.alike`).
         bits: estimate of its size.
         whole: whole numbers.
         logs: logarithms of the steps.
@@ -97,6 +110,7 @@ class BlockTraining:
         target: what to fit.
         layout: where.
         recipe: how.
+        goal: what each shell owes.
         device: where it computes.
         workers: share the work out.
         watch: reports progress; says when to end.
@@ -107,12 +121,13 @@ class BlockTraining:
         target: Target,
         layout: Layout,
         recipe: BlockRecipe,
+        goal: ShellGoal,
         device: torch.device,
         workers: Workers,
         watch: Watch,
     ) -> None:
         self.radius = layout.radius
-        self.recipe, self._watch, self._device = recipe, watch, device
+        self.recipe, self._goal, self._watch, self._device = recipe, goal, watch, device
         self._random = torch.Generator().manual_seed(recipe.seed)
         omega0 = recipe.omega * 2 * math.pi * layout.radius / target.band_limit
         self.omegas = (float(f"{omega0:.4g}"), *[recipe.omega_hidden] * recipe.sizes.hidden)
@@ -122,7 +137,7 @@ class BlockTraining:
         self._rate = Rate(self.parameters)
         self._error = ShellError(target, device, layout.places.flat, layout.places.mask)
         self.waves = LowWaves(target, layout, recipe.sizes.waves, recipe.goal)
-        self._last, self._counted = target.last, self._error.counted
+        self._last, self._counted, self._truth = target.last, self._error.counted, target.whitened
         points, order = layout.places.flat.size, layout.places.flat.size / layout.places.own.size
         slope = 2 * math.log(2) * (1 - recipe.goal**2) * points / max(target.freedom, 1.0)
         # Where numbers are many more than what they hold, they cannot all be worth their bits.
@@ -130,7 +145,8 @@ class BlockTraining:
         size = max(target.freedom / order / _AT_FREEDOM, 1.0)
         self._first_lambda = self.lambda_ = _LAMBDA * share * slope * size**_LAMBDA_GROWTH
         self._boost = np.zeros(target.last + 1)
-        self._even = self._weights = np.ones(target.last + 1)
+        self._even = np.ones(target.last + 1)
+        self._weights = np.minimum(goal.weights, _MOST_WEIGHT)
         self._first = min(_LOW_SHELLS, target.last)
 
         def there(values: NDArray[np.generic]) -> Tensor:
@@ -157,14 +173,18 @@ class BlockTraining:
         """Training steps of the run, landing not counted."""
         return self.recipe.passes * self.recipe.steps_of_pass
 
-    def run(self, until: float | None) -> None:
+    def run(self, until: float | None, state_file: Path | None = None) -> None:
         """Train for the recipe's steps and land, or until this second of the watch.
 
-        A stop asked for ends at once; the best candidate, or the last state, is in `best`.
+        A stop asked for ends at once; the best candidate, or the last state, is in `best`. The state is kept in
+        `state_file`, and taken from it if it is there.
         """
-        begin = self._watch.seconds
+        begin = saved = self._watch.seconds
         adam = Adam(self.parameters.flat, self.parameters.logs)
         batches: list[Batch] = []
+        deals = _DEALT * self.recipe.steps_of_pass
+        if state_file is not None and state_file.exists():
+            self._load(state_file, adam)
 
         def share() -> float:
             if until is None:
@@ -174,13 +194,16 @@ class BlockTraining:
 
         loss = torch.tensor(0.0)
         while (now := share()) < 1 + _LANDING and not self._watch.stopped():
+            place = self.done % deals
+            if state_file is not None and place == 0 and self._watch.seconds - saved >= SAVE_EVERY:
+                self._save(state_file, adam)
+                saved = self._watch.seconds
             if self.done % self.recipe.steps_of_pass == 0:
                 if self.done:
                     self.loss.append((self.done, float(loss)))
                 self._evaluate(now)
                 if now >= 1 and self.best is not None and self._met(self.best):
                     break
-            place = self.done % (_DEALT * self.recipe.steps_of_pass)
             if place == 0:
                 batches = self._deal()
             loss = self._step(adam, batches[place % len(batches)], now)
@@ -191,7 +214,47 @@ class BlockTraining:
                 self._watch.say("fitting", done, gone * (1 / max(done, 1e-3) - 1))
         if self.best is None or not self._met(self.best):
             self._evaluate(2.0)
+        if state_file is not None and not self._watch.stopped():
+            state_file.unlink(missing_ok=True)
         self._watch.step = self.done
+
+    @property
+    def _task(self) -> bytes:
+        """Digest of what is fitted and how, which a checkpoint must share."""
+        arrays = (t.cpu().numpy() for t in (self._x, self._table, self._mask))
+        return checkpoint.digest(repr(self.recipe).encode(), self._goal.wanted, self._truth, *arrays)
+
+    def _save(self, path: Path, adam: Adam) -> None:
+        """Keep all that a run goes on from; what an evaluation of the lattice tells is told again."""
+        best, p = self.best, self.parameters
+        kept: dict[str, Any] = {"flat": p.flat, "logs": p.logs, **adam.state()}
+        if best is not None:
+            kept |= {"best_whole": best.whole, "best_logs": best.logs, "best_amplitudes": best.amplitudes}
+            kept["best"] = np.array([best.worst, best.bits])
+        kept = {name: v.cpu().numpy() if isinstance(v, Tensor) else v for name, v in kept.items()}
+        kept |= {"boost": self._boost, "weights": self._weights, "amplitudes": self.waves.whole}
+        kept |= {"loss": np.array(self.loss), "fsc": np.array(self.fsc)}
+        kept |= {"random": self._random.get_state().numpy(), "numbers": np.array([self.done, self.lambda_])}
+        checkpoint.save(path, self._task, kept)
+
+    def _load(self, path: Path, adam: Adam) -> None:
+        kept = checkpoint.load(path, self._task)
+
+        def there(name: str) -> Tensor:
+            return torch.from_numpy(kept[name]).to(self._device)
+
+        self.parameters.flat.copy_(there("flat"))
+        self.parameters.logs.copy_(there("logs"))
+        adam.restore(there)
+        self._boost, self._weights, self.waves.whole = kept["boost"], kept["weights"], kept["amplitudes"]
+        self._random.set_state(torch.from_numpy(kept["random"]))
+        self.done, self.lambda_ = int(kept["numbers"][0]), float(kept["numbers"][1])
+        self.loss = [(int(step), float(value)) for step, value in kept["loss"]]
+        self.fsc = [(int(step), float(value)) for step, value in kept["fsc"]]
+        if "best" in kept:
+            worst, bits = kept["best"].tolist()
+            whole, logs = there("best_whole"), there("best_logs")
+            self.best = Candidate(worst, bits, whole, logs, kept["best_amplitudes"])
 
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of the lattice takes."""
@@ -201,7 +264,8 @@ class BlockTraining:
         return self._watch.seconds - begin
 
     def _met(self, candidate: Candidate) -> bool:
-        return candidate.worst >= self.recipe.goal
+        most = self.recipe.max_bits
+        return candidate.worst >= self.recipe.goal if most is None else candidate.bits <= most
 
     def _rounded(self) -> tuple[Tensor, Tensor]:
         """Whole numbers and the step of each; the network takes them."""
@@ -240,27 +304,34 @@ class BlockTraining:
         self._wanted = network + self._lacking(modes, self._weights) / IN_BAND
         self._learn(now, whole, self._error.fsc(modes))
 
-    def _learn(self, now: float, whole: Tensor, fsc: F64) -> None:
+    def _learn(self, now: float, whole: Tensor, reached: F64) -> None:
         """Keep the state if it is the best one, give weight to shells that lag, and steer, by the FSC of each shell."""
+        self._watch.fsc = float(reached[self._counted].min(initial=1.0))
+        self.fsc.append((self.done, self._watch.fsc))
+        fsc = self._goal.alike(reached)
         worst = float(fsc[self._counted].min(initial=1.0))
-        self._watch.fsc = worst
-        self.fsc.append((self.done, worst))
         if now >= _CANDIDATES:
             self._keep(whole, worst)
         if _FOLLOWED[0] < now < _FOLLOWED[1]:
             self._follow(fsc)
-        if now >= _STEERED:
-            self._steer(now, fsc, worst)
+        if now >= (_STEERED if self.recipe.max_bits is None else _BITS_STEERED):
+            self._steer(now, fsc, worst, whole)
 
     def _keep(self, whole: Tensor, worst: float) -> None:
-        """Remember the state if it meets the goal in the fewest bits; if none does, the one nearest to it."""
-        bits, best = self._rate.bits(whole), self.best
+        """Remember the state if it is the best one so far."""
+        bits = self._rate.bits(whole)
         new = Candidate(worst, bits, whole, self.parameters.logs.clone(), self.waves.whole.copy())
-        if best is None or (self._met(new), -bits if self._met(new) else worst) > (
-            self._met(best),
-            -best.bits if self._met(best) else best.worst,
-        ):
+        if self.best is None or self._worth(new) > self._worth(self.best):
             self.best = new
+
+    def _worth(self, candidate: Candidate) -> tuple[bool, float]:
+        """What meets the goal comes first. Of those the fewest bits, of the others the one nearest to the goal.
+
+        If the goal is a number of bits it is the other way round.
+        """
+        met = self._met(candidate)
+        by_bits = met == (self.recipe.max_bits is None)
+        return met, -candidate.bits if by_bits else candidate.worst
 
     def _follow(self, fsc: F64) -> None:
         """Give more weight to the shells that lag behind the median one."""
@@ -272,17 +343,23 @@ class BlockTraining:
         np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
         at = np.arange(self._boost.shape[-1])
         kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
-        self._weights = np.exp(self._boost @ kernel.T / kernel.sum(1))
+        weights = self._goal.weights * np.exp(self._boost @ kernel.T / kernel.sum(1))
+        self._weights = np.minimum(weights, _MOST_WEIGHT)
 
-    def _steer(self, now: float, fsc: F64, worst: float) -> None:
+    def _steer(self, now: float, fsc: F64, worst: float, whole: Tensor) -> None:
         """Move lambda by how what is missing will compare with what may be missing at the end of the run."""
+        if self.recipe.max_bits is not None:
+            low, high = (self._first_lambda * f for f in _BITS_RANGE)
+            change = _BITS_GAIN * math.log(self._rate.bits(whole) / (self.recipe.max_bits * (1 - _MARGIN)))
+            self.lambda_ = min(max(self.lambda_ * math.exp(min(max(change, -0.3), 0.3)), low), high)
+            return
+        low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
         median = float(np.median(fsc[self._counted]))
         share = min(max((now - _WORST[0]) / (_WORST[1] - _WORST[0]), 0.0), 1.0)
         reached = max(share * worst + (1 - share) * median, 0.0)
         missing = (1 - reached**2) / (1 + _PREDICTED * max(1 - now, 0.0) ** 2)
         allowed = (1 - _MARGIN) * (1 - self.recipe.goal**2)
         change = min(max(_GAIN * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
-        low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
         self.lambda_ = min(max(self.lambda_ * math.exp(change), low), high)
 
     def _deal(self) -> list[Batch]:
@@ -333,6 +410,18 @@ class Adam:
         self._means = tuple(torch.zeros_like(v) for v in self._moved)
         self._squares = tuple(torch.zeros_like(v) for v in self._moved)
         self._count = 0
+
+    def state(self) -> dict[str, Any]:
+        """Means, squares and their count, by name."""
+        names = ("mean", "mean_logs", "square", "square_logs")
+        return {**dict(zip(names, (*self._means, *self._squares), strict=True)), "count": self._count}
+
+    def restore(self, kept: Callable[[str], Tensor]) -> None:
+        """Take the same back."""
+        for name, value in self.state().items():
+            if isinstance(value, Tensor):
+                value.copy_(kept(name))
+        self._count = int(kept("count"))
 
     def step(self, gradient: Tensor, by_step: Tensor, rates: Tensor, step_rate: float) -> None:
         """One step down the gradients, of the numbers and of the logarithms of their steps."""

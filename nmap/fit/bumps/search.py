@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from nmap.coding.codings import CodedTensor, encode_lattice
-from nmap.fit.bumps import checkpoint
+from nmap.fit import checkpoint
 from nmap.fit.bumps.lattice import Lattice
 from nmap.fit.bumps.moves import balance, correlation, excess, iterate, rescale, start
 from nmap.fit.bumps.schedule import SCHEDULES, Deadline, Schedule

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from nmap.coding.codings import CodedTensor, decode_tensor, encode_log, encode_matrices
-from nmap.fit.blocks.fit import check_goal, settings_of, training_end
+from nmap.errors import QualityError
+from nmap.fit.blocks.fit import settings_of, training_end
 from nmap.fit.blocks.layout import Layout
 from nmap.fit.blocks.recipe import BlockRecipe, choose_recipe
 from nmap.fit.dense.quantise import fitted_gains, frame_of
@@ -18,13 +19,14 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.result import History, Result
 from nmap.fit.series.task import SeriesResult, SeriesTask
 from nmap.fit.series.training import SeriesTraining
+from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import Target
 from nmap.fit.task import Task
 from nmap.model.block_siren import MAX_WIDTH
 from nmap.model.blocks import Places
 from nmap.model.series_siren import SeriesSiren
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import invert, transform
+from nmap.spectrum import floored, invert, transform
 
 # A layer has so many times the neurons, and training so many times the passes, that one map wants.
 _WIDER = 1.4
@@ -41,19 +43,43 @@ def fit_series(task: Task) -> tuple[Result, History]:
     target, watch = task.target, task.watch
     places = Places.of(target.lattice, target.envelope, target.group)
     order = 1 if target.group is None else target.group.order
-    recipe = _recipe(choose_recipe(target.freedom / order, places.own.size, task.options), task.options)
+    goal = _goal(task)
+    single = choose_recipe(target.freedom / order, places.own.size, task.options, goal.level)
+    recipe = _recipe(single, task.options)
     layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
     with Workers(task.device) as workers:
         training = SeriesTraining(
-            task.targets, task.axis, task.components, layout, recipe, task.device, workers, watch
+            task.targets, task.axis, task.components, layout, recipe, goal, task.device, workers, watch
         )
         training.run(training_end(training, task, None))
         watch.say("storing")
         result = _stored_result(training, task)
     watch.fsc = result.worst
-    check_goal(result.worst, task)
+    _check(result, goal, task)
     settings = {**settings_of(recipe, training.omegas), "components": task.components}
     return result, History(training.done, settings, training.loss, training.fsc)
+
+
+def _goal(task: SeriesTask) -> ShellGoal:
+    """The goal of every frame: one correlation for all shells. What noise a frame has its neighbours do not share."""
+    target = task.target
+    count = target.last + 1
+    modes = target.shells.modes[:count].astype(np.float64)
+    modes[target.negligible[:count]] = 0
+    modes[0] = 0
+    return ShellGoal(task.options.goal_for(target.masked), np.ones(count), modes, "fsc")
+
+
+def _check(result: SeriesResult, goal: ShellGoal, task: SeriesTask) -> None:
+    """Refuse or tell what fell short of the goal."""
+    if result.worst >= goal.share:
+        return
+    if task.options.target_fsc is not None and not task.watch.stopped():
+        raise QualityError(
+            f"worst shell of a frame to {task.target.band_limit:g} A reached {floored(result.worst)} of the wanted "
+            f"{goal.share:g}: allow more time, or a coarser --resolution"
+        )
+    task.watch.warn("below-goal", worst=result.worst, goal=goal.share)
 
 
 def _recipe(single: BlockRecipe, options: EncodeOptions) -> BlockRecipe:

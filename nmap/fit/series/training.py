@@ -23,6 +23,7 @@ from nmap.fit.progress import Watch
 from nmap.fit.series.network import SeriesNetwork
 from nmap.fit.series.parameters import SeriesParameters
 from nmap.fit.series.waves import SeriesWaves
+from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import F64, Target
 
 
@@ -35,6 +36,7 @@ class SeriesTraining(BlockTraining):
         components: functions of the axis.
         layout: where, the same in all frames.
         recipe: how.
+        goal: what each shell of each frame owes.
         device: where it computes.
         workers: share the work out.
         watch: reports progress; says when to end.
@@ -47,11 +49,12 @@ class SeriesTraining(BlockTraining):
         components: int,
         layout: Layout,
         recipe: BlockRecipe,
+        goal: ShellGoal,
         device: torch.device,
         workers: Workers,
         watch: Watch,
     ) -> None:
-        super().__init__(targets[0], layout, recipe, device, workers, watch)
+        super().__init__(targets[0], layout, recipe, goal, device, workers, watch)
         functions = axis.at_frames(components)
         self.components = components
         self.parameters = SeriesParameters(recipe.sizes, components, self.omegas, self._random, device)
@@ -70,7 +73,7 @@ class SeriesTraining(BlockTraining):
         # An error in a component is one in all frames; they share the error that each may have.
         self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / components
         self._boost = np.zeros((len(targets), targets[0].last + 1))
-        self._weights = np.ones_like(self._boost)
+        self._weights = np.broadcast_to(self._weights, self._boost.shape)
 
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of all frames takes."""

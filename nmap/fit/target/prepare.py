@@ -191,6 +191,11 @@ def target_of(specimen: Specimen, group: PointGroup | None, outcome: SymmetryOut
     lattice = grid.resampled(lattice_shape(grid, band_limit))
     truth, reference, left_out = _truth(density, mask, specimen.solvent, lattice, band_limit)
     _require_detail(truth, density, lattice, band_limit)
+    if envelope is not None and not envelope.on_lattice(lattice.shape).any():
+        raise MapError(
+            f"no point of the band limit's lattice, {lattice.shape} (z, y, x), lies inside the mask: there is nothing "
+            "to fit: give a finer resolution or a wider mask"
+        )
     center, half_width = _domain(envelope, lattice)
     shells = Shells(lattice)
     coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, envelope)

@@ -1,4 +1,4 @@
-"""The state of a search in a file, for the same fit to go on from."""
+"""The state of a fit in a file, for the same fit to go on from."""
 
 from __future__ import annotations
 
