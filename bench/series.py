@@ -133,15 +133,17 @@ def report(
         lines.append(f"| {name} | {value} | {one:.0f} | {n * one:.0f} | {value / (n * one):.3f} |")
     by_frame = series.record["fidelity"]["frame_worst"]
     low, high = min(m.worst for m in each), max(m.worst for m in each)
-    lines.append(
-        f"| worst shell | {whole.worst:.4f} (frames {min(by_frame):.4f} to {max(by_frame):.4f}) | {low:.4f} to {high:.4f} | | |"
-    )
-    lines.append(f"| CPU s | {whole.seconds:.0f} | {mean[3]:.0f} | | {whole.seconds / mean[3]:.1f} of one |")
+    frames_said = f"{min(by_frame):.4f} to {max(by_frame):.4f}"
+    lines += [
+        f"| worst shell of each frame | {frames_said} | {low:.4f} to {high:.4f} | | |",
+        f"| CPU s | {whole.seconds:.0f} | {mean[3]:.0f} | | {whole.seconds / mean[3]:.1f} of one |",
+    ]
     left, ours, linear, frequency = held_out(frames, truths, options)
     fine = frequency > 1 / FINE
     lines += [
         "",
-        f"Left out: frames {', '.join(map(str, left))}. FSC with the true frame, mean over shells finer than {FINE:g} A: "
+        f"Left out: frames {', '.join(map(str, left))}. FSC with the true frame, mean over shells finer than {FINE:g} "
+        "A: "
         f"decoded {ours[:, fine].mean():.4f}, mean of the neighbours {linear[:, fine].mean():.4f}, difference "
         f"{(ours - linear)[:, fine].mean():+.4f}. Shells of any frame in which the decode is lower: "
         f"{int((ours < linear).sum())} of {ours.size}, by {max(float((linear - ours).max()), 0.0):.4f} at most.",

@@ -92,8 +92,12 @@ def block_siren(
     bits: Array | None = None,
     group: tuple[list[Array], tuple[float, ...], tuple[float, ...]] | None = None,
     half: tuple[float, ...] = (0.5, 0.5, 0.5),
+    moving: Array | None = None,
 ) -> Function:
-    """Envelope times network at the lattice's points, by the page model-block-siren.md."""
+    """Envelope times network at the lattice's points, by the page model-block-siren.md.
+
+    `moving` are the codes that the output of a series has, (blocks, code); None for those of the layers.
+    """
     blocks, _, hidden, _, longest = sizes
     layers = hidden + 1
     length = [e / n for e, n in zip(box.edges[::-1], lattice, strict=True)]
@@ -134,7 +138,8 @@ def block_siren(
 
         def given(which: int) -> list[float]:
             base, turn = numbers[layers + which], numbers[2 * layers + 1 + which]
-            return [float(b[0] + code @ column) for b, column in zip(base, turn.T, strict=True)]
+            own = code if moving is None or which < layers else moving[block]
+            return [float(b[0] + own @ column) for b, column in zip(base, turn.T, strict=True)]
 
         for layer in range(layers):
             h = [math.sin(omegas[layer] * v) for v in dense(numbers[layer], np.array(given(layer)), h)]
@@ -221,16 +226,17 @@ def block_cases() -> list[tuple[str, str, NeuralMap, Function]]:
 def functions(at: list[float], period: float | None, count: int, t: float) -> list[float]:
     """The functions of a series' axis at a position, by the page model-series-siren.md."""
     if period is None:
-        # The Chebyshev polynomials by their recurrence.
+        # The Legendre polynomials by their recurrence.
         s, out = (2 * t - at[0] - at[-1]) / (at[-1] - at[0]), [1.0]
         out.append(s)
         while len(out) < count:
-            out.append(2 * s * out[-1] - out[-2])
-        return out[:count]
+            k = len(out) - 1
+            out.append(((2 * k + 1) * s * out[-1] - k * out[-2]) / (k + 1))
+        return [math.sqrt(2 * k + 1) * p for k, p in enumerate(out[:count])]
     out = [1.0]
     for j in range(1, count):
         phase = 2 * math.pi * ((j + 1) // 2) * t / period
-        out.append(math.cos(phase) if j % 2 else math.sin(phase))
+        out.append(math.sqrt(2) * (math.cos(phase) if j % 2 else math.sin(phase)))
     return out
 
 
@@ -270,10 +276,11 @@ def series_case(
     )
     f = functions(at, period, components, position)
     numbers = [m * s for m, s in zip(whole[:shared], steps, strict=False)]
-    numbers.append(sum(v * m for v, m in zip(f, codes, strict=True)) * steps[shared])
+    numbers.append(codes[0] * steps[shared])
+    moving = sum(v * m for v, m in zip(f, codes, strict=True)) * steps[shared]
     if heights:
         numbers.append(sum(v * m for v, m in zip(f, heights, strict=True)) * steps[-1])
-    product = block_siren(numbers, sizes, omegas, radius, CUBE, even, bits)
+    product = block_siren(numbers, sizes, omegas, radius, CUBE, even, bits, moving=moving)
     return made, filtered(product, CUBE, even, 5.0, FLAT)
 
 

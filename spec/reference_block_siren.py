@@ -75,7 +75,8 @@ def values(density, f, t, group):
     """U on all points of the lattice, model-block-siren.md; `f` are their folded box fractions, `t` the frame's."""
     model, lattice = density.metadata["model"], density.metadata["lattice"]
     flat = density.tensors["network"]
-    flat = flat if density.at is None else at(model, flat, density.at)
+    if density.at is not None:
+        model, flat = at(model, flat, density.at)
     index = np.indices(lattice).reshape(3, -1).T
     inside = np.broadcast_to(density.envelope(f) > 0, len(f))
     steps = density.edges[::-1] / lattice
@@ -107,19 +108,24 @@ def values(density, f, t, group):
 
 
 def at(model, flat, t):
-    """The numbers of the block-siren at a position of a series; model-series-siren.md."""
+    """Model and numbers of the block-siren at a position of a series; model-series-siren.md, its last paragraph."""
     first, last, period, count = model["at"][0], model["at"][-1], model.get("period"), model["components"]
     if period is None:
-        s = min(max((2 * t - first - last) / (last - first), -1), 1)
-        f = [math.cos(k * math.acos(s)) for k in range(count)]
+        s = (2 * t - first - last) / (last - first)
+        f = [math.sqrt(2 * k + 1) * np.polynomial.Legendre.basis(k)(s) for k in range(count)]
     else:
         waves = (math.cos, math.sin)
-        f = [1] + [waves[k % 2](2 * math.pi * (k // 2 + 1) * t / period) for k in range(count - 1)]
-    w, c = model["width"], model["code"]
-    shared = 3 * w + model["hidden"] * w * w + (w * (model["hidden"] + 2) + 1) * (1 + c)
-    codes, size = flat[shared:], count * model["blocks"] * c
-    parts = [np.dot(f, part.reshape(count, -1)) for part in (codes[:size], codes[size:])]
-    return np.concatenate((flat[:shared], *parts))
+        turns = [2 * math.pi * (k // 2 + 1) * t / period for k in range(count - 1)]
+        f = [1] + [math.sqrt(2) * waves[k % 2](turn) for k, turn in enumerate(turns)]
+    w, c, hidden, blocks = (model[name] for name in ("width", "code", "hidden", "blocks"))
+    ends = np.cumsum([3 * w + hidden * w * w + w * (hidden + 2) + 1, *[c * w] * (hidden + 1), c * (w + 1)])
+    plain, *maps, rest = np.split(flat, ends)
+    none = np.zeros(c * w)
+    wider = [*(np.append(m, none) for m in maps[:-1]), np.append(np.zeros(c * (w + 1)), maps[-1])]
+    codes = rest[: count * blocks * c].reshape(count, blocks, c)
+    mixed = np.hstack((codes[0], np.einsum("k,kbc->bc", f, codes))).reshape(-1)
+    heights = f @ rest[count * blocks * c :].reshape(count, -1)
+    return {**model, "code": 2 * c}, np.concatenate((plain, *wider, mixed, heights))
 
 
 def network(model, flat, lattice, block, x, t):

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.polynomial import chebyshev
+from numpy.polynomial import Legendre, legendre
 from numpy.testing import assert_allclose
 
 from nmap.axis import Axis, axis_of, most_components
 from nmap.errors import FormatError, OptionError
 
 
-def test_the_functions_of_a_line_are_the_chebyshev_polynomials_from_end_to_end() -> None:
+def test_the_functions_of_a_line_are_the_legendre_polynomials_of_mean_square_1() -> None:
     axis = Axis((2.0, 3.0, 7.0, 10.0))
     for t in (2.0, 4.5, 10.0):
+        basis = [np.sqrt(2 * k + 1) * Legendre.basis(k) for k in range(6)]
         s = (t - 6) / 4
-        assert_allclose(axis.values(t, 6), [chebyshev.Chebyshev.basis(k)(s) for k in range(6)], atol=1e-12)
-        slopes = [chebyshev.Chebyshev.basis(k).deriv()(s) / 4 for k in range(6)]
-        assert_allclose(axis.slopes(t, 6), slopes, atol=1e-12)
+        assert_allclose(axis.values(t, 6), [f(s) for f in basis], atol=1e-12)
+        assert_allclose(axis.slopes(t, 6), [f.deriv()(s) / 4 for f in basis], atol=1e-12)
 
 
 def test_the_functions_of_a_cycle_come_back_after_its_period() -> None:
     axis = Axis((0.0, 0.25, 0.5), 1.0)
     assert_allclose(axis.values(0.3, 5), axis.values(-0.7, 5), atol=1e-12)
-    wave = 2 * np.pi * 0.3
-    assert_allclose(
-        axis.values(0.3, 5), [1, *(f(j * wave) for j in (1, 2) for f in (np.cos, np.sin))], atol=1e-12
-    )
+    turn, root = 2 * np.pi * 0.3, np.sqrt(2)
+    waves = [root * wave(j * turn) for j in (1, 2) for wave in (np.cos, np.sin)]
+    assert_allclose(axis.values(0.3, 5), [1, *waves], atol=1e-12)
     step = 1e-6
     change = (axis.values(0.3 + step, 5) - axis.values(0.3 - step, 5)) / (2 * step)
     assert_allclose(axis.slopes(0.3, 5), change, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "axis", [axis_of(np.linspace(0, 1, 200), False, "t"), axis_of(np.arange(200), True, "t")]
+)
+def test_the_functions_are_apart_over_many_frames(axis: Axis) -> None:
+    functions = axis.at_frames(7)
+    assert_allclose(functions.T @ functions / 200, np.eye(7), atol=0.1)
 
 
 def test_nothing_lies_beyond_the_ends_of_a_line() -> None:
@@ -69,4 +76,4 @@ def test_functions_are_never_more_than_frames_can_tell() -> None:
         assert cycle % 2 == 1 and cycle <= frames
         # Least squares at even steps stays sound: no function is told from the others by rounding alone.
         even = np.linspace(-1, 1, frames)
-        assert np.linalg.cond(chebyshev.chebvander(even, line - 1)) < 30
+        assert np.linalg.cond(legendre.legvander(even, line - 1)) < 30

@@ -5,6 +5,8 @@ import { checkBlocks, checkSizes, shapesOf } from "./blocks.js";
 
 const MAX_FRAMES = 256;
 const MAX_COMPONENTS = 64;
+// At a position the codes are twice as long.
+const MAX_CODE = 512;
 // Positions this share of the axis beyond its ends are its ends.
 const ROUNDING = 1e-9;
 
@@ -34,6 +36,7 @@ export function checkSeries(metadata, tensors) {
   if (!network) refuse('tensor "network" is missing');
   if (network.shape.length !== 1) refuse(`tensor "network" has shape [${network.shape}], wanted one axis`);
   checkSizes(metadata.model);
+  if (metadata.model.code > MAX_CODE) refuse(`model.code is ${shown(metadata.model.code)}, wanted at most ${MAX_CODE}`);
   const { shared, codes } = sizesOf(metadata.model);
   const left = network.shape[0] - shared - components * codes;
   if (left < 0 || left % components) refuse(`tensor "network" has ${network.shape[0]} numbers, wanted those of ${components} components`);
@@ -46,33 +49,51 @@ function functions({ at, components, period }, t) {
   const [first, last] = [at[0], at.at(-1)];
   if (period !== undefined) {
     const phase = (k) => (2 * Math.PI * ((k + 1) >> 1) * t) / period;
-    return Float64Array.from({ length: components }, (_, k) => (k === 0 ? 1 : k % 2 ? Math.cos(phase(k)) : Math.sin(phase(k))));
+    return Array.from({ length: components }, (_, k) => (k === 0 ? 1 : Math.SQRT2 * (k % 2 ? Math.cos(phase(k)) : Math.sin(phase(k)))));
   }
   const margin = ROUNDING * (last - first);
   if (!(t >= first - margin && t <= last + margin)) throw new RangeError(`position ${t}: the series was measured from ${first} to ${last}`);
   const s = Math.min(Math.max((2 * t - first - last) / (last - first), -1), 1);
-  return Float64Array.from({ length: components }, (_, k) => Math.cos(k * Math.acos(s)));
+  const legendre = [1, s];
+  for (let k = 1; k < components - 1; k++) legendre.push(((2 * k + 1) * s * legendre[k] - k * legendre[k - 1]) / (k + 1));
+  return legendre.slice(0, components).map((p, k) => Math.sqrt(2 * k + 1) * p);
 }
 
-/** Metadata and tensors of the block-siren at a position of a series. */
+/**
+ * Metadata and tensors of the block-siren at a position of a series: its codes are that of function 0, which the
+ * layers have, and then the sum over the functions, which the output has.
+ */
 export function seriesAt(metadata, tensors, t) {
   const { model } = metadata;
   if (!Number.isFinite(t)) throw new RangeError(`position ${t}, wanted a finite number`);
   const { values } = tensors.get("network");
+  const { width, code, blocks } = model;
   const { shared, codes } = sizesOf(model);
   const f = functions(model, t);
+  const sum = (from, count, i) => f.reduce((total, factor, k) => total + factor * values[from + k * count + i], 0);
+  const shapes = shapesOf(model);
+  const maps = shapes.slice(-1 - (model.hidden + 2), -1);
+  const before = shared - maps.reduce((total, [rows, columns]) => total + rows * columns, 0);
   const amplitudes = (values.length - shared - f.length * codes) / f.length;
-  const out = new Float32Array(shared + codes + amplitudes);
-  out.set(values.subarray(0, shared));
-  const mix = (from, count, to) => {
-    for (let i = 0; i < count; i++) {
-      let sum = 0;
-      for (let k = 0; k < f.length; k++) sum += f[k] * values[from + k * count + i];
-      out[to + i] = sum;
+  const out = new Float32Array(before + 2 * (shared - before) + 2 * codes + amplitudes);
+  out.set(values.subarray(0, before));
+  let to = before;
+  let from = before;
+  for (const [rows, columns] of maps) {
+    const size = rows * columns;
+    const isOutput = columns === width + 1;
+    out.set(values.subarray(from, from + size), to + (isOutput ? size : 0));
+    from += size;
+    to += 2 * size;
+  }
+  for (let block = 0; block < blocks; block++) {
+    for (let i = 0; i < code; i++) {
+      out[to + i] = values[shared + block * code + i];
+      out[to + code + i] = sum(shared, codes, block * code + i);
     }
-  };
-  mix(shared, codes, shared);
-  mix(shared + f.length * codes, amplitudes, shared + codes);
-  const single = { ...metadata, model: { ...model, kind: "block-siren" }, features: [] };
+    to += 2 * code;
+  }
+  for (let i = 0; i < amplitudes; i++) out[to + i] = sum(shared + f.length * codes, amplitudes, i);
+  const single = { ...metadata, model: { ...model, kind: "block-siren", code: 2 * code }, features: [] };
   return [single, new Map([...tensors, ["network", { shape: [out.length], values: out }]])];
 }
