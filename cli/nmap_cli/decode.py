@@ -139,7 +139,9 @@ def _positions(
             f"{file} holds a series of {len(axis.at)} maps, {axis.name} from {axis.first:g} to {axis.last:g}: choose "
             "with --at or --frames"
         )
-    chosen = [at] if frames is None else [float(position) for position in np.linspace(*frames)]
+    chosen: list[float | None] = [at]
+    if frames is not None:
+        chosen = [float(position) for position in np.linspace(*frames)]
     for position in chosen:
         if position is not None:
             axis.frame(position)  # refuses what lies beyond the ends, before anything is written

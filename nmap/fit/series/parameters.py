@@ -1,4 +1,4 @@
-"""A series SIREN's numbers in training: those of a block SIREN, with codes for each function of the axis."""
+"""A series SIREN's numbers in training: those of a block SIREN, and codes for each further function of the axis."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nmap.axis import Axis
@@ -59,7 +60,7 @@ class SeriesTraining(BlockTraining):
         self.components = components
         self.parameters = SeriesParameters(recipe.sizes, components, self.omegas, self._random, device)
 
-        def there(values: F64) -> Tensor:
+        def there(values: NDArray[np.floating]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(device)
 
         # Frames of components, (frames, components), and components of frames by least squares.
