@@ -1,9 +1,12 @@
 """`Axis`: where the maps of a series lie along a fourth axis, and the smooth functions of that axis.
 
-line:      f_k(t) = sqrt(2 k + 1) P_k(s),  s = (2 t - first - last) / (last - first)     (Legendre polynomials)
-periodic:  f_0 = 1,  f_(2j-1)(t) = sqrt(2) cos(2 pi j t / period),  f_(2j)(t) = sqrt(2) sin(2 pi j t / period)
+At frame i of n, counted from 0, the functions are waves that are orthogonal over the frames:
 
-Each has a mean square of 1 over the axis, and next to no part in any other over even frames.
+    line:      f_0 = 1,  f_k(i) = sqrt(2) cos(pi k (2 i + 1) / (2 n))
+    periodic:  f_0 = 1,  f_(2j-1)(i) = sqrt(2) cos(2 pi j i / n),  f_(2j)(i) = sqrt(2) sin(2 pi j i / n)
+
+Between frames they are cubic, with the slope at a frame that the parabola through it and its neighbours has: so what
+lies between two frames is a sum of these and of the next ones, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from nmap.errors import FormatError, OptionError
@@ -22,6 +24,8 @@ F64 = NDArray[np.float64]
 
 MAX_FRAMES = 256
 MAX_COMPONENTS = 64
+# Functions that are fitted at most.
+_MOST_FITTED = 32
 # Positions this share of the axis beyond its ends are its ends: decimal numbers are not exact.
 _ROUNDING = 1e-9
 
@@ -88,31 +92,46 @@ class Axis:
         Raises:
             OptionError: a position beyond the ends of a line.
         """
-        k, place = np.arange(components), self._inside(t)
-        if self.period is None:
-            return np.asarray(legendre.legval(self._scaled(place), np.diag(np.sqrt(2 * k + 1.0))), np.float64)
-        phase = 2 * math.pi * ((k + 1) // 2) * place / self.period
-        waves = math.sqrt(2) * np.where(k % 2 == 1, np.cos(phase), np.sin(phase))
-        return np.asarray(np.where(k == 0, 1.0, waves), np.float64)
+        return self._mixed(t, slope=False) @ self.at_frames(components)
 
     def slopes(self, t: float, components: int) -> F64:
-        """Their derivatives by t, (components,)."""
-        k, place = np.arange(components), self._inside(t)
-        if self.period is None:
-            slopes = legendre.legder(np.diag(np.sqrt(2 * k + 1.0)))
-            out = legendre.legval(self._scaled(place), slopes)
-            return np.asarray(out * 2 / (self.last - self.first), np.float64)
-        rate = 2 * math.pi * ((k + 1) // 2) / self.period
-        waves = np.where(k % 2 == 1, -np.sin(rate * place), np.cos(rate * place))
-        return np.asarray(math.sqrt(2) * rate * waves, np.float64)
+        """Their derivatives by t, (components,); raises as `values`."""
+        return self._mixed(t, slope=True) @ self.at_frames(components)
 
     def at_frames(self, components: int) -> F64:
         """The functions at each frame, (frames, components)."""
-        return np.array([self.values(t, components) for t in self.at])
+        n = len(self.at)
+        i, k = np.arange(n)[:, None], np.arange(components)
+        if self.period is None:
+            waves = np.cos(np.pi * k * (2 * i + 1) / (2 * n))
+        else:
+            phase = 2 * np.pi * ((k + 1) // 2) * i / n
+            waves = np.where(k % 2 == 1, np.cos(phase), np.sin(phase))
+        return np.asarray(np.where(k == 0, 1.0, math.sqrt(2) * waves), np.float64)
 
-    def _scaled(self, place: float) -> float:
-        """Position from -1 at the first frame to 1 at the last."""
-        return min(max((2 * place - self.first - self.last) / (self.last - self.first), -1.0), 1.0)
+    def _mixed(self, t: float, slope: bool) -> F64:
+        """How much of each frame a position has, (frames,), or the derivative of that by t: cubic Hermite."""
+        place, n = self._inside(t), len(self.at)
+        at, frame = np.asarray(self.at), np.arange(n)
+        if self.period is not None:
+            at = np.concatenate((at - self.period, at, at + self.period))
+            frame = np.tile(frame, 3)
+        low = min(max(int(np.searchsorted(at, place, side="right")) - 1, 0), len(at) - 2)
+        h = float(at[low + 1] - at[low])
+        s = (place - float(at[low])) / h
+        ends, tangents = (2 * s**3 - 3 * s**2 + 1, 3 * s**2 - 2 * s**3), (s**3 - 2 * s**2 + s, s**3 - s**2)
+        if slope:
+            ends, tangents = (
+                (6 * (s**2 - s) / h, 6 * (s - s**2) / h),
+                (3 * s**2 - 4 * s + 1, 3 * s**2 - 2 * s),
+            )
+            h = 1.0
+        out = np.zeros(n)
+        for number, end, tangent in zip((low, low + 1), ends, tangents, strict=True):
+            out[frame[number]] += end
+            near, shares = _slope_at(at, number)
+            np.add.at(out, frame[near], h * tangent * shares)
+        return out
 
     def _inside(self, t: float) -> float:
         """The position on the axis: within the period, or between the ends of a line."""
@@ -130,14 +149,28 @@ class Axis:
 
 
 def most_components(frames: int, periodic: bool) -> int:
-    """Functions that so many frames can tell.
+    """Functions that so many frames are fitted with: as many as there are, up to a limit; of a cycle an odd number."""
+    most = min(frames, _MOST_FITTED)
+    return most - (most + 1) % 2 if periodic else most
 
-    Polynomials fitted to even steps are stable up to a degree of about twice the root of their number (Rakhmanov
-    2007). A cycle needs more frames than functions.
+
+def _slope_at(at: F64, number: int) -> tuple[NDArray[np.int64], F64]:
+    """Frames, and their shares, of the slope that the parabola through a frame and its neighbours has there.
+
+    At an end it is the parabola of the last three; of two frames it is their line.
     """
-    if periodic:
-        return max(1, min(frames - 1, MAX_COMPONENTS) - (min(frames - 1, MAX_COMPONENTS) + 1) % 2)
-    return min(frames, MAX_COMPONENTS, int(2 * math.sqrt(frames - 1)) + 1)
+    if len(at) == 2:
+        return np.arange(2), np.array([-1.0, 1.0]) / (at[1] - at[0])
+    middle = min(max(number, 1), len(at) - 2)
+    near = np.arange(middle - 1, middle + 2)
+    a, b, c = (float(v) for v in at[near])
+    x = float(at[number])
+    shares = [
+        (2 * x - b - c) / ((a - b) * (a - c)),
+        (2 * x - a - c) / ((b - a) * (b - c)),
+        (2 * x - a - b) / ((c - a) * (c - b)),
+    ]
+    return near, np.array(shares)
 
 
 def axis_of(at: Sequence[float], periodic: bool, name: str) -> Axis:

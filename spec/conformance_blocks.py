@@ -225,19 +225,38 @@ def block_cases() -> list[tuple[str, str, NeuralMap, Function]]:
 
 def functions(at: list[float], period: float | None, count: int, t: float) -> list[float]:
     """The functions of a series' axis at a position, by the page model-series-siren.md."""
-    if period is None:
-        # The Legendre polynomials by their recurrence.
-        s, out = (2 * t - at[0] - at[-1]) / (at[-1] - at[0]), [1.0]
-        out.append(s)
-        while len(out) < count:
-            k = len(out) - 1
-            out.append(((2 * k + 1) * s * out[-1] - k * out[-2]) / (k + 1))
-        return [math.sqrt(2 * k + 1) * p for k, p in enumerate(out[:count])]
-    out = [1.0]
-    for j in range(1, count):
-        phase = 2 * math.pi * ((j + 1) // 2) * t / period
-        out.append(math.sqrt(2) * (math.cos(phase) if j % 2 else math.sin(phase)))
+    n, out = len(at), []
+    for k in range(count):
+        if k == 0:
+            wave = [1.0] * n
+        elif period is None:
+            wave = [math.sqrt(2) * math.cos(math.pi * k * (2 * i + 1) / (2 * n)) for i in range(n)]
+        else:
+            turn = math.cos if k % 2 else math.sin
+            wave = [math.sqrt(2) * turn(2 * math.pi * ((k + 1) // 2) * i / n) for i in range(n)]
+        out.append(hermite(at, wave, period, t))
     return out
+
+
+def hermite(at: list[float], wave: list[float], period: float | None, t: float) -> float:
+    """A cubic between two frames, its slopes those of parabolas through three (by Newton's divided differences)."""
+    points = list(zip(at, wave, strict=True))
+    if period is not None:
+        points = [(a + m * period, w) for m in (-2, -1, 0, 1, 2) for a, w in points]
+    low = max(i for i, (a, _) in enumerate(points[:-1]) if a <= t)
+
+    def slope(i: int) -> float:
+        first = min(max(i - 1, 0), len(points) - 3)
+        (a, fa), (b, fb), (c, fc) = points[first : first + 3]
+        one, two = (fb - fa) / (b - a), (fc - fb) / (c - b)
+        x = points[i][0]
+        return one + (two - one) / (c - a) * ((x - a) + (x - b))
+
+    (a, fa), (b, fb) = points[low : low + 2]
+    h, s = b - a, (t - a) / (b - a)
+    # Bezier's form of the same cubic.
+    p, q = fa + h * slope(low) / 3, fb - h * slope(low + 1) / 3
+    return (1 - s) ** 3 * fa + 3 * s * (1 - s) ** 2 * p + 3 * s * s * (1 - s) * q + s**3 * fb
 
 
 def series_case(

@@ -109,14 +109,32 @@ def values(density, f, t, group):
 
 def at(model, flat, t):
     """Model and numbers of the block-siren at a position of a series; model-series-siren.md, its last paragraph."""
-    first, last, period, count = model["at"][0], model["at"][-1], model.get("period"), model["components"]
-    if period is None:
-        s = (2 * t - first - last) / (last - first)
-        f = [math.sqrt(2 * k + 1) * np.polynomial.Legendre.basis(k)(s) for k in range(count)]
-    else:
-        waves = (math.cos, math.sin)
-        turns = [2 * math.pi * (k // 2 + 1) * t / period for k in range(count - 1)]
-        f = [1] + [math.sqrt(2) * waves[k % 2](turn) for k, turn in enumerate(turns)]
+    places, period, count = np.array(model["at"], float), model.get("period"), model["components"]
+    i, frames = np.arange(len(places)), len(places)
+    f = [np.ones(frames)]
+    for k in range(1, count):
+        phase = (
+            np.pi * k * (2 * i + 1) / (2 * frames)
+            if period is None
+            else 2 * np.pi * ((k + 1) // 2) * i / frames
+        )
+        f.append(np.sqrt(2) * (np.cos(phase) if period is None or k % 2 else np.sin(phase)))
+    f = np.array(f)
+    if period is not None:
+        f, places = np.tile(f, 5), np.concatenate([places + m * period for m in range(-2, 3)])
+        t = model["at"][0] + (t - model["at"][0]) % period
+    low = min(max(int(np.sum(places <= t)) - 1, 0), len(places) - 2)
+    h = places[low + 1] - places[low]
+    s = (t - places[low]) / h
+
+    def slope(number):
+        first = min(max(number - 1, 0), max(len(places) - 3, 0))
+        near = slice(first, first + 3)
+        x = places[near] - places[number]
+        return np.linalg.solve(np.vander(x, increasing=True), f[:, near].T)[1]
+
+    ends = (2 * s**3 - 3 * s**2 + 1) * f[:, low] + (3 * s**2 - 2 * s**3) * f[:, low + 1]
+    f = ends + h * ((s**3 - 2 * s**2 + s) * slope(low) + (s**3 - s**2) * slope(low + 1))
     w, c, hidden, blocks = (model[name] for name in ("width", "code", "hidden", "blocks"))
     ends = np.cumsum([3 * w + hidden * w * w + w * (hidden + 2) + 1, *[c * w] * (hidden + 1), c * (w + 1)])
     plain, *maps, rest = np.split(flat, ends)

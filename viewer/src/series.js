@@ -44,19 +44,54 @@ export function checkSeries(metadata, tensors) {
   checkBlocks(metadata, new Map([...tensors, ["network", one]]));
 }
 
-/** The functions of the axis at a position. */
-function functions({ at, components, period }, t) {
-  const [first, last] = [at[0], at.at(-1)];
-  if (period !== undefined) {
-    const phase = (k) => (2 * Math.PI * ((k + 1) >> 1) * t) / period;
-    return Array.from({ length: components }, (_, k) => (k === 0 ? 1 : Math.SQRT2 * (k % 2 ? Math.cos(phase(k)) : Math.sin(phase(k)))));
+/** A function of the axis at frame i of n. */
+function wave(k, i, n, isCycle) {
+  if (k === 0) return 1;
+  if (!isCycle) return Math.SQRT2 * Math.cos((Math.PI * k * (2 * i + 1)) / (2 * n));
+  const phase = (2 * Math.PI * ((k + 1) >> 1) * i) / n;
+  return Math.SQRT2 * (k % 2 ? Math.cos(phase) : Math.sin(phase));
+}
+
+/** Frames and their shares in the slope at a frame: of the parabola through it and its neighbours. */
+function slopeAt(places, number) {
+  if (places.length === 2) {
+    const h = places[1] - places[0];
+    return [[0, -1 / h], [1, 1 / h]];
   }
+  const middle = Math.min(Math.max(number, 1), places.length - 2);
+  const [a, b, c] = places.slice(middle - 1, middle + 2);
+  const x = places[number];
+  return [
+    [middle - 1, (2 * x - b - c) / ((a - b) * (a - c))],
+    [middle, (2 * x - a - c) / ((b - a) * (b - c))],
+    [middle + 1, (2 * x - a - b) / ((c - a) * (c - b))],
+  ];
+}
+
+/** The functions of the axis at a position: cubics between frames. */
+function functions({ at, components, period }, t) {
+  const n = at.length;
+  const [first, last] = [at[0], at.at(-1)];
+  const isCycle = period !== undefined;
   const margin = ROUNDING * (last - first);
-  if (!(t >= first - margin && t <= last + margin)) throw new RangeError(`position ${t}: the series was measured from ${first} to ${last}`);
-  const s = Math.min(Math.max((2 * t - first - last) / (last - first), -1), 1);
-  const legendre = [1, s];
-  for (let k = 1; k < components - 1; k++) legendre.push(((2 * k + 1) * s * legendre[k] - k * legendre[k - 1]) / (k + 1));
-  return legendre.slice(0, components).map((p, k) => Math.sqrt(2 * k + 1) * p);
+  if (!isCycle && !(t >= first - margin && t <= last + margin)) {
+    throw new RangeError(`position ${t}: the series was measured from ${first} to ${last}`);
+  }
+  const turns = (t - first) / period;
+  const place = isCycle ? first + (turns - Math.floor(turns)) * period : Math.min(Math.max(t, first), last);
+  const places = isCycle ? [-1, 0, 1].flatMap((m) => at.map((a) => a + m * period)) : at;
+  let low = 0;
+  while (low < places.length - 2 && places[low + 1] <= place) low++;
+  const h = places[low + 1] - places[low];
+  const s = (place - places[low]) / h;
+  const shares = new Float64Array(n);
+  const add = (number, end, tangent) => {
+    shares[number % n] += end;
+    for (const [frame, share] of slopeAt(places, number)) shares[frame % n] += h * tangent * share;
+  };
+  add(low, 2 * s ** 3 - 3 * s ** 2 + 1, s ** 3 - 2 * s ** 2 + s);
+  add(low + 1, 3 * s ** 2 - 2 * s ** 3, s ** 3 - s ** 2);
+  return Array.from({ length: components }, (_, k) => shares.reduce((sum, share, i) => sum + share * wave(k, i, n, isCycle), 0));
 }
 
 /**

@@ -6,6 +6,7 @@ there; so all frames are trained in every step, at the cost of little more than 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,9 @@ from nmap.fit.series.parameters import SeriesParameters
 from nmap.fit.series.waves import SeriesWaves
 from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import F64, Target
+
+# Components that hold a good part of a series, for each root of the number of frames.
+_MOVING = 2.0
 
 
 class SeriesTraining(BlockTraining):
@@ -70,9 +74,10 @@ class SeriesTraining(BlockTraining):
         places = layout.places
         self._errors = [ShellError(target, device, places.flat, places.mask) for target in targets]
         self._counted = np.stack([error.counted for error in self._errors])
-        self.waves = SeriesWaves(targets[0], layout, recipe.sizes.waves, recipe.goal, functions)
-        # An error in a component is one in all frames; they share the error that each may have.
-        self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / components
+        self.waves = SeriesWaves(targets[0], layout, recipe.sizes.waves, recipe.goal, components)
+        # An error in a component is one in all frames, and so many of them share the error that a frame may have.
+        shared = min(components, _MOVING * math.sqrt(len(targets)))
+        self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / shared
         self._boost = np.zeros((len(targets), targets[0].last + 1))
         self._weights = np.broadcast_to(self._weights, self._boost.shape)
 
