@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from nmap.inspection import series_json
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_series
 from nmap.spectrum import Convention
 from nmap.validation import PathLike, Validation, validate_file
+
+if TYPE_CHECKING:
+    from nmap.container import MapFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ class SeriesValidation:
 
 
 def validate_series(
-    file: PathLike,
+    file: PathLike | MapFile,
     sources: Sequence[DensityMap | PathLike],
     *,
     resolution: float | None = None,
@@ -81,7 +85,7 @@ def validate_series(
     """Measure how true a series is to the maps it was made from; arguments and failures as `validate_file`.
 
     Args:
-        file: the `.nmap` file of a series.
+        file: the `.nmap` file of a series, or what it was opened as.
         sources: its frames in order, or their paths; a file may be a stack of volumes.
         resolution: shells count to here, Angstrom.
         mask: of all frames.
@@ -95,23 +99,24 @@ def validate_series(
     Raises:
         OptionError: another number of maps than the series has frames, or a file of one map.
     """
-    from nmap.container import open_file
+    from nmap.container import MapFile, open_file
 
-    axis = open_file(file).neural_map.axis
+    opened = file if isinstance(file, MapFile) else open_file(file)
+    axis, name = opened.neural_map.axis, os.fspath(opened.path)
     densities = read_series(sources, reading)
     if axis is None:
         raise OptionError(
-            f"{file} holds one map, {len(densities)} sources were given: give the one it was made from"
+            f"{name} holds one map, {len(densities)} sources were given: give the one it was made from"
         )
     if len(densities) != len(axis.at):
         raise OptionError(
-            f"{file} holds {len(axis.at)} frames, {len(densities)} maps were given: give the maps that it was made "
+            f"{name} holds {len(axis.at)} frames, {len(densities)} maps were given: give the maps that it was made "
             "from, in order"
         )
     found = []
     for t, density in zip(axis.at, densities, strict=True):
         done = validate_file(
-            file,
+            opened,
             density,
             resolution=resolution,
             mask=mask,

@@ -68,7 +68,7 @@ class Validation:
 
 
 def validate_file(
-    file: PathLike,
+    file: PathLike | MapFile,
     source: DensityMap | PathLike,
     *,
     resolution: float | None = None,
@@ -85,7 +85,7 @@ def validate_file(
     """Measure how true a `.nmap` file is to the map it was made from.
 
     Args:
-        file: the `.nmap` file.
+        file: the `.nmap` file, or what it was opened as.
         source: the map, or its path.
         resolution: shells count to here, Angstrom; the file's band limit if None.
         mask: a mask or its path, or "auto" for one made from the source.
@@ -104,9 +104,9 @@ def validate_file(
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
     """
-    from nmap.container import open_file
+    from nmap.container import MapFile, open_file
 
-    opened = open_file(file)
+    opened = file if isinstance(file, MapFile) else open_file(file)
     neural_map = opened.neural_map if at is None else opened.neural_map.at(at)
     record, damage = neural_map.record, "; ".join(opened.record_faults)
     whole = as_map(source, reading)
@@ -123,7 +123,7 @@ def validate_file(
         )
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(os.path.getsize(file), part, path if part is whole else None),
+        sizes=measure_sizes(os.path.getsize(opened.path), part, path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
         model=None if model is None else os.fspath(model),
         contour=_contour(record),
@@ -147,7 +147,7 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=Path(file).name, container=container, remarks=told)
+    findings = replace(findings, decoded=Path(opened.path).name, container=container, remarks=told)
     return Validation(findings, decoded, part, soft, opened, record, neural_map)
 
 

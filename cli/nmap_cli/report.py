@@ -45,16 +45,17 @@ def command(
     Of a series give all SOURCES in order, or a stack of volumes: the page shows a strip of slices, and the FSC of
     each frame.
     """
-    from nmap.container import open_map
+    from nmap.container import open_file
     from nmap.report.file import report_file
     from nmap.report.series import report_series
 
     started = time.monotonic()
-    if open_map(file).axis is not None or len(sources) > 1:
+    opened = open_file(file)
+    if opened.neural_map.axis is not None or len(sources) > 1:
         if comparison.pop("half_maps") is not None or comparison["model"] is not None:
             raise OptionError("half maps and a model with a series: only one map can; leave them out")
-        text = report_series(file, sources, **{k: v for k, v in comparison.items() if k != "model"})
+        text = report_series(opened, sources, **{k: v for k, v in comparison.items() if k != "model"})
     else:
-        text = report_file(file, sources[0], **comparison)
+        text = report_file(opened, sources[0], **comparison)
     write_text(output, text, overwrite)
     say(f"{output}: {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)

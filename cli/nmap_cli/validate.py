@@ -24,6 +24,7 @@ from nmap_cli.parameters import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
+    from nmap.container import MapFile
 
 
 @click.command("validate")
@@ -68,23 +69,24 @@ def command(
     mean of every number are printed, and each frame must hold.
     """
     held = checked_limits(limits)
-    from nmap.container import open_map
+    from nmap.container import open_file
     from nmap.validation import validate_file
 
-    if open_map(file).axis is not None or len(sources) > 1:
+    opened = open_file(file)
+    if opened.neural_map.axis is not None or len(sources) > 1:
         if fsc_xml is not None or star is not None:
             raise OptionError(
                 "--fsc-xml and --star with a series: they hold the curve of one map; leave them out"
             )
         return _validate_series(
-            file,
+            opened,
             sources,
             {**comparison, "limits": held, "off_grid": off_grid, "convention": convention},
             as_json=as_json,
             quiet=quiet,
         )
     found = validate_file(
-        file,
+        opened,
         sources[0],
         limits=held,
         off_grid=off_grid,
@@ -97,7 +99,7 @@ def command(
 
 
 def _validate_series(
-    file: Path, sources: tuple[Path, ...], options: dict[str, Any], *, as_json: bool, quiet: bool
+    opened: MapFile, sources: tuple[Path, ...], options: dict[str, Any], *, as_json: bool, quiet: bool
 ) -> int:
     """Compare each frame of a series, and print the frames, the worst and the mean."""
     from nmap.report.finding_words import check_words
@@ -106,11 +108,11 @@ def _validate_series(
 
     if options.pop("half_maps") is not None:
         raise OptionError("--half1 and --half2 with a series: only one map has half maps; leave them out")
-    found = validate_series(file, sources, **options)
+    found = validate_series(opened, sources, **options)
     if as_json:
         say_json(found.to_json())
     else:
-        say_lines([file.name, *series_lines(found)], quiet)
+        say_lines([Path(opened.path).name, *series_lines(found)], quiet)
     for t, frame in zip(found.axis.at, found.frames, strict=True):
         for check in frame.failed:
             tell(f"nmap: {found.axis.name} = {t:g} falls short: {check_words(check, frame)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.container import MapFile, open_file
 from nmap.inspection import inspect
 from nmap.machine.packages import require_package
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions
@@ -40,7 +41,7 @@ SLICES = (
 
 
 def report_series(
-    file: PathLike,
+    file: PathLike | MapFile,
     sources: Sequence[DensityMap | PathLike],
     *,
     resolution: float | None = None,
@@ -50,7 +51,7 @@ def report_series(
     """One self-contained HTML page on how true a series is to its frames.
 
     Args:
-        file: the `.nmap` file of a series.
+        file: the `.nmap` file of a series, or what it was opened as.
         sources: its frames, in order.
         resolution: shells count to here, Angstrom; the file's band limit if None.
         mask: a mask file, or "auto".
@@ -67,8 +68,9 @@ def report_series(
     def keep(t: float, done: Validation) -> None:
         shown.append((t, _slice(done.source.values), _slice(done.decoded.values)))
 
-    found = validate_series(file, sources, resolution=resolution, mask=mask, reading=reading, each=keep)
-    about = inspect(file)
+    opened = file if isinstance(file, MapFile) else open_file(file)
+    found = validate_series(opened, sources, resolution=resolution, mask=mask, reading=reading, each=keep)
+    about = inspect(opened)
     series, axis = about.neural_map, found.axis
     worst = [frame.judged.worst for frame in found.frames]
     pictures = [Picture(_fsc_figure(found), "Fidelity FSC of each frame", FSC)]
@@ -95,7 +97,7 @@ def report_series(
     ]
     lead = f"{len(axis.at)} maps as one neural map of {about.sizes['total'] / 1000:.1f} kB; {series.grid}"
     footer = f"Made by nmap {__version__}. Nothing on this page was fetched or is run."
-    return page(os.path.basename(file), lead, cards, sections, footer)
+    return page(os.path.basename(opened.path), lead, cards, sections, footer)
 
 
 def _slice(values: F32) -> F32:
