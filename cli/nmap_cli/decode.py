@@ -17,6 +17,7 @@ from nmap import __version__
 from nmap.errors import GridError, LimitError, NonFiniteError, OptionError, OutputExistsError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import (
+    advice,
     one_output,
     output_argument,
     overwrite_option,
@@ -27,7 +28,17 @@ from nmap_cli.common import (
     voice_options,
     warn,
 )
-from nmap_cli.parameters import FRAMES, INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Frames, Region
+from nmap_cli.parameters import (
+    FRAMES,
+    INPUT,
+    MAP_OUTPUT,
+    NMAP_INPUT,
+    REGION,
+    SHAPE,
+    VOXEL_SIZE,
+    Frames,
+    Region,
+)
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -39,7 +50,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 
 
 @click.command("decode")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @output_argument(MAP_OUTPUT, "The MRC map to write; it may also be given as the second argument.")
 @click.option(
     "--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples over the same box; the voxel size follows."
@@ -78,7 +89,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 @overwrite_option
 @voice_options
 def command(
-    file: Path,
+    file: Path | str,
     out: Path | None,
     output: Path | None,
     shape: Shape | None,
@@ -126,7 +137,7 @@ def command(
 
 
 def _positions(
-    neural_map: NeuralMap, file: Path, at: float | None, frames: Frames | None
+    neural_map: NeuralMap, file: Path | str, at: float | None, frames: Frames | None
 ) -> list[float | None]:
     """Positions to decode at; one None for one map."""
     axis = neural_map.axis
@@ -237,7 +248,8 @@ def _grid(
         return grid
     from nmap.maps import read_frame
 
-    frame = read_frame(like, permissive=permissive)
+    with advice(voxel_size="--shape and --voxel-size in the place of --like"):
+        frame = read_frame(like, permissive=permissive)
     _say_not_kept(like, frame)
     return frame.grid
 
@@ -296,7 +308,7 @@ def _check_room(grid: Grid, output: Path, frames: int) -> None:
 
 
 @contextmanager
-def _naming(file: Path) -> Iterator[None]:
+def _naming(file: Path | str) -> Iterator[None]:
     """Name the file whose densities cannot be written."""
     try:
         yield

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.errors import OptionError
+from nmap.machine.archive import shown_name
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -20,7 +21,7 @@ from nmap_cli.common import (
 )
 from nmap_cli.comparison import comparison_options, convention_option
 from nmap_cli.limits import checked_limits, limit_options
-from nmap_cli.parameters import INPUT, OUTPUT
+from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command("validate")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @click.argument("sources", type=INPUT, nargs=-1, required=True, metavar="SOURCE...")
 @comparison_options
 @limit_options
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 @overwrite_option
 @voice_options
 def command(
-    file: Path,
+    file: Path | str,
     sources: tuple[Path, ...],
     comparison: dict[str, Any],
     off_grid: bool | None,
@@ -94,7 +95,7 @@ def command(
         **comparison,
     ).findings
     _write_curves(found, fsc_xml, star, overwrite)
-    _print(found, file.name, as_json=as_json, quiet=quiet, verbose=verbose)
+    _print(found, shown_name(file), as_json=as_json, quiet=quiet, verbose=verbose)
     return 0 if found.holds else 1
 
 
@@ -112,7 +113,7 @@ def _validate_series(
     if as_json:
         say_json(found.to_json())
     else:
-        say_lines([Path(opened.path).name, *series_lines(found)], quiet)
+        say_lines([shown_name(opened.path), *series_lines(found)], quiet)
     for t, frame in zip(found.axis.at, found.frames, strict=True):
         for check in frame.failed:
             tell(f"nmap: {found.axis.name} = {t:g} falls short: {check_words(check, frame)}")

@@ -88,7 +88,7 @@ def encode_series(
     task = SeriesTask(targets[0], options, watch, device, targets, axis, components)
     result, history = train(task)
     assert isinstance(result, SeriesResult)
-    kept = series_record(task, history, result, device_name(device))
+    kept = series_record(task, history, result, lambda: device_name(device))
     if watch.left is not None and watch.left < 0:
         # Not kept: the same maps and options give the same file.
         watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nmap.coding.occupancy import with_shape
-from nmap.fit.record import fit_record, source
+from nmap.fit.record import fit_parts, gathered, source
 from nmap.fit.result import History
 from nmap.fit.series.task import SeriesResult, SeriesTask
+from nmap.outcomes import to_json
 
 
 def series_record(
-    task: SeriesTask, history: History, result: SeriesResult, device: str
+    task: SeriesTask, history: History, result: SeriesResult, device: Callable[[], str]
 ) -> dict[str, dict[str, Any]]:
     """The record of a series, by group: "source", "fit" and "fidelity".
 
@@ -21,13 +23,15 @@ def series_record(
         task: what was fitted.
         history: settings chosen and curves.
         result: what came of it.
-        device: its name.
+        device: gives its name.
     """
+    watch = task.watch
     made = {
-        "source": _source(task),
-        "fit": fit_record(task.target, task.options, history, task.watch.notices, device),
-        "fidelity": _fidelity(task, result),
+        "fidelity": gathered({"fidelity": lambda: _fidelity(task, result)}, watch),
+        "source": gathered({"source": lambda: _source(task)}, watch),
+        "fit": gathered(fit_parts(task.target, task.options, history, device), watch),
     }
+    made["fit"]["notes"] = [to_json(notice) for notice in watch.notices] or None
     told = {
         group: {name: value for name, value in items.items() if value is not None}
         for group, items in made.items()

@@ -106,7 +106,7 @@ class SeriesTraining(BlockTraining):
             if weights is not None:
                 lack *= error.spread(weights[frame])
             total += self._projection[:, frame, None] * lack
-        inside = [self._at_positions(self._error.inside(component)) for component in total]
+        inside = [self._at_positions(self._error.waves(component)) for component in total]
         return torch.stack(inside, 1)
 
     def _frame(self, modes: Tensor, frame: int) -> Tensor:
