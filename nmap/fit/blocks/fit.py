@@ -76,7 +76,7 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
             recipe = recipe.grown if most is None else replace(recipe, max_bits=most - 8 * rounds.excess)
     best, kept = rounds.best, rounds.training
     _check(best, rounds, task)
-    return best, History(kept.done, _settings(kept.recipe, kept.omegas), kept.loss, kept.fsc)
+    return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
 
 
 class _Rounds:
@@ -131,7 +131,7 @@ def _taken(result: Result) -> int:
 def _train(training: BlockTraining, task: Task, closing: float | None, state_file: Path | None) -> None:
     """Train to the end; a failure on the way is one only while there is no candidate."""
     try:
-        training.run(_end(training, task, closing), state_file)
+        training.run(training_end(training, task, closing), state_file)
     except Exception as error:
         if training.best is None:
             raise
@@ -192,7 +192,8 @@ def _check(best: Result, rounds: _Rounds, task: Task) -> None:
         )
 
 
-def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
+def settings_of(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
+    """What the fit chose, JSON values."""
     sizes = recipe.sizes
     return {
         "blocks": sizes.blocks,
@@ -205,7 +206,7 @@ def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _end(training: BlockTraining, task: Task, closing: float | None) -> float | None:
+def training_end(training: BlockTraining, task: Task, closing: float | None) -> float | None:
     """Second of the watch at which training must end for storing and measuring to fit; None without a budget.
 
     The first round takes at least as long as preparing did, to have something to show.

@@ -61,6 +61,11 @@ class Parameters:
             device
         )
 
+    @property
+    def codes(self) -> slice:
+        """Where the codes lie."""
+        return self.slices[-1]
+
     def views(self, vector: Tensor) -> list[Tensor]:
         """Each matrix in a vector as long as `flat`; no copy."""
         return [vector[part].view(shape) for part, shape in zip(self.slices, self.shapes, strict=True)]

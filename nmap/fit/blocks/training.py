@@ -65,7 +65,7 @@ _PREDICTED = 2.2
 # Shares of the run between which the goal moves from the median shell to the worst one.
 _WORST = (0.6, 0.8)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
-_IN_BAND = 0.6
+IN_BAND = 0.6
 # Points are dealt to batches anew every few passes.
 _DEALT = 4
 # Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
@@ -131,6 +131,7 @@ class BlockTraining:
         self._random = torch.Generator().manual_seed(recipe.seed)
         omega0 = recipe.omega * 2 * math.pi * layout.radius / target.band_limit
         self.omegas = (float(f"{omega0:.4g}"), *[recipe.omega_hidden] * recipe.sizes.hidden)
+        self._batches, self._share = recipe.steps_of_pass, float(recipe.steps_of_pass)
         self.parameters = Parameters(recipe.sizes, self.omegas, self._random, device)
         self._network = BlockNetwork(self.parameters, workers, device)
         self._rate = Rate(self.parameters)
@@ -179,7 +180,7 @@ class BlockTraining:
         `state_file`, and taken from it if it is there.
         """
         begin = saved = self._watch.seconds
-        adam = _Adam(self.parameters.flat, self.parameters.logs)
+        adam = Adam(self.parameters.flat, self.parameters.logs)
         batches: list[Batch] = []
         deals = _DEALT * self.recipe.steps_of_pass
         if state_file is not None and state_file.exists():
@@ -223,7 +224,7 @@ class BlockTraining:
         arrays = (t.cpu().numpy() for t in (self._x, self._table, self._mask))
         return checkpoint.digest(repr(self.recipe).encode(), self._goal.wanted, self._truth, *arrays)
 
-    def _save(self, path: Path, adam: _Adam) -> None:
+    def _save(self, path: Path, adam: Adam) -> None:
         """Keep all that a run goes on from; what an evaluation of the lattice tells is told again."""
         best, p = self.best, self.parameters
         kept: dict[str, Any] = {"flat": p.flat, "logs": p.logs, **adam.state()}
@@ -236,7 +237,7 @@ class BlockTraining:
         kept |= {"random": self._random.get_state().numpy(), "numbers": np.array([self.done, self.lambda_])}
         checkpoint.save(path, self._task, kept)
 
-    def _load(self, path: Path, adam: _Adam) -> None:
+    def _load(self, path: Path, adam: Adam) -> None:
         kept = checkpoint.load(path, self._task)
 
         def there(name: str) -> Tensor:
@@ -300,12 +301,15 @@ class BlockTraining:
         network = self._network_values()
         modes = self._modes(network + self.waves.values().to(self._device))
         modes = modes + self._modes(self.waves.follow(self._lacking(modes, None)))
-        self._wanted = network + self._lacking(modes, self._weights) / _IN_BAND
-        reached = self._error.fsc(modes)
-        self._watch.fsc = self._error.worst(reached)
+        self._wanted = network + self._lacking(modes, self._weights) / IN_BAND
+        self._learn(now, whole, self._error.fsc(modes))
+
+    def _learn(self, now: float, whole: Tensor, reached: F64) -> None:
+        """Keep the state if it is the best one, give weight to shells that lag, and steer, by the FSC of each shell."""
+        self._watch.fsc = float(reached[self._counted].min(initial=1.0))
         self.fsc.append((self.done, self._watch.fsc))
         fsc = self._goal.alike(reached)
-        worst = self._error.worst(fsc)
+        worst = float(fsc[self._counted].min(initial=1.0))
         if now >= _CANDIDATES:
             self._keep(whole, worst)
         if _FOLLOWED[0] < now < _FOLLOWED[1]:
@@ -334,12 +338,12 @@ class BlockTraining:
         missing = np.maximum(1 - fsc**2, 1e-5)
         median = float(np.median(missing[self._counted]))
         missing[~self._counted] = median
-        missing[: self._first] = median
+        missing[..., : self._first] = median
         self._boost += _FOLLOW * np.log(missing / median)
         np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
-        at = np.arange(self._boost.size)
+        at = np.arange(self._boost.shape[-1])
         kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
-        weights = self._goal.weights * np.exp(kernel @ self._boost / kernel.sum(1))
+        weights = self._goal.weights * np.exp(self._boost @ kernel.T / kernel.sum(1))
         self._weights = np.minimum(weights, _MOST_WEIGHT)
 
     def _steer(self, now: float, fsc: F64, worst: float, whole: Tensor) -> None:
@@ -361,7 +365,7 @@ class BlockTraining:
     def _deal(self) -> list[Batch]:
         """The points of each block, dealt to the batches of a pass."""
         blocks, slots = self._table.shape
-        batches = self.recipe.steps_of_pass
+        batches = self._batches
         size = -(-slots // batches)
         order = torch.argsort(torch.rand(blocks, slots, generator=self._random), 1).to(self._device)
         # The last batches are filled up with points of the first ones, which do not count twice.
@@ -376,12 +380,12 @@ class BlockTraining:
             for first in range(0, size * batches, size)
         ]
 
-    def _step(self, adam: _Adam, batch: Batch, now: float) -> Tensor:
+    def _step(self, adam: Adam, batch: Batch, now: float) -> Tensor:
         """One step on a batch; the weighted sum of squared errors before it."""
         p = self.parameters
         whole, steps = self._rounded()
         loss = self._network.descend(batch, self._wanted[batch.position])
-        gradient = self._network.gradient.mul_(self.recipe.steps_of_pass * _IN_BAND)
+        gradient = self._network.gradient.mul_(self._share * IN_BAND)
         levels = p.flat / steps
         slope = self._rate.slope(levels).mul_(self.lambda_ * min(1.0, now / _RAMP))
         # Through the rounding: a number moves by its step, a step by how it rounds.
@@ -393,12 +397,12 @@ class BlockTraining:
         fall = rise * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
         shared, own = (max(fall, least) for least in _LEAST_RATES)
         rates = p.rates * shared
-        rates[p.slices[-1]] = p.rates[p.slices[-1]] * own
+        rates[p.codes] = p.rates[p.codes] * own
         adam.step(gradient, by_step, rates, _STEP_RATE * shared)
         return loss
 
 
-class _Adam:
+class Adam:
     """Moves the numbers and the logarithms of their steps in place."""
 
     def __init__(self, flat: Tensor, logs: Tensor) -> None:
