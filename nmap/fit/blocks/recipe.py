@@ -14,7 +14,7 @@ _FREEDOM = 46.0
 # Gaussian source takes, log2(1 / (1 - FSC^2)) / 2, by these powers. Both grow with the map, slowly: a
 # larger one has less of its network in common.
 _CODE = 16.0
-_CODE_POWER = 1.38
+_CODE_POWER = 1.1
 _CODE_GROWTH = 0.3
 _WIDTH = 36.0
 _WIDTH_POWER = 0.66
@@ -35,6 +35,8 @@ _OMEGA_HIDDEN = 30.0
 _PASSES = 80
 _PASSES_POWER = 0.5
 _PASSES_GROWTH = -0.1
+# All learning rates fall with the bits of a mode by this power: the more is asked, the less may a step undo.
+_RATE_POWER = -1.6
 _STEPS_OF_PASS = 8
 _WAVES = 9
 # Passes of an effort, in units of the default's.
@@ -58,8 +60,10 @@ class BlockRecipe:
         omega: first omega, in units of the highest phase in a block.
         omega_hidden: of the hidden layers.
         passes: over the points.
+        rate: of learning, in units of that at a goal of 0.9.
         steps_of_pass: training steps of a pass.
         goal: FSC aimed at, the level of what the shells owe.
+        bits: of a mode at that goal, in units of those at 0.9.
         max_bits: most that the network may take, if that is the goal; then `goal` is what it may reach.
         seed: of all that is random.
         sized: whether the map, not the caller, decided the width and the steps.
@@ -69,8 +73,10 @@ class BlockRecipe:
     omega: float
     omega_hidden: float
     passes: int
+    rate: float
     steps_of_pass: int
     goal: float
+    bits: float
     max_bits: float | None
     seed: int
     sized: bool
@@ -119,8 +125,10 @@ def choose_recipe(
         omega=_OMEGA0,
         omega_hidden=options.omega_hidden or _OMEGA_HIDDEN,
         passes=passes,
+        rate=min(bits**_RATE_POWER, 1.0),
         steps_of_pass=_STEPS_OF_PASS,
         goal=goal,
+        bits=bits,
         max_bits=max_bits,
         seed=options.seed,
         sized=options.hidden_features is None and options.steps is None and max_bits is None,
