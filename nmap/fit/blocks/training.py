@@ -59,6 +59,8 @@ _BITS_GAIN = 0.4
 # lag.
 _AT_FREEDOM = 24_000.0
 _LAMBDA_GROWTH = -0.75
+# It falls by this power of the share of the passes that there is time for: in few steps bits would win.
+_HURRIED = 2.0
 # Numbers of the network for each degree of freedom up to which lambda begins so.
 _NUMBERS = 2.0
 # What is missing falls by exp(this * (1 - share)^2) to the end of the run, for the rate falls: measured at a goal of
@@ -145,7 +147,9 @@ class BlockTraining:
         # Where numbers are many more than what they hold, they cannot all be worth their bits.
         share = min(1.0, _NUMBERS * target.freedom / order / self.parameters.flat.numel())
         size = max(target.freedom / order / _AT_FREEDOM, 1.0)
-        self._first_lambda = self.lambda_ = _LAMBDA * share * slope * size**_LAMBDA_GROWTH
+        self._first_lambda = self.lambda_ = (
+            _LAMBDA * share * slope * size**_LAMBDA_GROWTH * recipe.pace**_HURRIED
+        )
         self._predicted = _PREDICTED * recipe.bits**_PREDICTED_POWER
         self._boost = np.zeros(target.last + 1)
         self._even = np.ones(target.last + 1)
@@ -193,7 +197,7 @@ class BlockTraining:
             if until is None:
                 return self.done / self.steps
             in_time = (self._watch.seconds - begin) / max(until - begin, 1e-3)
-            return max(self.done / self.steps, in_time * (1 + _LANDING / 2))
+            return max(self.done / self.steps, in_time * (1 + _LANDING))
 
         loss = torch.tensor(0.0)
         while (now := share()) < 1 + _LANDING and not self._watch.stopped():
