@@ -119,7 +119,9 @@ def choose_recipe(
     width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
     blocks = options.blocks or round(freedom / _FREEDOM)
     sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
-    passes = round(_EFFORTS[options.effort] * _PASSES * bits**_PASSES_POWER * size**_PASSES_GROWTH)
+    passes = round(
+        _EFFORTS[options.effort] * _PASSES * max(bits, 1.0) ** _PASSES_POWER * size**_PASSES_GROWTH
+    )
     if options.steps is not None:
         passes = max(1, -(-options.steps // _STEPS_OF_PASS))
     return BlockRecipe(

@@ -148,7 +148,7 @@ class BlockTraining:
         share = min(1.0, _NUMBERS * target.freedom / order / self.parameters.flat.numel())
         size = max(target.freedom / order / _AT_FREEDOM, 1.0)
         self._first_lambda = self.lambda_ = (
-            _LAMBDA * share * slope * size**_LAMBDA_GROWTH * recipe.pace**_HURRIED
+            _LAMBDA * share * slope * size**_LAMBDA_GROWTH * recipe.pace**_HURRIED * min(recipe.bits, 1.0)
         )
         self._predicted = _PREDICTED * recipe.bits**_PREDICTED_POWER
         self._boost = np.zeros(target.last + 1)
