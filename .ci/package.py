@@ -8,6 +8,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+READER = (
+    "from importlib.resources import files; files('nmap.integrations').joinpath('napari.yaml').read_text()"
+)
 EXAMPLE = ROOT / "spec" / "conformance" / "valid" / "radial-basis.nmap"
 MOST_MEGABYTES = 300  # of site-packages: what someone who only decodes has to download
 
@@ -27,6 +30,7 @@ def main(wheel: Path) -> None:
             ["validate", EXAMPLE, folder / "decoded.mrc", "--min-fsc", "0.999"],
         ):
             subprocess.run([nmap, *arguments], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([folder / "env" / "bin" / "python", "-c", READER], check=True)
         packages = next((folder / "env").glob("lib/python*/site-packages"))
         if (packages / "torch").exists():
             sys.exit("the wheel brings torch: wanted it in the extra 'fit' alone")

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmap.coding.codings import CodedTensor, decode_tensor
 from nmap.envelope.envelope import Envelope
-from nmap.errors import FormatError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
+from nmap.machine.packages import require_package
 from nmap.model import Field, Frame, build_network
-from nmap.sampling.grids import at_points, gradient_at_points, grid_for, on_grid, slabs
+from nmap.sampling.grids import (
+    at_points,
+    gradient_at_points,
+    grid_for,
+    on_grid,
+    on_part,
+    slabs,
+    times_as_fine,
+)
+
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+    from nmap.fit.module.density import DensityModule
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+# What makes a torch module of a map, as a name: its room is built on this one.
+_TORCH = "nmap.fit.module.density"
 # Groups of items: JSON values, arrays of numbers, bytes.
 Record = Mapping[str, Mapping[str, Any]]
 
@@ -43,14 +61,31 @@ class NeuralMap:
         """The source map's grid."""
         return self.field.box
 
+    @property
+    def contour_level(self) -> float | None:
+        """Level at which the decode encloses what the recorded contour level does in the source; None without one."""
+        for group in ("fidelity", "source"):
+            level = self.record.get(group, {}).get("contour_level")
+            if isinstance(level, int | float) and math.isfinite(level):
+                return float(level)
+        return None
+
     def sample(self, points_xyz: ArrayLike) -> F32:
-        """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...)."""
-        points = np.asarray(points_xyz, np.float64)
+        """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...); solvent outside the box.
+
+        Raises:
+            OptionError: points that are not three finite numbers each.
+        """
+        points = _checked_points(points_xyz)
         return at_points(self.field, points.reshape(-1, 3)).reshape(points.shape[:-1])
 
     def gradient(self, points_xyz: ArrayLike) -> F32:
-        """Derivative of the density per Angstrom along x, y, z at points, (..., 3) -> (..., 3)."""
-        points = np.asarray(points_xyz, np.float64)
+        """Derivative of the density per Angstrom along x, y, z at points, (..., 3) -> (..., 3).
+
+        Raises:
+            OptionError: points that are not three finite numbers each.
+        """
+        points = _checked_points(points_xyz)
         return gradient_at_points(self.field, points.reshape(-1, 3)).reshape(points.shape)
 
     def on_grid(self, grid: Grid) -> F32:
@@ -69,6 +104,26 @@ class NeuralMap:
         """
         return grid_for(self.field, shape)
 
+    def times_as_fine(self, factor: float) -> Grid:
+        """The grid of `factor` times as many samples along each axis, in whole numbers; see `grid_for`.
+
+        Raises:
+            OptionError: a factor that is not positive and finite.
+        """
+        return times_as_fine(self.field, factor)
+
+    def on_part(self, part: tuple[slice, slice, slice], grid: Grid | None = None) -> F32:
+        """What `on_grid(grid)[part]` holds; no more of it is computed, and values agree to rounding.
+
+        Args:
+            part: samples along (z, y, x), with steps above 0.
+            grid: the whole grid; the source's if None.
+
+        Raises:
+            OptionError: a step below 1.
+        """
+        return on_part(self.field, grid or self.grid, part)
+
     def slabs(self, grid: Grid, rows: int | None = None) -> Iterator[tuple[int, F32]]:
         """The density on `grid` in slabs of z rows, for grids that do not fit in memory.
 
@@ -80,6 +135,43 @@ class NeuralMap:
             First row and values, float32 (rows, ny, nx).
         """
         return slabs(self.field, grid, rows)
+
+    def to_torch(self) -> DensityModule:
+        """The whole composed field as a torch module, differentiable in position and in weights.
+
+        It takes points (..., 3), Cartesian (x, y, z) in Angstrom. `nmap.from_torch` makes a map of it again.
+
+        Raises:
+            MissingPackageError: torch is not installed.
+        """
+        require_package("torch", "fit", "to_torch")
+        made: DensityModule = import_module(_TORCH).DensityModule(self)
+        return made
+
+    def to_xarray(self, sampling: float = 1.0) -> DataArray:
+        """The density with its coordinates, z, y, x in Angstrom; regions are decoded when they are looked at.
+
+        Args:
+            sampling: samples along each axis, as a multiple of the source's; see `times_as_fine`.
+
+        Returns:
+            float32 (z, y, x), named "density". Attributes: `band_limit` (Angstrom), `symmetry` and `contour_level`
+            where there are.
+
+        Raises:
+            MissingPackageError: xarray is not installed.
+            OptionError: a sampling that is not positive and finite.
+        """
+        require_package("xarray", "xarray", "to_xarray")
+        from nmap.labelled import labelled
+
+        known = {
+            "band_limit": self.field.band_limit,
+            "symmetry": None if self.field.symmetry is None else self.field.symmetry.name,
+            "contour_level": self.contour_level,
+        }
+        stated = {name: value for name, value in known.items() if value is not None}
+        return labelled(self.field, self.times_as_fine(sampling), stated)
 
     @staticmethod
     def from_tensors(
@@ -102,10 +194,24 @@ class NeuralMap:
             FormatError: parts that are missing or do not fit each other.
             UnsupportedError: a kind or coding that this version does not know.
         """
-        decoded = {name: decode_tensor(coded) for name, coded in tensors.items()}
+        decoded = {name: decode_tensor(coded, name) for name, coded in tensors.items()}
         gains, bits = decoded.pop("gains", None), decoded.pop("envelope", None)
         if bits is not None and bits.dtype != np.bool_:
             raise FormatError(f"envelope stored as {tensors['envelope'].coding}: wanted the occupancy coding")
         network = build_network(kind, settings, decoded)
         field = Field(network, frame, gains, None if bits is None else Envelope(bits))
         return NeuralMap(field, tensors, record or {})
+
+
+def _checked_points(points_xyz: ArrayLike) -> F64:
+    points = np.asarray(points_xyz, np.float64)
+    if points.ndim == 0 or points.shape[-1] != 3:
+        raise OptionError(f"points of shape {points.shape}: wanted (..., 3), x, y and z in Angstrom")
+    rows = points.reshape(-1, 3)
+    wrong = np.flatnonzero(~np.isfinite(rows).all(-1))
+    if wrong.size:
+        raise OptionError(
+            f"points: {wrong.size} of {len(rows)} are not finite, the first is {rows[wrong[0]].tolist()} at "
+            f"{wrong[0]}: leave them out"
+        )
+    return points

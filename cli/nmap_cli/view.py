@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from nmap.machine.archive import read_input, shown_name
 from nmap_cli.common import overwrite_option, require, say, size, voice_options, write_text
-from nmap_cli.parameters import INPUT, OUTPUT
+from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT
 
 
 @click.command("view")
-@click.argument("files", type=INPUT, nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=NMAP_INPUT, nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--source", type=INPUT, metavar="MAP", help="The map that FILE was made from, to set beside it."
 )
@@ -33,7 +34,7 @@ from nmap_cli.parameters import INPUT, OUTPUT
 @overwrite_option
 @voice_options
 def command(
-    files: tuple[Path, ...],
+    files: tuple[Path | str, ...],
     source: Path | None,
     model: Path | None,
     level: float | None,
@@ -57,7 +58,7 @@ def command(
     for path in files:
         open_file(path)  # a bad one is refused here, before a browser opens
     contents = Contents(
-        files=[(path.name, path.read_bytes()) for path in files],
+        files=[(shown_name(path), read_input(path)) for path in files],
         source=read_map(source) if source else None,
         model=read_model(model) if model else None,
         level=level,

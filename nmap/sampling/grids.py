@@ -14,13 +14,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import LimitError
+from nmap.errors import LimitError, OptionError
 from nmap.grid import Grid, Shape
 from nmap.model.field import Field
 from nmap.sampling.polynomial import Axes, Polynomial, Samples
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+# Indices of samples along (z, y, x).
+Part = tuple[range, range, range]
 
 # Positions this many voxels beyond the box's faces still count as on them: headers round.
 _EDGE = 1e-3
@@ -33,11 +35,27 @@ _BARE_SLAB = 1 << 19
 def grid_for(field: Field, shape: Shape) -> Grid:
     """The grid that `shape` (z, y, x) means, by the field's alignment."""
     box = field.box
+    if tuple(shape) == box.shape:
+        return box
     if field.alignment == "box":
         return box.resampled(shape)
     pairs = zip(box.voxel_size, box.shape[::-1], shape[::-1], strict=True)
     vx, vy, vz = (v * max(n - 1, 1) / max(m - 1, 1) for v, n, m in pairs)
     return replace(box, shape=shape, voxel_size=(vx, vy, vz))
+
+
+def times_as_fine(field: Field, factor: float) -> Grid:
+    """The grid of `factor` times as many samples along each axis, in whole numbers; see `grid_for`.
+
+    An axis that is one sample thick stays so.
+
+    Raises:
+        OptionError: a factor that is not positive and finite.
+    """
+    if not (math.isfinite(factor) and factor > 0):
+        raise OptionError(f"{factor} times as many samples: wanted a positive number")
+    nz, ny, nx = (max(1, round(n * factor)) for n in field.box.shape)
+    return grid_for(field, field.box.wide((nz, ny, nx)))
 
 
 def covered(box: Grid, grid: Grid) -> float:
@@ -84,16 +102,47 @@ def slabs(field: Field, grid: Grid, rows: int | None = None) -> Iterator[tuple[i
     Yields:
         First row and values, float32 (rows, ny, nx).
     """
+    nz, ny, nx = grid.shape
+    return _part_slabs(field, grid, (range(nz), range(ny), range(nx)), rows)
+
+
+def on_part(field: Field, grid: Grid, part: tuple[slice, slice, slice]) -> F32:
+    """What `on_grid(field, grid)[part]` holds, to rounding; no more of it is computed.
+
+    A step skips samples and filters nothing: a coarser grid is another thing.
+
+    Args:
+        field: what to sample.
+        grid: where.
+        part: samples along (z, y, x), with steps above 0.
+
+    Raises:
+        OptionError: a step below 1.
+    """
+    if any(s.step is not None and s.step < 1 for s in part):
+        raise OptionError(f"samples {part} along (z, y, x): wanted steps of at least 1")
+    z, y, x = (range(n)[s] for n, s in zip(grid.shape, part, strict=True))
+    out = np.empty((len(z), len(y), len(x)), np.float32)
+    if out.size:
+        for start, values in _part_slabs(field, grid, (z, y, x)):
+            out[start : start + len(values)] = values
+    return out
+
+
+def _part_slabs(field: Field, grid: Grid, part: Part, rows: int | None = None) -> Iterator[tuple[int, F32]]:
     axes = _along_box(field.box, grid)
     size = _TURNED_SLAB if axes is None else _SLAB if field.band_limit is not None else _BARE_SLAB
-    rows = rows or max(1, size // (grid.shape[1] * grid.shape[2]))
-    return _turned_slabs(field, grid, rows) if axes is None else _straight_slabs(field, axes, rows)
+    rows = rows or max(1, size // (len(part[1]) * len(part[2])))
+    if axes is None:
+        return _turned_slabs(field, _grid_of(grid, part), rows)
+    z, y, x = (samples.chosen(indices) for samples, indices in zip(axes, part, strict=True))
+    return _straight_slabs(field, (z, y, x), rows, (axes[0].degree, axes[1].degree, axes[2].degree))
 
 
 def at_points(field: Field, points_xyz: F64) -> F32:
     """Density at Cartesian points (n, 3), (x, y, z) in Angstrom; (n,)."""
     fractions = field.box.fractions(points_xyz)
-    inside = _points_inside(field.box, fractions)
+    inside = points_inside(field.box, fractions)
     if field.band_limit is None:
         values = _blockwise(field, fractions[inside])
     else:
@@ -106,7 +155,7 @@ def at_points(field: Field, points_xyz: F64) -> F32:
 def gradient_at_points(field: Field, points_xyz: F64) -> F32:
     """Derivative per Angstrom along x, y, z at Cartesian points (n, 3), Angstrom; (n, 3)."""
     fractions = field.box.fractions(points_xyz)
-    inside = _points_inside(field.box, fractions)
+    inside = points_inside(field.box, fractions)
     out = np.zeros((len(fractions), 3), np.float32)
     if field.band_limit is None:
         for start in range(0, inside.size, _BARE_SLAB):
@@ -121,7 +170,7 @@ def gradient_at_points(field: Field, points_xyz: F64) -> F32:
 
 
 def _polynomial(field: Field) -> Polynomial:
-    return Polynomial.of(field.spectrum(), field.lattice_grid.shape, field.degree)
+    return Polynomial.of(field.spectrum(), field.band.shape, field.degree)
 
 
 def _inside(fractions: F64, voxels: NDArray[np.intp] | int) -> NDArray[np.bool_]:
@@ -138,7 +187,7 @@ def _span(samples: Samples, voxels: int) -> slice:
     return slice(first, last)
 
 
-def _points_inside(box: Grid, fractions: F64) -> NDArray[np.intp]:
+def points_inside(box: Grid, fractions: F64) -> NDArray[np.intp]:
     """Indices of the box fractions (n, 3), (z, y, x), that lie in the box."""
     return np.flatnonzero(_inside(fractions, np.asarray(box.shape)).all(1))
 
@@ -161,12 +210,27 @@ def _along_box(box: Grid, grid: Grid) -> Axes | None:
     return z, y, x
 
 
-def _straight_slabs(field: Field, axes: Axes, rows: int) -> Iterator[tuple[int, F32]]:
-    """Slabs of a grid along the box's axes; only its part within the box is computed."""
+def _grid_of(grid: Grid, part: Part) -> Grid:
+    """A grid whose samples are these of another."""
+    vx, vy, vz = (v * indices.step for v, indices in zip(grid.voxel_size, part[::-1], strict=True))
+    nz, ny, nx = map(len, part)
+    start = (part[0].start, part[1].start, part[2].start)
+    return replace(grid.region(start, (nz, ny, nx)), voxel_size=(vx, vy, vz))
+
+
+def _straight_slabs(field: Field, axes: Axes, rows: int, degree: Shape) -> Iterator[tuple[int, F32]]:
+    """Slabs of samples along the box's axes; only those within the box are computed.
+
+    Args:
+        field: what to sample.
+        axes: where, along (z, y, x).
+        rows: of a slab.
+        degree: highest frequency that the whole grid can hold along (z, y, x), cycles per box.
+    """
     spans = [_span(samples, voxels) for samples, voxels in zip(axes, field.box.shape, strict=True)]
     polynomial = None
     if field.band_limit is not None:
-        polynomial = _polynomial(field).truncated((axes[0].degree, axes[1].degree, axes[2].degree))
+        polynomial = _polynomial(field).truncated(degree)
     across = (axes[1].part(spans[1]), axes[2].part(spans[2]))
     for start in range(0, axes[0].count, rows):
         out = np.full(

@@ -53,6 +53,10 @@ class Samples:
         """Those from index `span.start` to before `span.stop`."""
         return Samples(self.first + self.step * span.start, self.step, span.stop - span.start)
 
+    def chosen(self, indices: range) -> Samples:
+        """Those of evenly spaced indices, in rising order."""
+        return Samples(self.first + self.step * indices.start, self.step * indices.step, len(indices))
+
     @property
     def degree(self) -> int:
         """Highest frequency that samples this far apart can hold."""

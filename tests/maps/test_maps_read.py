@@ -199,8 +199,8 @@ def test_nan_and_infinity_are_counted_or_replaced_by_the_mean_of_the_rest(tmp_pa
     with pytest.raises(NonFiniteError, match="3 of 120 values"):
         read_map(path)
     mended = read_map(path, replace_nonfinite="mean").values
-    finite = data[np.isfinite(data)].astype(np.float64)
-    expected = np.where(np.isfinite(data), data, finite.mean()).astype(np.float32)  # sections, rows, columns
+    wide = data.astype(np.float64)  # sections, rows, columns
+    expected = np.where(np.isfinite(wide), wide, wide[np.isfinite(wide)].mean()).astype(np.float32)
     np.testing.assert_array_equal(mended, expected.transpose(2, 0, 1))
 
 

@@ -1,0 +1,1 @@
+"""Where other programs meet a `.nmap` file: napari's reader and xarray's engine."""

@@ -1,0 +1,1 @@
+"""ChimeraX's core, as far as the bundle asks for it."""

@@ -1,0 +1,2 @@
+class UserError(Exception):
+    """Shown to the user in one line, without a traceback."""

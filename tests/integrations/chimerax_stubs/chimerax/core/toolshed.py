@@ -1,0 +1,2 @@
+class BundleAPI:
+    api_version = 0
