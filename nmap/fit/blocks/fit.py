@@ -36,6 +36,11 @@ _SPARE = 0.03
 _LEAST_BYTES = 64
 # Evaluations of the lattice that storing and measuring takes, before the first round has shown it.
 _EVALUATIONS = 10.0
+# Evaluations that a pass of training takes. Where there is no time for this share of the passes, the network is made
+# for the first of these lower goals for which there is.
+_PASS = 4.0
+_ENOUGH = 0.7
+_LOWER = (0.98, 0.95, 0.9, 0.8)
 
 
 def fit_blocks(task: Task) -> tuple[Result, History]:
@@ -60,6 +65,9 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
             began = watch.seconds
             try:
                 training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
+                if number == 0 and most is None and (smaller := _in_time(training, task)) is not recipe:
+                    recipe = smaller
+                    training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
                 _train(training, task, rounds.closing, _state_file(task, number))
                 rounds.store(training)
             except Exception as error:
@@ -218,6 +226,26 @@ def training_end(training: BlockTraining, task: Task, closing: float | None) -> 
         return watch.budget - closing
     closing = _EVALUATIONS * training.evaluation_seconds()
     return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
+
+
+def _in_time(training: BlockTraining, task: Task) -> BlockRecipe:
+    """The recipe of a training, or that of a lower goal where the time budget asks for a smaller network."""
+    recipe, end = training.recipe, _end(training, task, None)
+    if end is None or not recipe.sized:
+        return recipe
+    target = task.target
+    freedom = target.freedom / (1 if target.group is None else target.group.order)
+    passes = (end - task.watch.seconds) / (_PASS * training.evaluation_seconds()) / _ENOUGH
+    found, width = recipe, recipe.sizes.width
+    for goal in (g for g in _LOWER if g < recipe.goal):
+        if found.passes * found.sizes.width / width <= passes:
+            break
+        lower = choose_recipe(freedom, recipe.sizes.blocks, task.options, goal)
+        found = replace(lower, sizes=replace(lower.sizes, blocks=recipe.sizes.blocks))
+    if found is recipe:
+        return recipe
+    pace = min(passes * _ENOUGH * width / found.sizes.width / found.passes, 1.0)
+    return replace(found, pace=pace)
 
 
 def _stored_result(training: BlockTraining, task: Task) -> Result:
