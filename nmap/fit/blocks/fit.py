@@ -230,7 +230,7 @@ def training_end(training: BlockTraining, task: Task, closing: float | None) -> 
 
 def _in_time(training: BlockTraining, task: Task) -> BlockRecipe:
     """The recipe of a training, or that of a lower goal where the time budget asks for a smaller network."""
-    recipe, end = training.recipe, _end(training, task, None)
+    recipe, end = training.recipe, training_end(training, task, None)
     if end is None or not recipe.sized:
         return recipe
     target = task.target

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,8 +205,12 @@ class BlockTraining:
         while (now := share()) < 1 + _LANDING and not self._watch.stopped():
             place = self.done % deals
             if state_file is not None and place == 0 and self._watch.seconds - saved >= SAVE_EVERY:
-                self._save(state_file, adam)
                 saved = self._watch.seconds
+                try:
+                    self._save(state_file, adam)
+                except Exception as error:  # a full disk, say: the fit itself goes on
+                    state_file = None
+                    self._watch.warn("no-checkpoint", error=f"{type(error).__name__}: {error}")
             if self.done % self.recipe.steps_of_pass == 0:
                 if self.done:
                     self.loss.append((self.done, float(loss)))
@@ -223,7 +228,8 @@ class BlockTraining:
         if self.best is None or not self._met(self.best):
             self._evaluate(2.0)
         if state_file is not None and not self._watch.stopped():
-            state_file.unlink(missing_ok=True)
+            with suppress(OSError):
+                state_file.unlink(missing_ok=True)
         self._watch.step = self.done
 
     @property
