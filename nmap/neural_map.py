@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as default
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmap.coding.codings import CodedTensor, decode_tensor
+from nmap.axis import Axis
+from nmap.coding.codings import CodedTensor, decode_tensor, encode_float
 from nmap.envelope.envelope import Envelope
-from nmap.errors import FormatError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
 from nmap.machine.packages import require_package
 from nmap.model import Field, Frame, build_network
@@ -43,7 +44,9 @@ Record = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class NeuralMap:
-    """A density map that can be sampled anywhere.
+    """A density map, or a series of them, that can be sampled anywhere.
+
+    A series is sampled at a position of its fourth axis: `series.at(t)` is a map like any other.
 
     Attributes:
         field: what is computed.
@@ -62,6 +65,35 @@ class NeuralMap:
         return self.field.box
 
     @property
+    def axis(self) -> Axis | None:
+        """The fourth axis of a series; None for one map."""
+        return self.field.network.fourth_axis
+
+    def at(self, t: float) -> NeuralMap:
+        """The map of a series at a position of its axis: an ordinary one, with all that such a map can do.
+
+        Between measured frames it is interpolated: `axis.frame(t)` is None there.
+
+        Raises:
+            OptionError: this is one map, or the position lies beyond the ends of the axis.
+        """
+        network = self.field.network.at(t)
+        stored = {name: encode_float(values, "F32") for name, values in network.tensors().items()}
+        tensors = {**self.tensors, **stored}
+        return NeuralMap(replace(self.field, network=network), tensors, self.record)
+
+    def rate(self, t: float) -> NeuralMap:
+        """The derivative of a series by the position on its axis, as a map: how the density moves there.
+
+        It can be sampled like any other, and not be stored.
+
+        Raises:
+            OptionError: this is one map, or the position lies beyond the ends of the axis.
+        """
+        frame = replace(self.field.frame, offset=0.0)
+        return NeuralMap(replace(self.field, network=self.field.network.rate(t), frame=frame), {}, {})
+
+    @property
     def contour_level(self) -> float | None:
         """Level at which the decode encloses what the recorded contour level does in the source; None without one."""
         for group in ("fidelity", "source"):
@@ -71,13 +103,21 @@ class NeuralMap:
         return None
 
     def sample(self, points_xyz: ArrayLike) -> F32:
-        """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...)."""
-        points = np.asarray(points_xyz, np.float64)
+        """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...); solvent outside the box.
+
+        Raises:
+            OptionError: points that are not three finite numbers each.
+        """
+        points = _checked_points(points_xyz)
         return at_points(self.field, points.reshape(-1, 3)).reshape(points.shape[:-1])
 
     def gradient(self, points_xyz: ArrayLike) -> F32:
-        """Derivative of the density per Angstrom along x, y, z at points, (..., 3) -> (..., 3)."""
-        points = np.asarray(points_xyz, np.float64)
+        """Derivative of the density per Angstrom along x, y, z at points, (..., 3) -> (..., 3).
+
+        Raises:
+            OptionError: points that are not three finite numbers each.
+        """
+        points = _checked_points(points_xyz)
         return gradient_at_points(self.field, points.reshape(-1, 3)).reshape(points.shape)
 
     def on_grid(self, grid: Grid) -> F32:
@@ -186,10 +226,24 @@ class NeuralMap:
             FormatError: parts that are missing or do not fit each other.
             UnsupportedError: a kind or coding that this version does not know.
         """
-        decoded = {name: decode_tensor(coded) for name, coded in tensors.items()}
+        decoded = {name: decode_tensor(coded, name) for name, coded in tensors.items()}
         gains, bits = decoded.pop("gains", None), decoded.pop("envelope", None)
         if bits is not None and bits.dtype != np.bool_:
             raise FormatError(f"envelope stored as {tensors['envelope'].coding}: wanted the occupancy coding")
         network = build_network(kind, settings, decoded)
         field = Field(network, frame, gains, None if bits is None else Envelope(bits))
         return NeuralMap(field, tensors, record or {})
+
+
+def _checked_points(points_xyz: ArrayLike) -> F64:
+    points = np.asarray(points_xyz, np.float64)
+    if points.ndim == 0 or points.shape[-1] != 3:
+        raise OptionError(f"points of shape {points.shape}: wanted (..., 3), x, y and z in Angstrom")
+    rows = points.reshape(-1, 3)
+    wrong = np.flatnonzero(~np.isfinite(rows).all(-1))
+    if wrong.size:
+        raise OptionError(
+            f"points: {wrong.size} of {len(rows)} are not finite, the first is {rows[wrong[0]].tolist()} at "
+            f"{wrong[0]}: leave them out"
+        )
+    return points

@@ -169,6 +169,7 @@ Code = Literal[
     "no-checkpoint",
     "not-recorded",
     "late",
+    "like-noise",
 ]
 
 
@@ -183,7 +184,8 @@ class Notice:
             "fitted-as-c1": with `group` the worst shell reached `worst` only; "no-time-to-grow"; "attempt-failed":
             a further attempt ended with `error`, the network before it was kept; "cut-short": a fit ended with `error`,
             its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what`
-            of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`.
+            of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
+            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

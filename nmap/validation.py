@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_OCCUPANCY_NODES
 from nmap.coding.occupancy import of_shape
+from nmap.compare.agreement import Finer
 from nmap.compare.comparison import Extras
 from nmap.compare.findings import Container, Findings, Remark
 from nmap.compare.measures import Limits
@@ -29,7 +30,7 @@ from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
-from nmap.spectrum import Convention
+from nmap.spectrum import Convention, Planes
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
@@ -38,7 +39,7 @@ F32 = NDArray[np.float32]
 PathLike = str | os.PathLike[str]
 
 DOUBLED_VOXELS = 2**29
-"""Largest decode at twice the sampling that is made unasked: about 4 GB of memory with its transform."""
+"""Largest decode at twice the sampling that is made unasked: about 1 GB of memory."""
 
 SOFT_EDGE = 6.0
 """Width of the edge of an automatic mask, Angstrom."""
@@ -55,6 +56,7 @@ class Validation:
         mask: the mask that was used.
         opened: the file.
         record: what the file says of its source and fit.
+        neural_map: the file's map; of a series that at the position.
     """
 
     findings: Findings
@@ -63,15 +65,11 @@ class Validation:
     mask: DensityMap | None
     opened: MapFile
     record: Record
-
-    @property
-    def neural_map(self) -> NeuralMap:
-        """The file's map."""
-        return self.opened.neural_map
+    neural_map: NeuralMap
 
 
 def validate_file(
-    file: PathLike,
+    file: PathLike | MapFile,
     source: DensityMap | PathLike,
     *,
     resolution: float | None = None,
@@ -83,11 +81,12 @@ def validate_file(
     convention: Convention = "nmap",
     source_path: PathLike | None = None,
     reading: ReadOptions = DEFAULT_READING,
+    at: float | None = None,
 ) -> Validation:
     """Measure how true a `.nmap` file is to the map it was made from.
 
     Args:
-        file: the `.nmap` file.
+        file: the `.nmap` file, or what it was opened as.
         source: the map, or its path.
         resolution: shells count to here, Angstrom; the file's band limit if None, or what a bare file was fitted to.
         mask: a mask or its path, or "auto" for one made from the source.
@@ -98,6 +97,7 @@ def validate_file(
         convention: of the shells.
         source_path: where the map was read from, if it is not given as a path; to know what gzip makes of it.
         reading: how the maps given as paths are read.
+        at: position on the axis of a series; of a series only.
 
     Raises:
         FormatError: the file breaks the format. Damage to its record alone, which no decoder needs, is a remark.
@@ -105,10 +105,10 @@ def validate_file(
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
     """
-    from nmap.container import open_file
+    from nmap.container import MapFile, open_file
 
-    opened = open_file(file)
-    neural_map = opened.neural_map
+    opened = file if isinstance(file, MapFile) else open_file(file)
+    neural_map = opened.neural_map if at is None else opened.neural_map.at(at)
     record, damage = neural_map.record, "; ".join(opened.record_faults)
     resolution = resolution or _fitted_resolution(neural_map)
     whole = as_map(source, reading)
@@ -149,8 +149,8 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=shown_name(file), container=container, remarks=told)
-    return Validation(findings, decoded, part, soft, opened, record)
+    findings = replace(findings, decoded=shown_name(opened.path), container=container, remarks=told)
+    return Validation(findings, decoded, part, soft, opened, record, neural_map)
 
 
 def validate_map(
@@ -240,12 +240,14 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
     if not isinstance(kept, bytes) or not np.allclose(source.grid.edges, box.edges):
         return extras
     try:
-        mask = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES)).on_lattice(source.grid.shape)
+        envelope = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES))
     except FormatError:
         # No decoder needs it: the rest of the comparison stands.
         return extras
-    solvent = np.float32(solvent_value(source.values, mask))
-    return replace(extras, envelope=mask, fitted=(source.values - solvent) * mask)
+    shape = source.grid.shape
+    about = Planes.of(source.values, solvent_value(source.values, envelope))
+    fitted = about.times(lambda part: envelope.planes(shape, part))
+    return replace(extras, envelope=envelope.on_lattice(shape), fitted=fitted)
 
 
 def _halves(
@@ -259,9 +261,11 @@ def _halves(
 
 def _container(opened: MapFile, record: Record, source: DensityMap, readable: bool) -> Container:
     parts = opened.sizes
-    known = record.get("source", {}).get("sha256")
+    kept = record.get("source", {})
+    known, frames = kept.get("sha256"), kept.get("frames")
     given = None if source.header is None else source.header.sha256
-    return Container(parts, bool(record) and readable, None if known is None else known == given)
+    sums = [entry[-1] for entry in frames if entry] if isinstance(frames, list) else [known]
+    return Container(parts, bool(record) and readable, None if known is None else given in sums)
 
 
 def _decode(neural_map: NeuralMap, grid: Grid) -> F32:
@@ -300,12 +304,17 @@ def _triple(values: NDArray[np.integer]) -> Shape:
     return (int(values[0]), int(values[1]), int(values[2]))
 
 
-def _doubled(neural_map: NeuralMap, grid: Grid) -> DensityMap | None:
+def _doubled(neural_map: NeuralMap, grid: Grid) -> Finer | None:
     """The decode at twice the sampling; None where samples beyond the last voxel centre do not exist."""
     if neural_map.field.alignment == "corners":
         return None
     fine = grid.resampled(grid.wide(_triple(2 * np.asarray(grid.shape))))
-    return DensityMap(neural_map.on_grid(fine), fine)
+
+    def make(part: slice) -> F32:
+        rows = part.stop - part.start
+        return neural_map.on_grid(fine.region((part.start, 0, 0), (rows, *fine.shape[1:])))
+
+    return Finer(fine, Planes(fine.shape, make, lambda: neural_map.slabs(fine)))
 
 
 def envelope_on(field: Field, grid: Grid) -> F32 | None:

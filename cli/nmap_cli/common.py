@@ -78,7 +78,7 @@ def reading_options(command: Decorated) -> Decorated:
         from nmap.maps import ReadOptions
 
         reading = ReadOptions(voxel_size, replace_nonfinite, max_memory, permissive)
-        with _advice():
+        with advice():
             return command(*given, reading=reading, **options)
 
     for option in reversed(_reading_options):
@@ -87,15 +87,21 @@ def reading_options(command: Decorated) -> Decorated:
 
 
 @contextmanager
-def _advice() -> Iterator[None]:
-    """Name the option that helps where a map is refused for what an option can give."""
+def advice(**others: str) -> Iterator[None]:
+    """Name the option that helps where a map is refused for what an option can give.
+
+    Args:
+        others: what to name instead of the option of the same name.
+    """
     try:
         yield
     except NmapError as error:
         if error.option is None:
             raise
-        option = error.option.replace("_", "-") + (" mean" if error.option == "replace_nonfinite" else "")
-        raise type(error)(f"{error} (--{option})") from error
+        option = (
+            "--" + error.option.replace("_", "-") + (" mean" if error.option == "replace_nonfinite" else "")
+        )
+        raise type(error)(f"{error} ({others.get(error.option, option)})") from error
 
 
 def voice_options(command: Decorated) -> Decorated:

@@ -8,7 +8,7 @@ import click
 
 from nmap.errors import OptionError
 from nmap.grid import Grid, Shape, Triple
-from nmap_cli.common import overwrite_option, permissive_option, say, size, voice_options
+from nmap_cli.common import advice, overwrite_option, permissive_option, say, size, voice_options
 from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE
 
 
@@ -86,7 +86,8 @@ def command(
     if shape is not None and voxel_size is not None:
         grid = Grid(shape, voxel_size)
     elif grid_like is not None:
-        grid = read_grid(grid_like, permissive=permissive)
+        with advice(voxel_size="--shape and --voxel-size in the place of --grid-like"):
+            grid = read_grid(grid_like, permissive=permissive)
     neural_map = import_weights(
         weights,
         grid,

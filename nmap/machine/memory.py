@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
@@ -114,6 +115,16 @@ def require_memory(wanted: int, what: str, advice: str) -> None:
         raise LimitError(
             f"{what} takes {wanted / 2**30:.3g} GiB of memory, {free / 2**30:.3g} GiB are free: {advice}"
         )
+
+
+def give_back() -> None:
+    """Hand memory that was freed back to the system.
+
+    What is taken and freed in ever other sizes leaves holes, which glibc keeps; other C libraries are left alone.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 def _of_machine() -> int | None:

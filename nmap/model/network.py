@@ -11,12 +11,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from nmap.axis import Axis
 from nmap.envelope.envelope import Envelope
-from nmap.errors import FormatError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
 from nmap.model.frame import Frame
 from nmap.model.layers import Array
 from nmap.point_group import PointGroup
+from nmap.spectrum import lattice_shape
+
+# Memory for each point of the band-limit lattice while a target is prepared: its truth, and what it is made from.
+_LATTICE_BYTES = 16
 
 # Correlation at which costs are stated.
 COST_AT = 0.9
@@ -61,8 +66,11 @@ class Network(ABC):
         setting_names: settings that a file stores beside them.
         has_point_values: whether it has values at single points. If not it is known through its band limit only.
         has_lattice_values: whether it has values on the band-limit lattice, before any gain.
+        point_bytes: memory that fitting takes for each lattice point inside the envelope.
         trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
         options: fields of `EncodeOptions` that it has and other kinds may lack.
+        series_kind: name of the kind that holds a series of maps by such a network; "" where there is none.
+        features: names that a file of it has in `must_understand`.
         cost: what it takes; None for a kind that is not compared with others.
         arch: the name by which a user asks for it, where that is not `kind`.
     """
@@ -72,8 +80,11 @@ class Network(ABC):
     setting_names: ClassVar[tuple[str, ...]] = ()
     has_point_values: ClassVar[bool] = True
     has_lattice_values: ClassVar[bool] = True
+    point_bytes: ClassVar[int] = 250
     trainer: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
+    series_kind: ClassVar[str] = ""
+    features: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[Cost | None] = None
     arch: ClassVar[str] = ""
 
@@ -110,6 +121,23 @@ class Network(ABC):
         """The network of `settings()` and `tensors()`."""
 
     @property
+    def fourth_axis(self) -> Axis | None:
+        """The axis along which it changes; None for a network of one map."""
+        return None
+
+    def at(self, t: float) -> Network:
+        """The network of one map, at a position of the fourth axis.
+
+        Raises:
+            OptionError: it has no such axis, or the position lies beyond its ends.
+        """
+        raise OptionError(f"position {t:g}: the file holds one map, not a series: leave the position out")
+
+    def rate(self, t: float) -> Network:
+        """Its derivative by the position; raises as `at`."""
+        return self.at(t)
+
+    @property
     def parameters(self) -> int:
         """Parameters that carry information."""
         return sum(values.size for values in self.tensors().values())
@@ -138,6 +166,22 @@ class Network(ABC):
             FormatError: it is too coarse.
         """
 
+    @classmethod
+    def too_large(cls, box: Grid, band_limit: float, inside: float) -> str | None:
+        """What a file or a reader would not hold of a network of this kind; None if it holds all of it.
+
+        Args:
+            box: the map's grid.
+            band_limit: Angstrom.
+            inside: share of the box that the network is for, in one asymmetric unit; at least.
+        """
+        return None
+
+    @classmethod
+    def fitting_bytes(cls, box: Grid, band_limit: float, inside: float) -> int:
+        """Memory that fitting takes beside the map, reckoned; arguments as in `too_large`."""
+        return int(math.prod(lattice_shape(box, band_limit)) * (_LATTICE_BYTES + inside * cls.point_bytes))
+
     def on_lattice(self, frame: Frame, envelope: Envelope | None) -> NDArray[np.float32] | None:
         """Value of m . u on the band-limit lattice (z, y, x), for kinds that have values there only; None for others.
 
@@ -147,11 +191,12 @@ class Network(ABC):
         """
         return None
 
-    def spectrum(self, box: Grid, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
-        """Half transform of the network on its lattice, for kinds without values at single points.
+    def spectrum(self, box: Grid, to: Shape, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
+        """Half transform of the network, for kinds without values at single points.
 
         Args:
             box: the lattice as a grid over the box.
+            to: sampling (z, y, x) that the transform on the lattice is cropped to.
             symmetry: point group whose copies are added; None for C1.
         """
         raise NotImplementedError(f"a {self.kind} network is sampled at points")

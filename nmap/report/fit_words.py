@@ -57,6 +57,8 @@ _NOTICES = {
     "no-checkpoint": "the state of the fit could not be kept: a fit that is ended begins anew ({error})",
     "not-recorded": "the file does not tell its {what}: that failed, the network is whole ({error})",
     "late": "the fit took {seconds:.1f} s longer than its time budget",
+    "like-noise": "this looks like a map of noise: its values are spread as those of noise (skewness {skewness:.2f}, "
+    "excess kurtosis {kurtosis:.2f}; molecules have 0.8 and more): the file keeps noise",
 }
 
 
@@ -92,7 +94,7 @@ def mask_words(outcome: Values) -> list[str]:
     if left_out is not None and left_out >= _NOTHING_LEFT_OUT:
         noisy = rule == "found" and not outcome.get("quiet")
         cut = "of the map's power, noise included, lies outside the mask" if noisy else ""
-        lines.append(f"{100 * left_out:.2g} % {cut or 'of the signal was cut off by the mask'}")
+        lines.append(f"{float(f'{100 * left_out:.2g}'):g} % {cut or 'of the signal was cut off by the mask'}")
     outside = outcome.get("outside")
     return [*lines, *(_outside_words(outside) if isinstance(outside, Mapping) else [])]
 
