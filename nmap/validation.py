@@ -56,6 +56,7 @@ class Validation:
         mask: the mask that was used.
         opened: the file.
         record: what the file says of its source and fit.
+        neural_map: the file's map; of a series that at the position.
     """
 
     findings: Findings
@@ -64,15 +65,11 @@ class Validation:
     mask: DensityMap | None
     opened: MapFile
     record: Record
-
-    @property
-    def neural_map(self) -> NeuralMap:
-        """The file's map."""
-        return self.opened.neural_map
+    neural_map: NeuralMap
 
 
 def validate_file(
-    file: PathLike,
+    file: PathLike | MapFile,
     source: DensityMap | PathLike,
     *,
     resolution: float | None = None,
@@ -84,11 +81,12 @@ def validate_file(
     convention: Convention = "nmap",
     source_path: PathLike | None = None,
     reading: ReadOptions = DEFAULT_READING,
+    at: float | None = None,
 ) -> Validation:
     """Measure how true a `.nmap` file is to the map it was made from.
 
     Args:
-        file: the `.nmap` file.
+        file: the `.nmap` file, or what it was opened as.
         source: the map, or its path.
         resolution: shells count to here, Angstrom; the file's band limit if None, or what a bare file was fitted to.
         mask: a mask or its path, or "auto" for one made from the source.
@@ -99,6 +97,7 @@ def validate_file(
         convention: of the shells.
         source_path: where the map was read from, if it is not given as a path; to know what gzip makes of it.
         reading: how the maps given as paths are read.
+        at: position on the axis of a series; of a series only.
 
     Raises:
         FormatError: the file breaks the format. Damage to its record alone, which no decoder needs, is a remark.
@@ -106,10 +105,10 @@ def validate_file(
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
     """
-    from nmap.container import open_file
+    from nmap.container import MapFile, open_file
 
-    opened = open_file(file)
-    neural_map = opened.neural_map
+    opened = file if isinstance(file, MapFile) else open_file(file)
+    neural_map = opened.neural_map if at is None else opened.neural_map.at(at)
     record, damage = neural_map.record, "; ".join(opened.record_faults)
     resolution = resolution or _fitted_resolution(neural_map)
     whole = as_map(source, reading)
@@ -150,8 +149,8 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=shown_name(file), container=container, remarks=told)
-    return Validation(findings, decoded, part, soft, opened, record)
+    findings = replace(findings, decoded=shown_name(opened.path), container=container, remarks=told)
+    return Validation(findings, decoded, part, soft, opened, record, neural_map)
 
 
 def validate_map(
@@ -262,9 +261,11 @@ def _halves(
 
 def _container(opened: MapFile, record: Record, source: DensityMap, readable: bool) -> Container:
     parts = opened.sizes
-    known = record.get("source", {}).get("sha256")
+    kept = record.get("source", {})
+    known, frames = kept.get("sha256"), kept.get("frames")
     given = None if source.header is None else source.header.sha256
-    return Container(parts, bool(record) and readable, None if known is None else known == given)
+    sums = [entry[-1] for entry in frames if entry] if isinstance(frames, list) else [known]
+    return Container(parts, bool(record) and readable, None if known is None else given in sums)
 
 
 def _decode(neural_map: NeuralMap, grid: Grid) -> F32:

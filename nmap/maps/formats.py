@@ -101,10 +101,18 @@ def read_map_with(path: str | os.PathLike[str], options: ReadOptions) -> Density
 
 
 def read_grid(
-    path: str | os.PathLike[str], *, voxel_size: Triple | None = None, permissive: bool = False
+    path: str | os.PathLike[str],
+    *,
+    voxel_size: Triple | None = None,
+    permissive: bool = False,
+    stack: bool = False,
 ) -> Grid:
-    """Where the voxels of a map file lie, from its header alone; Args and Raises as in `read_map`."""
-    return read_frame(path, voxel_size=voxel_size, permissive=permissive).grid
+    """Where the voxels of a map file lie, from its header alone; Args and Raises as in `read_map`.
+
+    With `stack` a stack of volumes is one volume with them one after the other along z.
+    """
+    options = ReadOptions(voxel_size, permissive=permissive, stack=stack)
+    return _named(Path(path), lambda file, warn: _format(file, options).read_frame(file, options, warn)).grid
 
 
 def read_frame(
