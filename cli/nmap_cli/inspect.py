@@ -155,7 +155,7 @@ def _fidelity(found: Inspection) -> Rows:
         reach, within = fidelity.get("resolution", limit), str(fidelity.get("mask", "none"))
         yield "fidelity FSC", recorded_fsc_words(fidelity["worst"], reach, within)
         crossings = [
-            recorded_crossing_words(threshold, fidelity[f"resolution_{threshold}"])
+            recorded_crossing_words(threshold, fidelity[f"resolution_{threshold}"], fidelity["worst"], reach)
             for threshold in ("0.5", "0.143")
             if f"resolution_{threshold}" in fidelity
         ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from nmap.fit.target.prepare import F64, Target
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
 _WARM_UP = 0.03
 _RAMP = 0.2
-_STEERED = 0.6
+_STEERED = 0.65
 # Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on so long
 # with them to land on the goal.
 _LEAST_RATES = (0.01, 0.03)
@@ -50,6 +51,7 @@ _STEP_RATE = 0.05
 _LAMBDA = 0.38
 _LAMBDA_RANGE = (0.15, 5.0)
 _GAIN = 0.12
+_LAST_GAIN = 0.5
 # The same where bits are the goal: they follow lambda at once, so it may move from here on, further and faster.
 _BITS_STEERED = 0.3
 _BITS_RANGE = (0.05, 40.0)
@@ -58,10 +60,14 @@ _BITS_GAIN = 0.4
 # lag.
 _AT_FREEDOM = 24_000.0
 _LAMBDA_GROWTH = -0.75
+# It falls by this power of the share of the passes that there is time for: in few steps bits would win.
+_HURRIED = 2.0
 # Numbers of the network for each degree of freedom up to which lambda begins so.
 _NUMBERS = 2.0
-# What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
-_PREDICTED = 2.2
+# What is missing falls by exp(this * (1 - share)^2) to the end of the run, for the rate falls: measured at a goal of
+# 0.9, and the power by which it grows with the bits of a mode.
+_PREDICTED = 4.0
+_PREDICTED_POWER = 0.8
 # Shares of the run between which the goal moves from the median shell to the worst one.
 _WORST = (0.6, 0.8)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
@@ -143,7 +149,10 @@ class BlockTraining:
         # Where numbers are many more than what they hold, they cannot all be worth their bits.
         share = min(1.0, _NUMBERS * target.freedom / order / self.parameters.flat.numel())
         size = max(target.freedom / order / _AT_FREEDOM, 1.0)
-        self._first_lambda = self.lambda_ = _LAMBDA * share * slope * size**_LAMBDA_GROWTH
+        self._first_lambda = self.lambda_ = (
+            _LAMBDA * share * slope * size**_LAMBDA_GROWTH * recipe.pace**_HURRIED * min(recipe.bits, 1.0)
+        )
+        self._predicted = _PREDICTED * recipe.bits**_PREDICTED_POWER
         self._boost = np.zeros(target.last + 1)
         self._even = np.ones(target.last + 1)
         self._weights = np.minimum(goal.weights, _MOST_WEIGHT)
@@ -190,14 +199,18 @@ class BlockTraining:
             if until is None:
                 return self.done / self.steps
             in_time = (self._watch.seconds - begin) / max(until - begin, 1e-3)
-            return max(self.done / self.steps, in_time * (1 + _LANDING / 2))
+            return max(self.done / self.steps, in_time * (1 + _LANDING))
 
         loss = torch.tensor(0.0)
         while (now := share()) < 1 + _LANDING and not self._watch.stopped():
             place = self.done % deals
             if state_file is not None and place == 0 and self._watch.seconds - saved >= SAVE_EVERY:
-                self._save(state_file, adam)
                 saved = self._watch.seconds
+                try:
+                    self._save(state_file, adam)
+                except Exception as error:  # a full disk, say: the fit itself goes on
+                    state_file = None
+                    self._watch.warn("no-checkpoint", error=f"{type(error).__name__}: {error}")
             if self.done % self.recipe.steps_of_pass == 0:
                 if self.done:
                     self.loss.append((self.done, float(loss)))
@@ -215,7 +228,8 @@ class BlockTraining:
         if self.best is None or not self._met(self.best):
             self._evaluate(2.0)
         if state_file is not None and not self._watch.stopped():
-            state_file.unlink(missing_ok=True)
+            with suppress(OSError):
+                state_file.unlink(missing_ok=True)
         self._watch.step = self.done
 
     @property
@@ -354,12 +368,15 @@ class BlockTraining:
             self.lambda_ = min(max(self.lambda_ * math.exp(min(max(change, -0.3), 0.3)), low), high)
             return
         low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
+        if now < _CANDIDATES:
+            high = self._first_lambda
         median = float(np.median(fsc[self._counted]))
         share = min(max((now - _WORST[0]) / (_WORST[1] - _WORST[0]), 0.0), 1.0)
         reached = max(share * worst + (1 - share) * median, 0.0)
-        missing = (1 - reached**2) / (1 + _PREDICTED * max(1 - now, 0.0) ** 2)
+        missing = (1 - reached**2) * math.exp(-self._predicted * max(1 - now, 0.0) ** 2)
         allowed = (1 - _MARGIN) * (1 - self.recipe.goal**2)
-        change = min(max(_GAIN * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
+        gain = _GAIN + _LAST_GAIN * max(now - _CANDIDATES, 0.0)
+        change = min(max(gain * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
         self.lambda_ = min(max(self.lambda_ * math.exp(change), low), high)
 
     def _deal(self) -> list[Batch]:
@@ -396,8 +413,8 @@ class BlockTraining:
         rise = min(1.0, now / _WARM_UP + 1e-2)
         fall = rise * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
         shared, own = (max(fall, least) for least in _LEAST_RATES)
-        rates = p.rates * shared
-        rates[p.codes] = p.rates[p.codes] * own
+        rates = p.rates * (shared * self.recipe.rate)
+        rates[p.codes] = p.rates[p.codes] * (own * self.recipe.rate)
         adam.step(gradient, by_step, rates, _STEP_RATE * shared)
         return loss
 
