@@ -31,6 +31,7 @@ from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_hal
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Convention, Planes
+from nmap.spectrum.planes import parts
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
@@ -40,6 +41,9 @@ PathLike = str | os.PathLike[str]
 
 DOUBLED_VOXELS = 2**29
 """Largest decode at twice the sampling that is made unasked: about 1 GB of memory."""
+
+# Planes of an envelope that are made at once.
+_PLANES = 16
 
 SOFT_EDGE = 6.0
 """Width of the edge of an automatic mask, Angstrom."""
@@ -247,7 +251,10 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
     shape = source.grid.shape
     about = Planes.of(source.values, solvent_value(source.values, envelope))
     fitted = about.times(lambda part: envelope.planes(shape, part))
-    return replace(extras, envelope=envelope.on_lattice(shape), fitted=fitted)
+    inside = np.empty(shape, np.float32)
+    for part in parts(shape[0], _PLANES):
+        inside[part] = envelope.planes(shape, part)
+    return replace(extras, envelope=inside, fitted=fitted)
 
 
 def _halves(
