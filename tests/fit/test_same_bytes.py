@@ -75,6 +75,7 @@ from pathlib import Path
 import numpy as np
 from nmap.container import open_map
 made = [open_map(path) for path in sorted(Path(sys.argv[1]).glob("*.nmap"))]
+made = [m if m.axis is None else m.at(0.3) for m in made]
 np.savez(sys.argv[2], *[m.on_grid(m.grid_for(tuple(2 * n if n > 1 else 1 for n in m.grid.shape))) for m in made])
 """
 
