@@ -29,6 +29,7 @@ from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
+from nmap.remote import at
 from nmap.spectrum import Convention
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def validate_file(
     """
     from nmap.container import open_file
 
+    file, source = at(file), source if isinstance(source, DensityMap) else at(source)
     opened = open_file(file)
     neural_map = opened.neural_map
     record, damage = neural_map.record, "; ".join(opened.record_faults)
@@ -124,9 +126,9 @@ def validate_file(
         )
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(os.path.getsize(file), part, path if part is whole else None),
+        sizes=measure_sizes(opened.sizes["total"], part, path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
-        model=None if model is None else os.fspath(model),
+        model=None if model is None else at(model),
         contour=_contour(record),
     )
     findings = compare_maps(
@@ -148,7 +150,7 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=Path(file).name, container=container, remarks=told)
+    findings = replace(findings, decoded=Path(os.fspath(file)).name, container=container, remarks=told)
     return Validation(findings, decoded, part, soft, opened, record)
 
 
@@ -172,7 +174,7 @@ def validate_map(
     extras = replace(
         extras,
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, DEFAULT_READING),
-        model=None if model is None else os.fspath(model),
+        model=None if model is None else at(model),
     )
     return compare_maps(
         decoded,
@@ -194,11 +196,11 @@ def mask_name(mask: DensityMap | PathLike | None) -> str:
     """What to call a mask: its file's name, or "given"."""
     if isinstance(mask, DensityMap):
         return "given" if mask.header is None else mask.header.name
-    return Path(mask or "none").name
+    return Path(os.fspath(mask or "none")).name
 
 
 def is_nmap(path: PathLike) -> bool:
-    """Whether a file begins as a `.nmap` does.
+    """Whether a file begins as a `.nmap` does; a remote one is fetched for that.
 
     Raises:
         MissingFileError: there is no such file.

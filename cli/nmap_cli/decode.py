@@ -26,7 +26,7 @@ from nmap_cli.common import (
     voice_options,
     warn,
 )
-from nmap_cli.parameters import INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Region
+from nmap_cli.parameters import INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Input, Region
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ _LABEL = f"Decoded by nmap {__version__}"
 @overwrite_option
 @voice_options
 def command(
-    file: Path,
+    file: Input,
     out: Path | None,
     output: Path | None,
     shape: Shape | None,
     voxel_size: Triple | None,
-    like: Path | None,
+    like: Input | None,
     region: Region | None,
     dtype: Literal["float32", "float16"],
     permissive: bool,
@@ -82,7 +82,7 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Decode a .nmap FILE to a plain MRC map.
+    """Decode a .nmap FILE, or the one at a URL, to a plain MRC map.
 
     Without --shape, --voxel-size or --like the map comes back on its source's own grid. The map is written in
     slabs, so it may be larger than memory.
@@ -119,7 +119,7 @@ def _grid(
     neural_map: NeuralMap,
     shape: Shape | None,
     voxel_size: Triple | None,
-    like: Path | None,
+    like: Input | None,
     permissive: bool,
 ) -> Grid:
     """The grid that the options ask for; an image keeps its one section where one number is given."""
@@ -137,7 +137,7 @@ def _grid(
     return frame.grid
 
 
-def _say_not_kept(like: Path, frame: MapFrame) -> None:
+def _say_not_kept(like: Input, frame: MapFrame) -> None:
     """Warn of what the header of the other map says and that of a decoded map does not."""
     counts = frame.grid.shape[::-1]
     lost = []
@@ -190,7 +190,7 @@ def _check_room(grid: Grid, output: Path) -> None:
 
 
 @contextmanager
-def _naming(file: Path) -> Iterator[None]:
+def _naming(file: Input) -> Iterator[None]:
     """Name the file whose densities cannot be written."""
     try:
         yield
@@ -206,5 +206,5 @@ def _labels(opened: MapFile) -> tuple[str, ...]:
     return labels(header) if isinstance(header, bytes) else ()
 
 
-def _choices(shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> list[tuple[str, object]]:
+def _choices(shape: Shape | None, voxel_size: Triple | None, like: Input | None) -> list[tuple[str, object]]:
     return [("--shape", shape), ("--voxel-size", voxel_size), ("--like", like)]

@@ -40,7 +40,7 @@ from nmap_cli.goal import goal_of, odd_settings, poor_fit
 from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE
+from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE, Input
 from nmap_cli.progress import ProgressLine
 
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
@@ -195,7 +195,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @json_option
 @voice_options
 def command(
-    source: Path,
+    source: Input,
     out: Path | None,
     output: Path | None,
     reading: ReadOptions,
@@ -211,13 +211,14 @@ def command(
 ) -> int:
     """Fit a network to the density map SOURCE and write it to OUT, a .nmap file.
 
-    SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2). The quality reported is that of the
+    SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2), a URL of one, or emd:NNNN, the map of an
+    EMDB entry. The quality reported is that of the
     file as written and read back. Exit code 1 if that misses the goal: of a preset or a time budget the file is
     written all the same, of a goal that was given it is not. Ctrl-C ends the fit: nothing is written, or with
     --keep-on-interrupt the best so far.
     """
     output = one_output(out, output)
-    maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
+    maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
     require_package("torch", "fit", "encode")
     # Refuse what cannot be used before anything is read.
     EncodeOptions(**fitting)
@@ -285,7 +286,7 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
 
 
 @contextmanager
-def _naming(source: Path) -> Iterator[None]:
+def _naming(source: Input) -> Iterator[None]:
     """Put the source's path before what is wrong with the map in it."""
     try:
         yield

@@ -17,7 +17,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import comparison_options
-from nmap_cli.parameters import INPUT, OUTPUT
+from nmap_cli.parameters import INPUT, OUTPUT, Input
 
 
 @click.command("report")
@@ -28,8 +28,8 @@ from nmap_cli.parameters import INPUT, OUTPUT
 @overwrite_option
 @voice_options
 def command(
-    file: Path,
-    source: Path,
+    file: Input,
+    source: Input,
     output: Path,
     comparison: dict[str, Any],
     overwrite: bool,

@@ -19,7 +19,7 @@ from nmap_cli.common import (
 )
 from nmap_cli.comparison import comparison_options, convention_option
 from nmap_cli.limits import checked_limits, limit_options
-from nmap_cli.parameters import INPUT, OUTPUT
+from nmap_cli.parameters import INPUT, OUTPUT, Input
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 @overwrite_option
 @voice_options
 def command(
-    file: Path,
-    source: Path,
+    file: Input,
+    source: Input,
     comparison: dict[str, Any],
     off_grid: bool | None,
     convention: str,
@@ -57,7 +57,7 @@ def command(
     verbose: bool,
     **limits: Any,
 ) -> int:
-    """Compare a .nmap FILE with the SOURCE map it was made from.
+    """Compare a .nmap FILE with the SOURCE map it was made from; both may be URLs, SOURCE emd:NNNN too.
 
     Exit code 0 if it holds, 1 if it falls short of a limit, 2 for a usage error or a map that lies
     elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to

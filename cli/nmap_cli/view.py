@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from nmap.machine.inputs import existing
 from nmap_cli.common import overwrite_option, require, say, size, voice_options, write_text
-from nmap_cli.parameters import INPUT, OUTPUT
+from nmap_cli.parameters import INPUT, OUTPUT, Input
 
 
 @click.command("view")
@@ -27,15 +28,15 @@ from nmap_cli.parameters import INPUT, OUTPUT
     "--export",
     type=OUTPUT,
     metavar="PAGE.html",
-    help="Write the page instead, with all that it needs inside: one file to send.",
+    help="Write the page instead, with all that it needs inside: one file to send. Not with --source.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the page's address and open no browser.")
 @overwrite_option
 @voice_options
 def command(
-    files: tuple[Path, ...],
-    source: Path | None,
-    model: Path | None,
+    files: tuple[Input, ...],
+    source: Input | None,
+    model: Input | None,
     level: float | None,
     export: Path | None,
     no_browser: bool,
@@ -45,9 +46,9 @@ def command(
 ) -> None:
     """Look at .nmap FILES in the browser: surface, slices, source, model.
 
-    The page is served to this machine alone, and needs no internet. The files are decoded in the browser, so
-    dropping another .nmap file on the page opens that. The command ends when the page is closed, or with
-    Ctrl-C.
+    FILES, source and model may be URLs. The page is served to this machine alone, and needs no internet. The
+    files are decoded in the browser, so dropping another .nmap file on the page opens that. The command ends
+    when the page is closed, or with Ctrl-C. An exported page holds no source: that would be the whole map.
     """
     require("--level", level)
     from nmap.container import open_file
@@ -57,7 +58,7 @@ def command(
     for path in files:
         open_file(path)  # a bad one is refused here, before a browser opens
     contents = Contents(
-        files=[(path.name, path.read_bytes()) for path in files],
+        files=[(path.name, existing(path).read_bytes()) for path in files],
         source=read_map(source) if source else None,
         model=read_model(model) if model else None,
         level=level,

@@ -8,14 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nmap.container.codec import assemble, decode_bytes, encode_bytes
-from nmap.container.layout import RECORD, Layout, read_layout
+from nmap.container.layout import MAX_FILE, MAX_HEADER, RECORD, Layout, read_layout
 from nmap.errors import FormatError
 from nmap.file_kind import NMAP, SAFETENSORS, START_BYTES, kind_of
 from nmap.machine.atomic import atomic_output
 from nmap.machine.inputs import existing
 from nmap.neural_map import NeuralMap
+from nmap.remote import at
 
 Path = str | os.PathLike[str]
+
+# Bytes of the largest file that is one: its tensors, and what stands before them.
+_MOST = MAX_FILE + MAX_HEADER + 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,7 @@ class MapFile:
 
 def open_file(path: Path) -> MapFile:
     """Open a `.nmap` file: its map, its record and its sizes from one reading. Raises as `open_map`."""
+    path = at(path)
     with _naming(path):
         layout, data = _read(path)
         neural_map, faults = assemble(layout, data)
@@ -46,7 +51,11 @@ def open_file(path: Path) -> MapFile:
 def open_map(path: Path) -> NeuralMap:
     """Open a `.nmap` file. HDF5 is never read; of a damaged record the rest is kept.
 
+    Args:
+        path: of the file, or a URL that fsspec knows (`https://`, `s3://`), which needs the extra `remote`.
+
     Raises:
+        RemoteError: a URL could not be fetched.
         OSError: the file cannot be read.
         FormatError: it breaks the format, or a limit; nothing of that size was allocated.
         UnsupportedError: it needs a newer reader.
@@ -108,6 +117,7 @@ def repair(path: Path, out: Path, *, overwrite: bool = False) -> list[str]:
         FormatError: the file is damaged in another way.
         OutputExistsError: `out` exists and may not be replaced.
     """
+    path = at(path)
     with _naming(path):
         layout, data = _read(path, appended=True)
         neural_map, faults = assemble(layout, data)
@@ -128,6 +138,7 @@ def sizes(path: Path) -> dict[str, int]:
     Raises:
         FormatError: the layout breaks the format.
     """
+    path = at(path)
     with _naming(path):
         return _sizes(_read(path)[0])
 
@@ -143,7 +154,7 @@ def _sizes(layout: Layout) -> dict[str, int]:
 
 
 def _read(path: Path, appended: bool = False) -> tuple[Layout, bytes]:
-    with open(existing(path), "rb") as file:
+    with open(existing(path, most=_MOST), "rb") as file:
         try:
             return read_layout(file, appended)
         except FormatError:

@@ -12,7 +12,9 @@ from typing import Any
 
 from nmap.errors import OptionError
 from nmap.grid import Grid
+from nmap.machine.inputs import existing
 from nmap.maps.density_map import DensityMap
+from nmap.remote import RemoteFile
 from nmap.viewer.bundle import bundle
 
 STATIC = Path(__file__).parent / "static"
@@ -56,7 +58,7 @@ class Contents:
         return out
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: Path | RemoteFile) -> Model:
     """An atomic model, mmCIF or PDB, plain or gzipped.
 
     Raises:
@@ -69,7 +71,7 @@ def read_model(path: Path) -> Model:
         raise OptionError(
             f"{path}: wanted a model whose name ends in {', '.join(_MODEL_FORMATS)}, or these with .gz"
         )
-    data = path.read_bytes()
+    data = existing(path).read_bytes()
     return Model(name, gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data, kind)
 
 
