@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,7 +18,12 @@ from nmap_cli.parameters import INPUT, OUTPUT, Input
 @click.option(
     "--source", type=INPUT, metavar="MAP", help="The map that FILE was made from, to set beside it."
 )
-@click.option("--model", type=INPUT, metavar="MODEL", help="Atomic model (mmCIF or PDB), shown as sticks.")
+@click.option(
+    "--model",
+    type=INPUT,
+    metavar="MODEL",
+    help="Atomic model (mmCIF or PDB), shown as sticks; with --source coloured by what each residue loses.",
+)
 @click.option(
     "--level",
     type=float,
@@ -53,15 +59,16 @@ def command(
     require("--level", level)
     from nmap.container import open_file
     from nmap.maps.formats import read_map
-    from nmap.viewer import Contents, PageServer, exported_page, read_model
+    from nmap.viewer import Contents, PageServer, exported_page, marked, read_model
 
-    for path in files:
-        open_file(path)  # a bad one is refused here, before a browser opens
+    opened = [open_file(path).neural_map for path in files]  # a bad one is refused before a browser opens
+    density = read_map(source) if source else None
     contents = Contents(
         files=[(path.name, existing(path).read_bytes()) for path in files],
-        source=read_map(source) if source else None,
+        source=density,
         model=read_model(model) if model else None,
         level=level,
+        marks=[partial(marked, one, density, model) for one in opened] if density and model else (),
     )
     if export is not None:
         write_text(export, exported_page(contents), overwrite)

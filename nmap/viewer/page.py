@@ -40,12 +40,15 @@ class Contents:
         source: the map that they were made from, None for none.
         model: atomic model, None for none.
         level: surface level in density, None for the file's own.
+        marks: for each of the files what makes the model as mmCIF, its B-factors the loss of Q in hundredths; none
+            without a source.
     """
 
     files: Sequence[tuple[str, bytes]]
     source: DensityMap | None = None
     model: Model | None = None
     level: float | None = None
+    marks: Sequence[Callable[[], bytes]] = ()
 
     def blobs(self) -> dict[str, Callable[[], bytes]]:
         """All bytes that the page asks for, by the name that it asks with; made when they are called for."""
@@ -55,6 +58,7 @@ class Contents:
             out["source"] = lambda: values.astype("<f4", copy=False).tobytes()
         if self.model is not None:
             out["model"] = _constant(self.model.data)
+        out.update({f"marks-{i}": make for i, make in enumerate(self.marks)})
         return out
 
 
@@ -115,6 +119,7 @@ def _page(
             "data": place("model"),
             "name": contents.model.name,
             "format": contents.model.format,
+            "marks": [place(f"marks-{i}") for i in range(len(contents.marks))],
         }
     parts = {
         "style": (STATIC / "page.css").read_text(encoding="utf-8"),

@@ -226,3 +226,13 @@ test("the widget of a notebook draws and decodes in a frame that reaches neither
   assert.equal(await frame.evaluate(() => { try { return String(parent.document); } catch { return "closed"; } }), "closed");
   assert.deepEqual(said.filter((line) => line.startsWith("error")), []);
 });
+
+test("with its source beside it a model is coloured by what each residue loses", async (t) => {
+  const model = `${root}tests/data/5me2_A1-30.pdb.gz`;
+  const { page, said } = await view(t, [file, "--source", source, "--model", model]);
+  assert.equal(await complaint(page), "");
+  assert.match(await page.textContent("#model-note"), /red loses/);
+  await shoot(page, "view-marked");
+  assert.ok(await page.evaluate(() => window.nmapView.marked > window.nmapView.model - 1));
+  assert.deepEqual(said, []);
+});
