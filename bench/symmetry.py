@@ -55,8 +55,8 @@ def _table(field: Field, path: Path) -> str:
     if not source.grid.matches(field.box):
         raise OptionError(f"{path.name} lies on {source.grid}, the file on {field.box}: wanted one grid")
     decoded = field.spectrum()
-    shells = Shells(field.lattice_grid)
-    truth = crop_spectrum(transform(source.values), source.grid.shape, field.lattice)
+    shells = Shells(field.band)
+    truth = crop_spectrum(transform(source.values), source.grid.shape, field.band.shape)
     radius = np.sqrt(sum(f * f for f in np.meshgrid(*_frequencies(field), indexing="ij"))) / shells.width
     rows = [("decode", decoded), ("source", truth * shells.spread(np.ones(field.last_shell + 1, np.float32)))]
     for width in _SOFT:
@@ -72,7 +72,7 @@ def _table(field: Field, path: Path) -> str:
 
 def _frequencies(field: Field) -> list[F64]:
     """Frequencies along (z, y, x) of the lattice's half transform, 1/Angstrom; orthogonal boxes only."""
-    z, y, x = field.lattice_grid.shape
+    z, y, x = field.band.shape
     ez, ey, ex = field.box.edges[::-1]
     halves = np.fft.fftfreq(z, ez / z), np.fft.fftfreq(y, ey / y), np.fft.rfftfreq(x, ex / x)
     return [np.asarray(f, np.float64) for f in halves]
@@ -80,7 +80,7 @@ def _frequencies(field: Field) -> list[F64]:
 
 def _points(field: Field, decoded: Complex, group: PointGroup) -> F64:
     """Random positions (n, 3), (x, y, z) in Angstrom from the centre, where the decode is strong."""
-    poly = Polynomial.of(decoded, field.lattice_grid.shape, field.degree)
+    poly = Polynomial.of(decoded, field.band.shape, field.degree)
     random = np.random.default_rng(0)
     edges = np.asarray(field.box.edges)
     found = random.random((100 * POINTS, 3)) * edges
@@ -96,7 +96,7 @@ def _asymmetry(
     points: F64,
 ) -> tuple[float, float]:
     """Lowest and highest rms difference over the group's rotations, in units of the rms at the points."""
-    poly = Polynomial.of(spectrum, field.lattice_grid.shape, field.degree)
+    poly = Polynomial.of(spectrum, field.band.shape, field.degree)
     edges, centre = np.asarray(field.box.edges), np.asarray(group.center)
     values = [poly.at(((points @ r.T + centre) / edges)[:, ::-1].copy()) for r in group.operators]
     spread = float(np.std(values[0]))

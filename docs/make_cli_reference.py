@@ -21,7 +21,7 @@ work, unless `--overwrite` is given. Results appear under their name only when w
 | 2 | usage: a bad option, an output that exists, two grids that do not fit together |
 | 3 | a bad input file: missing, no density map, a damaged or newer `.nmap` (but for its record and its HDF5 side) |
 | 4 | could not: a limit such as `--max-memory`, a missing optional package, a full disk |
-| 130 | interrupted (Ctrl-C); nothing was written, or with `encode --keep-on-interrupt` the best so far |
+| 130 | interrupted (Ctrl-C); no file is left half written; `encode --keep-on-interrupt` writes the best so far |
 | 143, 129 | ended by SIGTERM (`kill`, `timeout`, a batch system) or SIGHUP; what was being written is removed |
 
 """

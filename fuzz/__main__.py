@@ -45,6 +45,7 @@ def fuzz(name: str, seconds: int) -> None:
     seeds(name, corpus)
     flags = [f"-max_total_time={seconds}", "-max_len=8192", "-timeout=10", "-rss_limit_mb=2048"]
     flags += [f"-artifact_prefix={found}/{name}-", "-print_final_stats=1", str(corpus)]
+    run(TARGETS[name], b"")  # loads and compiles what the first execution would be blamed for
     atheris.Setup([sys.argv[0], *flags], lambda data: run(TARGETS[name], data))
     atheris.Fuzz()
 

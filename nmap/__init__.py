@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nmap.container import open_map as open
     from nmap.container import repair, save, strip
     from nmap.errors import NmapError
+    from nmap.export_siren import export_weights
     from nmap.fit.encode import encode
     from nmap.fit.module.density import from_torch
     from nmap.fit.options import EncodeOptions
@@ -42,6 +43,7 @@ _HOMES = {
     "decode": "nmap.verbs",
     "encode": "nmap.fit.encode",
     "errors": "nmap.errors",
+    "export_weights": "nmap.export_siren",
     "from_torch": "nmap.fit.module.density",
     "fsc": "nmap.verbs",
     "import_weights": "nmap.import_siren.import_siren",
@@ -64,6 +66,7 @@ __all__ = [  # noqa: RUF022
     "validate",
     "fsc",
     "import_weights",
+    "export_weights",
     "from_torch",
     "strip",
     "repair",

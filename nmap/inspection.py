@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,16 @@ from nmap.coding.codings import CodedTensor
 from nmap.container import MapFile, labels, open_file
 from nmap.errors import MapError
 from nmap.grid import Grid, Triple
+from nmap.machine.archive import shown_name
 from nmap.maps.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
 from nmap.spectrum import Shells
 
 SIDE_CHAINS = 0.975
 """Worst-shell FSC below which side chains of a map at some 3 A go missing (docs/fidelity.md)."""
+
+_MOST_LAYERS = 6
+"""Counts of a network's layers that are written out one by one."""
 
 _PICTURES = ("xy", "xz", "yz")
 
@@ -80,18 +83,12 @@ class Inspection:
     @property
     def is_part(self) -> bool:
         """Whether the file was made from a part of its source: one section, or the central voxels."""
-        return any(self.outcome("settings").get(name) is not None for name in ("slice", "crop"))
+        return is_part(self.record)
 
     @property
     def raw_bytes(self) -> int:
         """Bytes of the source's uncompressed MRC file; of a float32 one of what it holds if that is a part."""
-        header = self.record.get("source", {}).get("mrc_header")
-        try:
-            if isinstance(header, bytes) and not self.is_part:
-                return parse_header(header).file_bytes
-        except MapError:
-            pass
-        return 1024 + 4 * self.grid.size
+        return raw_bytes(self.record, self.grid)
 
     @property
     def grid(self) -> Grid:
@@ -111,11 +108,30 @@ class Inspection:
     @property
     def network(self) -> str:
         """The network in a few words: "siren, 3-64-64-1, 4481 parameters"."""
-        kind, widths = self.neural_map.field.network.kind, self.widths
-        if widths is None:
+        kind, layers = self.neural_map.field.network.kind, self.layers
+        if layers is None:
             return f"{kind}, {self.parameters} weights that are not zero"
-        layers = "-".join(map(str, widths)) if len(widths) < 5 else f"{widths[0]}x{len(widths)}"
-        return f"{kind}, 3-{layers}-1, {self.parameters} parameters"
+        words = "-".join(map(str, layers))
+        if len(layers) > _MOST_LAYERS:
+            words = f"{layers[0]}-{layers[1]}x{len(layers) - 2}-{layers[-1]}"
+        return f"{kind}, {words}, {self.parameters} parameters"
+
+    @property
+    def layers(self) -> tuple[int, ...] | None:
+        """Coordinates, neurons of each hidden layer, and the one value: (3, 64, 64, 1); None without layers."""
+        return None if self.widths is None else (3, *self.widths, 1)
+
+    @property
+    def omegas(self) -> tuple[float, ...] | None:
+        """Factor of each sine layer; None for a network that has none."""
+        found = self.neural_map.field.network.settings().get("omegas")
+        return None if found is None else tuple(found)
+
+    @property
+    def blocks(self) -> int | None:
+        """Blocks of a SIREN: 1 for a plain one; None for a network that is no SIREN."""
+        found = self.neural_map.field.network.settings().get("blocks", 1)
+        return None if self.omegas is None else int(found)
 
     @property
     def bits_per_weight(self) -> float:
@@ -171,6 +187,9 @@ class Inspection:
                 "kind": field.network.kind,
                 "network": self.network,
                 "widths": None if self.widths is None else list(self.widths),
+                "layers": None if self.layers is None else list(self.layers),
+                "omegas": None if self.omegas is None else list(self.omegas),
+                "blocks": self.blocks,
                 "parameters": self.parameters,
                 "bits_per_parameter": self.bits_per_weight,
                 "codings": {name: tensor.coding for name, tensor in sorted(self._network.items())},
@@ -190,6 +209,23 @@ class Inspection:
             "fit": _plain(self.record.get("fit", {})),
             "record_error": self.record_error or None,
         }
+
+
+def is_part(record: Record) -> bool:
+    """Whether a file was made from a part of its source: one section, or the central voxels."""
+    chosen = record.get("fit", {}).get("settings")
+    return isinstance(chosen, Mapping) and any(chosen.get(name) is not None for name in ("slice", "crop"))
+
+
+def raw_bytes(record: Record, grid: Grid) -> int:
+    """Bytes of the source's uncompressed MRC file; of a float32 one of a file's grid if it holds a part of that."""
+    header = record.get("source", {}).get("mrc_header")
+    try:
+        if isinstance(header, bytes) and not is_part(record):
+            return parse_header(header).file_bytes
+    except MapError:
+        pass
+    return 1024 + 4 * grid.size
 
 
 def is_preview(record: Record) -> bool:
@@ -214,7 +250,7 @@ def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:
     opened = source if isinstance(source, MapFile) else open_file(source)
     faults = "; ".join(opened.record_faults)
     return Inspection(
-        Path(opened.path).name, opened.neural_map, opened.sizes, opened.neural_map.record, faults
+        shown_name(opened.path), opened.neural_map, opened.sizes, opened.neural_map.record, faults
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nmap.coding.codings import CodedTensor, decode_tensor
 from nmap.envelope.envelope import Envelope
-from nmap.errors import FormatError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
 from nmap.machine.packages import require_package
 from nmap.model import Field, Frame, build_network
@@ -74,13 +74,21 @@ class NeuralMap:
         return None
 
     def sample(self, points_xyz: ArrayLike) -> F32:
-        """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...)."""
-        points = np.asarray(points_xyz, np.float64)
+        """Density at points, (..., 3) Cartesian (x, y, z) in Angstrom -> (...); solvent outside the box.
+
+        Raises:
+            OptionError: points that are not three finite numbers each.
+        """
+        points = _checked_points(points_xyz)
         return at_points(self.field, points.reshape(-1, 3)).reshape(points.shape[:-1])
 
     def gradient(self, points_xyz: ArrayLike) -> F32:
-        """Derivative of the density per Angstrom along x, y, z at points, (..., 3) -> (..., 3)."""
-        points = np.asarray(points_xyz, np.float64)
+        """Derivative of the density per Angstrom along x, y, z at points, (..., 3) -> (..., 3).
+
+        Raises:
+            OptionError: points that are not three finite numbers each.
+        """
+        points = _checked_points(points_xyz)
         return gradient_at_points(self.field, points.reshape(-1, 3)).reshape(points.shape)
 
     def on_grid(self, grid: Grid) -> F32:
@@ -207,10 +215,24 @@ class NeuralMap:
             FormatError: parts that are missing or do not fit each other.
             UnsupportedError: a kind or coding that this version does not know.
         """
-        decoded = {name: decode_tensor(coded) for name, coded in tensors.items()}
+        decoded = {name: decode_tensor(coded, name) for name, coded in tensors.items()}
         gains, bits = decoded.pop("gains", None), decoded.pop("envelope", None)
         if bits is not None and bits.dtype != np.bool_:
             raise FormatError(f"envelope stored as {tensors['envelope'].coding}: wanted the occupancy coding")
         network = build_network(kind, settings, decoded)
         field = Field(network, frame, gains, None if bits is None else Envelope(bits))
         return NeuralMap(field, tensors, record or {})
+
+
+def _checked_points(points_xyz: ArrayLike) -> F64:
+    points = np.asarray(points_xyz, np.float64)
+    if points.ndim == 0 or points.shape[-1] != 3:
+        raise OptionError(f"points of shape {points.shape}: wanted (..., 3), x, y and z in Angstrom")
+    rows = points.reshape(-1, 3)
+    wrong = np.flatnonzero(~np.isfinite(rows).all(-1))
+    if wrong.size:
+        raise OptionError(
+            f"points: {wrong.size} of {len(rows)} are not finite, the first is {rows[wrong[0]].tolist()} at "
+            f"{wrong[0]}: leave them out"
+        )
+    return points

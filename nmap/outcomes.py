@@ -165,7 +165,11 @@ Code = Literal[
     "fitted-as-c1",
     "no-time-to-grow",
     "attempt-failed",
+    "cut-short",
+    "no-checkpoint",
+    "not-recorded",
     "late",
+    "like-noise",
 ]
 
 
@@ -178,8 +182,10 @@ class Notice:
             or "cross-validation"), `late` if time ended it, `symmetry_unsought` if time left none to look for one;
             "share-reached": `worst` shell as a share of what `of` ("half-maps", "noise" or "cross-validation") asks;
             "fitted-as-c1": with `group` the worst shell reached `worst` only; "no-time-to-grow"; "attempt-failed":
-            a further attempt ended with `error`, the network before it was kept; "late": the answer came `seconds`
-            after the time `budget`.
+            a further attempt ended with `error`, the network before it was kept; "cut-short": a fit ended with `error`,
+            its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what`
+            of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
+            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

@@ -62,8 +62,6 @@ class RemoteFile(os.PathLike[str]):
         scheme = self._address.partition("://")[0].lower()
         if scheme in ("file", "local"):
             raise OptionError(f"{address}: lies on this machine: give its path, without {scheme}://")
-        if "::" in self._address:
-            raise OptionError(f"{address}: is a chain of URLs: wanted one")
         parts = urlsplit(self._address)
         self.url = printable(urlunsplit((scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
 
@@ -95,10 +93,13 @@ class RemoteFile(os.PathLike[str]):
             folder = tempfile.mkdtemp(prefix="nmap-")
             self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             here = Path(folder) / self.name
-            most = min(most, shutil.disk_usage(folder).free)
-            with open(here, "xb") as out:
-                for chunk in self._chunks(most):
-                    out.write(chunk)
+            try:
+                with open(here, "xb") as out:
+                    for chunk in self._chunks(min(most, shutil.disk_usage(folder).free)):
+                        out.write(chunk)
+            except BaseException:
+                self.close()
+                raise
             self._here = here
         return self._here
 
@@ -169,12 +170,15 @@ def at(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     Raises:
         OptionError: an address that is not fetched.
     """
-    return RemoteFile(path) if isinstance(path, str) and is_address(path) else path
+    return RemoteFile(path) if isinstance(path, str) and is_remote(path) else path
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is a URL or names an EMDB entry; `./emd:1` is a file of that name."""
-    return bool(_URL.match(text) or _ENTRY.fullmatch(text))
+def is_remote(text: str) -> bool:
+    """Whether a text is a URL or names an EMDB entry.
+
+    `./emd:1` is a file of that name; `URL::NAME` is one of an archive, of which no more is read.
+    """
+    return "::" not in text and bool(_URL.match(text) or _ENTRY.fullmatch(text))
 
 
 def url_of(path: str | os.PathLike[str]) -> str:

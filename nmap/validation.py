@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nmap.coding.codings import MAX_OCCUPANCY_NODES
 from nmap.coding.occupancy import of_shape
+from nmap.compare.agreement import Finer
 from nmap.compare.comparison import Extras
 from nmap.compare.findings import Container, Findings, Remark
 from nmap.compare.measures import Limits
@@ -24,13 +25,13 @@ from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.file_kind import NMAP, START_BYTES, kind_of
 from nmap.grid import Grid, Shape, told_apart
 from nmap.inspection import is_preview
-from nmap.machine.inputs import existing
+from nmap.machine.archive import open_input, shown_name
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
 from nmap.remote import at
-from nmap.spectrum import Convention
+from nmap.spectrum import Convention, Planes
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
@@ -39,7 +40,7 @@ F32 = NDArray[np.float32]
 PathLike = str | os.PathLike[str]
 
 DOUBLED_VOXELS = 2**29
-"""Largest decode at twice the sampling that is made unasked: about 4 GB of memory with its transform."""
+"""Largest decode at twice the sampling that is made unasked: about 1 GB of memory."""
 
 SOFT_EDGE = 6.0
 """Width of the edge of an automatic mask, Angstrom."""
@@ -90,7 +91,7 @@ def validate_file(
     Args:
         file: the `.nmap` file.
         source: the map, or its path.
-        resolution: shells count to here, Angstrom; the file's band limit if None.
+        resolution: shells count to here, Angstrom; the file's band limit if None, or what a bare file was fitted to.
         mask: a mask or its path, or "auto" for one made from the source.
         half_maps: the source's two half maps, or their paths.
         model: an atomic model in the map's frame.
@@ -112,6 +113,7 @@ def validate_file(
     opened = open_file(file)
     neural_map = opened.neural_map
     record, damage = neural_map.record, "; ".join(opened.record_faults)
+    resolution = resolution or _fitted_resolution(neural_map)
     whole = as_map(source, reading)
     path = source_path if isinstance(source, DensityMap) else source
     part = part_of_source(neural_map.grid, whole)
@@ -150,7 +152,7 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=Path(os.fspath(file)).name, container=container, remarks=told)
+    findings = replace(findings, decoded=shown_name(file), container=container, remarks=told)
     return Validation(findings, decoded, part, soft, opened, record)
 
 
@@ -167,6 +169,7 @@ def validate_map(
     """The same of a decoded map, or of a neural map without a file; arguments and failures as `validate_file`."""
     extras, part = Extras(), source
     if isinstance(decoded, NeuralMap):
+        resolution = resolution or _fitted_resolution(decoded)
         part = part_of_source(decoded.grid, source)
         extras = _extras(decoded, part.grid, off_grid=8 * part.grid.size <= DOUBLED_VOXELS)
         decoded = DensityMap(_decode(decoded, part.grid), part.grid)
@@ -205,7 +208,7 @@ def is_nmap(path: PathLike) -> bool:
     Raises:
         MissingFileError: there is no such file.
     """
-    with open(existing(path), "rb") as file:
+    with open_input(path) as file:
         return kind_of(file.read(START_BYTES)) is NMAP
 
 
@@ -220,6 +223,14 @@ def _extras(neural_map: NeuralMap, grid: Grid, off_grid: bool) -> Extras:
     )
 
 
+def _fitted_resolution(neural_map: NeuralMap) -> float | None:
+    """The resolution that a file without a band limit was fitted to, Angstrom, where its record says so."""
+    said = neural_map.record.get("fidelity", {}).get("resolution")
+    if neural_map.field.band_limit is not None or not isinstance(said, int | float):
+        return None
+    return float(said) if 0 < said <= max(neural_map.grid.edges) else None
+
+
 def _contour(record: Record) -> float | None:
     """The source's recommended contour level, density units, as the record keeps it."""
     level = record.get("source", {}).get("contour_level")
@@ -232,12 +243,14 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
     if not isinstance(kept, bytes) or not np.allclose(source.grid.edges, box.edges):
         return extras
     try:
-        mask = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES)).on_lattice(source.grid.shape)
+        envelope = Envelope(of_shape(kept, MAX_OCCUPANCY_NODES))
     except FormatError:
         # No decoder needs it: the rest of the comparison stands.
         return extras
-    solvent = np.float32(solvent_value(source.values, mask))
-    return replace(extras, envelope=mask, fitted=(source.values - solvent) * mask)
+    shape = source.grid.shape
+    about = Planes.of(source.values, solvent_value(source.values, envelope))
+    fitted = about.times(lambda part: envelope.planes(shape, part))
+    return replace(extras, envelope=envelope.on_lattice(shape), fitted=fitted)
 
 
 def _halves(
@@ -292,12 +305,17 @@ def _triple(values: NDArray[np.integer]) -> Shape:
     return (int(values[0]), int(values[1]), int(values[2]))
 
 
-def _doubled(neural_map: NeuralMap, grid: Grid) -> DensityMap | None:
+def _doubled(neural_map: NeuralMap, grid: Grid) -> Finer | None:
     """The decode at twice the sampling; None where samples beyond the last voxel centre do not exist."""
     if neural_map.field.alignment == "corners":
         return None
     fine = grid.resampled(grid.wide(_triple(2 * np.asarray(grid.shape))))
-    return DensityMap(neural_map.on_grid(fine), fine)
+
+    def make(part: slice) -> F32:
+        rows = part.stop - part.start
+        return neural_map.on_grid(fine.region((part.start, 0, 0), (rows, *fine.shape[1:])))
+
+    return Finer(fine, Planes(fine.shape, make, lambda: neural_map.slabs(fine)))
 
 
 def envelope_on(field: Field, grid: Grid) -> F32 | None:

@@ -258,6 +258,10 @@ def block_invalid() -> Iterator[Forged]:
     yield change(
         "matrices-claim", 11, "in a byte", "2^24 numbers in 8 bytes", tensors=one, **coded("4096x4096")
     )
+    short = {"network": ("U8", [100], bytes(100)), "network.step": one["network.step"]}
+    yield change(
+        "matrices-short", 11, "too early", "100 bytes for 1024 numbers", tensors=short, **coded("32x32")
+    )
     yield change("blocks-no-band-limit", 13, "band limit", "no band limit", band_limit=None, lattice=None)
     yield change("blocks-width", 13, "width", "a width of 0", model={"width": 0})
     yield change("blocks-omegas", 13, "omegas", "one omega too few", model={"omegas": [3, 1.5]})

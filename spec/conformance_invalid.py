@@ -231,6 +231,15 @@ def _broken_metadata(plain: bytes) -> Iterator[Forged]:
     yield change("no-lattice", 14, error, "lattice", "no lattice", lambda m: m.update(band_limit=5))
     coarse = {"band_limit": 5, "lattice": [6, 6, 6]}
     yield change("lattice-coarse", 14, error, "coarse", "a lattice too coarse", lambda m: m.update(coarse))
+    beyond_box: Json = {"band_limit": 1000, "lattice": [4, 4, 4]}
+    yield change(
+        "band-limit-beyond-box",
+        14,
+        error,
+        "nothing but the mean",
+        "a band limit coarser than the first shell",
+        lambda m: m.update(beyond_box),
+    )
     fine: Json = {"band_limit": 5, "lattice": [10, 45, 10]}
     yield change(
         "lattice-fine", 14, error, "at most", "45 along an axis with 3 frequencies", lambda m: m.update(fine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from conformance_formulas import Array, Function, bumps
 from conformance_invalid import Forged, Json, repacked, split
 
 from nmap.coding.codings import CodedTensor, encode_float, encode_lattice
+from nmap.coding.lattice import pack
 from nmap.container import encode_bytes
 from nmap.grid import Grid
 from nmap.model.frame import Frame
@@ -23,13 +24,17 @@ LIMIT = 5.0
 Tensors = dict[str, tuple[str, list[int], bytes]]
 
 
+def lattice_sites(shape: Sequence[int]) -> Array:
+    """Which points are sites."""
+    parity = np.indices(shape) & 1
+    return np.asarray((parity[0] == parity[1]) & (parity[1] == parity[2]))
+
+
 def scattered(seed: int, shape: tuple[int, ...], share: float, largest: int = 2) -> Array:
     """Whole numbers up to +-`largest` on a share of the sites."""
     rng = np.random.default_rng(seed)
     size = rng.integers(1, largest + 1, shape) * rng.choice([-1, 1], shape)
-    parity = np.indices(shape) & 1
-    sites = (parity[0] == parity[1]) & (parity[1] == parity[2])
-    return np.where(sites & (rng.random(shape) < share), size, 0).astype(float)
+    return np.where(lattice_sites(shape) & (rng.random(shape) < share), size, 0).astype(float)
 
 
 def logarithmic(q: list[int]) -> tuple[CodedTensor, list[float]]:
@@ -186,6 +191,24 @@ def radial_invalid() -> Iterator[Forged]:
         "blocks of more than 2^24 sites in a byte",
         tensors=empty,
         **coded(full),
+    )
+    yield change(
+        "radial-sites-of-bytes",
+        11,
+        "281216 sites",
+        "more than 2^18 + 64 sites in a stream of a byte",
+        tensors=empty,
+        **coded([104] * 3),
+    )
+    ones = np.where(lattice_sites([44] * 3), 1, 0).astype(np.int8)
+    yield change(
+        "radial-weights",
+        11,
+        "a number of weights",
+        "21296 weights of 1 in 100 bytes",
+        tensors={"weights": ("U8", [100], pack(ones)[0][:100]), "weights.blocks": u8},
+        lattice=[44] * 3,
+        **coded([44] * 3),
     )
     yield change(
         "radial-stream-short",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import HealthCheck, settings
 
 # No test may fail because the machine is busy: neither a deadline nor the speed of drawing examples counts.
 settings.register_profile("nmap", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("nmap")
+# `make properties` looks longer.
+settings.register_profile("long", settings.get_profile("nmap"), max_examples=2000)
+settings.load_profile(os.environ.get("NMAP_HYPOTHESIS", "nmap"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from phantoms import fourier_features, neural_map, siren
 
 from nmap.coding.codings import encode_float, encode_log, encode_occupancy, encode_uniform
-from nmap.errors import FormatError, UnsupportedError
+from nmap.errors import FormatError, OptionError, UnsupportedError
 from nmap.grid import Grid
 from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap
@@ -99,3 +99,18 @@ def test_an_envelope_must_be_bits() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="wavelet"):
         NeuralMap.from_tensors(**{**coded(), "kind": "wavelet"}, frame=Frame(BOX))
+
+
+@pytest.mark.parametrize(
+    ("points", "wrong"),
+    [
+        ([[1, 2, 3], [1, np.nan, 3]], r"1 of 2 are not finite, the first is \[1.0, nan, 3.0\] at 1"),
+        ([np.inf, 0, 0], "1 of 1 are not finite"),
+        ([1, 2], r"shape \(2,\): wanted"),
+        (3.0, r"shape \(\): wanted"),
+    ],
+)
+def test_points_that_are_none_are_refused_and_never_taken_for_solvent(points: object, wrong: str) -> None:
+    for ask in (made().sample, made().gradient):
+        with pytest.raises(OptionError, match=wrong):
+            ask(points)

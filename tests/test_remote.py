@@ -153,9 +153,8 @@ def test_a_url_of_this_machine_is_refused(url: str) -> None:
         nmap.open(url)
 
 
-def test_a_chain_of_urls_is_refused() -> None:
-    with pytest.raises(nmap.errors.OptionError, match="chain of URLs"):
-        nmap.open("zip://a.nmap::https://example.org/a.zip")
+def test_a_file_of_an_archive_is_left_to_what_reads_a_part_of_it() -> None:
+    assert not remote.is_remote("https://example.org/a.zip::name")
 
 
 FAULTS = {

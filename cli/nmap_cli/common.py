@@ -6,19 +6,21 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from nmap.errors import NmapError, OptionError
-from nmap.grid import Triple
 from nmap.plain_text import printable, printable_lines
 from nmap_cli.amounts import size as size  # noqa: PLC0414
 from nmap_cli.amounts import span as span  # noqa: PLC0414
 from nmap_cli.parameters import BYTES, VOXEL_SIZE, OutputFile
+
+if TYPE_CHECKING:
+    from nmap.grid import Triple
 
 WARNINGS: list[str] = []
 """What this run has warned of so far."""
@@ -78,7 +80,7 @@ def reading_options(command: Decorated) -> Decorated:
         from nmap.maps import ReadOptions
 
         reading = ReadOptions(voxel_size, replace_nonfinite, max_memory, permissive)
-        with _advice():
+        with advice():
             return command(*given, reading=reading, **options)
 
     for option in reversed(_reading_options):
@@ -87,15 +89,21 @@ def reading_options(command: Decorated) -> Decorated:
 
 
 @contextmanager
-def _advice() -> Iterator[None]:
-    """Name the option that helps where a map is refused for what an option can give."""
+def advice(**others: str) -> Iterator[None]:
+    """Name the option that helps where a map is refused for what an option can give.
+
+    Args:
+        others: what to name instead of the option of the same name.
+    """
     try:
         yield
     except NmapError as error:
         if error.option is None:
             raise
-        option = error.option.replace("_", "-") + (" mean" if error.option == "replace_nonfinite" else "")
-        raise type(error)(f"{error} (--{option})") from error
+        option = (
+            "--" + error.option.replace("_", "-") + (" mean" if error.option == "replace_nonfinite" else "")
+        )
+        raise type(error)(f"{error} ({others.get(error.option, option)})") from error
 
 
 def voice_options(command: Decorated) -> Decorated:
@@ -182,8 +190,9 @@ def say_json(value: Any) -> None:
 
 
 def tell(line: str) -> None:
-    """Print one line on stderr, safe for a terminal."""
-    put(line, err=True)
+    """Print one line on stderr, safe for a terminal; if nobody can read it any more, the work goes on."""
+    with suppress(OSError, ValueError):
+        put(line, err=True)
 
 
 def warn(text: str) -> None:

@@ -16,6 +16,7 @@ from nmap import __version__
 from nmap.errors import GridError, LimitError, NonFiniteError, OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import (
+    advice,
     one_output,
     output_argument,
     overwrite_option,
@@ -26,7 +27,17 @@ from nmap_cli.common import (
     voice_options,
     warn,
 )
-from nmap_cli.parameters import INPUT, MAP_OUTPUT, REGION, SHAPE, VOXEL_SIZE, Input, Region
+from nmap_cli.parameters import (
+    INPUT,
+    MAP_OUTPUT,
+    NMAP_INPUT,
+    REGION,
+    SHAPE,
+    VOXEL_SIZE,
+    Input,
+    NmapInput,
+    Region,
+)
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -38,7 +49,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 
 
 @click.command("decode")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @output_argument(MAP_OUTPUT, "The MRC map to write; it may also be given as the second argument.")
 @click.option(
     "--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples over the same box; the voxel size follows."
@@ -69,7 +80,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 @overwrite_option
 @voice_options
 def command(
-    file: Input,
+    file: NmapInput,
     out: Path | None,
     output: Path | None,
     shape: Shape | None,
@@ -132,7 +143,8 @@ def _grid(
         return grid
     from nmap.maps import read_frame
 
-    frame = read_frame(like, permissive=permissive)
+    with advice(voxel_size="--shape and --voxel-size in the place of --like"):
+        frame = read_frame(like, permissive=permissive)
     _say_not_kept(like, frame)
     return frame.grid
 
@@ -190,7 +202,7 @@ def _check_room(grid: Grid, output: Path) -> None:
 
 
 @contextmanager
-def _naming(file: Input) -> Iterator[None]:
+def _naming(file: NmapInput) -> Iterator[None]:
     """Name the file whose densities cannot be written."""
     try:
         yield

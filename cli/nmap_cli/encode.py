@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.errors import MapError
+from nmap.errors import LimitError, MapError, MapWarning
 from nmap.fit.options import EncodeOptions
+from nmap.goal import Goal, goal_of
 from nmap.machine.packages import require_package
 from nmap.maps import ReadOptions
 from nmap.model.kinds import KINDS
@@ -36,12 +38,16 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import both_half_maps
-from nmap_cli.goal import goal_of, odd_settings, poor_fit
+from nmap_cli.goal import odd_settings, poor_fit
 from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
+from nmap_cli.keeping import save_fit, saying_that_it_is_written
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE, Input
 from nmap_cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from nmap.inspection import Inspection
 
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
@@ -164,6 +170,13 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     type=int,
     show_default="6, fewer where the goal is met with fewer",
 )
+@_fit_option(
+    "--bare",
+    "A plain SIREN for other programs: density = offset + scale x SIREN(x), 16-bit floats; see export-weights. It "
+    "loses much: solvent is held too, fine shells come out weakest, nothing beyond the resolution is cut, and it takes "
+    "many times the bytes. Its size is by the map unless given, and its goal --target-fsc if any.",
+    is_flag=True,
+)
 @_fit_option("--slice", "Encode this one section only, as a 2-D map.", type=SLICE, metavar="z=N|y=N|x=N")
 @_fit_option("--crop", "Encode the central N voxels a side only.", type=int, metavar="N")
 @_fit_option(
@@ -220,16 +233,15 @@ def command(
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
     require_package("torch", "fit", "encode")
-    # Refuse what cannot be used before anything is read.
-    EncodeOptions(**fitting)
+    # Refuse what cannot be used before anything but the header is read.
+    _check_size(source, reading, EncodeOptions(**fitting))
     if report is not None:
         require_package("matplotlib", "report", "--report")
-    from nmap.container import save, sizes
+    from nmap.container import sizes
     from nmap.fit.encode import encode
     from nmap.inspection import Inspection
     from nmap.maps import read_map_with
     from nmap.report.file import report_file
-    from nmap.report.fit_words import notices_words
     from nmap.spectrum import worded
 
     began = time.monotonic()
@@ -248,21 +260,13 @@ def command(
             neural_map = encode(
                 density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped
             )
-        save(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
-    # The file says nothing of the time it took, so that encoding again gives the same bytes.
-    took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
-    found = Inspection(output.name, neural_map, sizes(output), {**neural_map.record, "fit": took})
-    goal = goal_of(EncodeOptions(**fitting), found)
-    if poor := poor_fit(found):
-        warn(poor)
-    if as_json:
-        told = [*WARNINGS, *(words for words in notices_words(found.notices) if words not in WARNINGS)]
-        others = alternatives_json(found, took["seconds"])
-        say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
-    else:
-        say(str(output), quiet)
-        rows = [*summary(found), *alternative_rows(found, took["seconds"])]
-        say_lines(words(table(rows)).split("\n"), quiet)
+        save_fit(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
+    with saying_that_it_is_written(output):
+        # The file says nothing of the time it took, so that encoding again gives the same bytes.
+        took = {**neural_map.record.get("fit", {}), "seconds": time.monotonic() - began}
+        found = Inspection(output.name, neural_map, sizes(output), {**neural_map.record, "fit": took})
+        goal = goal_of(EncodeOptions(**fitting), found)
+        _say_result(found, goal, output, words, as_json=as_json, quiet=quiet)
     if interrupt.stopped():
         warn("interrupted; the best so far was written")
         sys.exit(INTERRUPTED)
@@ -271,8 +275,41 @@ def command(
         page = partial(report_file, output, density, source_path=source, half_maps=halves, reading=reading)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
     if not goal.met:
-        tell(f"nmap: falls short: {goal}; {output} is written all the same")
+        tell(words(f"nmap: falls short: {goal}") + f"; {output} is written all the same")
     return 0 if goal.met else 1
+
+
+def _say_result(
+    found: Inspection, goal: Goal, output: Path, words: Callable[[str], str], as_json: bool, quiet: bool
+) -> None:
+    """Print what was made and what another kind of network would have taken."""
+    from nmap.report.fit_words import notices_words
+
+    if poor := poor_fit(found):
+        warn(poor)
+    seconds = found.record["fit"]["seconds"]
+    if as_json:
+        said = map(words, notices_words(found.notices))
+        told = [*WARNINGS, *(notice for notice in said if notice not in WARNINGS)]
+        others = alternatives_json(found, seconds)
+        say_json({**found.to_json(), **goal.to_json(), **others, "warnings": told})
+    else:
+        say(str(output), quiet)
+        rows = [*summary(found), *alternative_rows(found, seconds)]
+        say_lines(words(table(rows)).split("\n"), quiet)
+
+
+def _check_size(source: Path, reading: ReadOptions, options: EncodeOptions) -> None:
+    """Refuse a map that is too large, from its header."""
+    from nmap.fit.size import check_size
+    from nmap.maps import read_grid
+
+    with warnings.catch_warnings():
+        # What is odd about the header is said when the map is read.
+        warnings.simplefilter("ignore", MapWarning)
+        grid = read_grid(source, voxel_size=reading.voxel_size, permissive=reading.permissive)
+    with _naming(source):
+        check_size(grid, options)
 
 
 def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite: bool, quiet: bool) -> None:
@@ -290,7 +327,7 @@ def _naming(source: Input) -> Iterator[None]:
     """Put the source's path before what is wrong with the map in it."""
     try:
         yield
-    except MapError as error:
+    except (MapError, LimitError) as error:
         raise type(error)(f"{source}: {error}", option=error.option) from error
 
 

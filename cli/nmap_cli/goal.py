@@ -1,60 +1,18 @@
-"""What an encode was asked to reach, whether it did, and options that make no sense for a map."""
+"""A fit that shows little of its map, and options that make no sense for a map."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
 from nmap.inspection import Inspection
 
-_MISSED = ("goal-not-reached", "below-goal")
-"""Codes of the notices that say that a goal was missed (`nmap.outcomes`)."""
 _POOR = 0.5
 """Correlation with the source over the whole box below which a file shows little of its map."""
 _WIDE = 5.0
 """Angstrom; coarser voxels are those of tomograms, or of a size given in other units."""
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A goal, and what became of it.
-
-    Attributes:
-        of: "worst-shell FSC" or "bytes".
-        wanted: of that.
-        reached: of that; None where it was not measured.
-        met: whether it was reached.
-    """
-
-    of: str
-    wanted: float
-    reached: float | None
-    met: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        goal = {"of": self.of, "wanted": self.wanted}
-        return {"goal": goal, "reached": self.reached, "goal_reached": self.met}
-
-    def __str__(self) -> str:
-        reached = "nothing" if self.reached is None else f"{self.reached:.4g}"
-        return f"the goal was not reached: {self.of} {reached}, wanted {self.wanted:.4g}"
-
-
-def goal_of(options: EncodeOptions, found: Inspection) -> Goal:
-    """The goal of a fit, as its record says that it went."""
-    most = options.goal_bytes(found.grid.size)
-    if most is not None:
-        taken = sum(found.sizes[part] for part in ("weights", "gains", "envelope"))
-        return Goal("bytes", most, taken, taken <= most)
-    codes = [notice.get("code") for notice in found.notices if isinstance(notice, dict)]
-    worst = found.record.get("fidelity", {}).get("worst")
-    reached = float(worst) if isinstance(worst, int | float) else None
-    return Goal("worst-shell FSC", options.goal_fsc, reached, not any(code in _MISSED for code in codes))
 
 
 def poor_fit(found: Inspection) -> str:

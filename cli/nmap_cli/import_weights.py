@@ -8,7 +8,7 @@ import click
 
 from nmap.errors import OptionError
 from nmap.grid import Grid, Shape, Triple
-from nmap_cli.common import overwrite_option, permissive_option, say, size, voice_options
+from nmap_cli.common import advice, overwrite_option, permissive_option, say, size, voice_options
 from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE, Input
 
 
@@ -30,8 +30,7 @@ from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE, Input
 @click.option(
     "--alignment",
     type=click.Choice(["corners", "box"]),
-    default="corners",
-    show_default=True,
+    show_default="the file's, else corners",
     help="Where -1 and 1 lie: the first and last voxel centres, or the faces of the periodic box.",
 )
 @click.option(
@@ -42,10 +41,10 @@ from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE, Input
     help="Which coordinate each column of the first layer takes.",
 )
 @click.option(
-    "--scale", type=float, default=1.0, show_default=True, help="Density per unit of network output."
+    "--scale", type=float, show_default="the file's, else 1", help="Density per unit of network output."
 )
 @click.option(
-    "--offset", type=float, default=0.0, show_default=True, help="Density where the network gives 0."
+    "--offset", type=float, show_default="the file's, else 0", help="Density where the network gives 0."
 )
 @click.option("--no-hdf5", is_flag=True, help="Leave out the HDF5 side: plain safetensors, fewer bytes.")
 @permissive_option
@@ -59,10 +58,10 @@ def command(
     grid_like: Input | None,
     shape: Shape | None,
     voxel_size: Triple | None,
-    alignment: str,
+    alignment: str | None,
     columns: str,
-    scale: float,
-    offset: float,
+    scale: float | None,
+    offset: float | None,
     no_hdf5: bool,
     permissive: bool,
     overwrite: bool,
@@ -75,18 +74,20 @@ def command(
     running code. Layers may be named as in the SIREN authors' notebook (net.0.linear.weight, ..., net.N.weight)
     or repository (net.net.0.0.weight), in siren-pytorch (layers.0.weight, ..., last_layer.weight) or in a plain
     Sequential (0.weight, 2.weight, ...). The grid is given by --grid-like, or by --shape and --voxel-size; that
-    of an image, a network of two coordinates, has one section.
+    of an image, a network of two coordinates, has one section. A file of export-weights names its grid, omegas,
+    scale and offset itself.
     """
     _check_grid(grid_like, shape, voxel_size)
     from nmap.container import save
     from nmap.import_siren.import_siren import import_weights
     from nmap.maps import read_grid
 
+    grid: Grid | None = None
     if shape is not None and voxel_size is not None:
         grid = Grid(shape, voxel_size)
-    else:
-        assert grid_like is not None
-        grid = read_grid(grid_like, permissive=permissive)
+    elif grid_like is not None:
+        with advice(voxel_size="--shape and --voxel-size in the place of --grid-like"):
+            grid = read_grid(grid_like, permissive=permissive)
     neural_map = import_weights(
         weights,
         grid,
@@ -99,16 +100,16 @@ def command(
     )
     written = save(neural_map, output, hdf5=not no_hdf5, overwrite=overwrite)
     parameters = sum(tensor.size for tensor in neural_map.tensors.values())
-    say(f"{output}: {parameters} parameters, {grid}, {size(written)}", quiet)
+    say(f"{output}: {parameters} parameters, {neural_map.grid}, {size(written)}", quiet)
 
 
 def _check_grid(grid_like: Input | None, shape: Shape | None, voxel_size: Triple | None) -> None:
-    """Refuse other than a map, or a shape and a voxel size."""
-    if (grid_like is None) == (shape is None and voxel_size is None):
+    """Refuse other than a map, or a shape and a voxel size, or nothing."""
+    if grid_like is not None and not (shape is None and voxel_size is None):
         raise OptionError(
             "the network's grid: give --grid-like MAP, or --shape and --voxel-size, and not both"
         )
-    if grid_like is None and (shape is None or voxel_size is None):
+    if (shape is None) != (voxel_size is None):
         raise OptionError(
             f"{'--voxel-size' if shape is None else '--shape'} alone: give --shape and --voxel-size"
         )

@@ -18,7 +18,7 @@ from nmap.report.fit_words import (
     symmetry_words,
 )
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
-from nmap_cli.parameters import INPUT, Input
+from nmap_cli.parameters import NMAP_INPUT, NmapInput
 
 if TYPE_CHECKING:
     from nmap.inspection import Inspection
@@ -27,10 +27,10 @@ Rows = Iterator[tuple[str, str]]
 
 
 @click.command("inspect", short_help="Show which map a .nmap holds, how small and how true.")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @json_option
 @voice_options
-def command(file: Input, as_json: bool, quiet: bool, verbose: bool) -> None:
+def command(file: NmapInput, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Show what a .nmap FILE holds: which map, how small, how true, on what grid, by what network.
 
     FILE may be a URL. No density is decoded. --verbose adds where the bytes went and every setting of the fit.
@@ -139,7 +139,8 @@ def _fidelity(found: Inspection) -> Rows:
         if "correlation" in fidelity:
             yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
         if found.is_preview:
-            yield "side chains", "may be missing: this file is a preview; encode --preset faithful keeps them"
+            other = "without --bare" if found.outcome("settings").get("bare") else "--preset faithful"
+            yield "side chains", f"may be missing: this file is a preview; encode {other} keeps them"
         if "contour_level" in fidelity and "contour_level" in source:
             yield (
                 "contour level",
@@ -182,6 +183,9 @@ def _sampling(found: Inspection) -> Rows:
 
 def _network(found: Inspection) -> Rows:
     yield "network", found.network
+    if found.omegas is not None and found.blocks is not None:
+        blocks = f"{found.blocks} blocks" if found.blocks > 1 else "1 block"
+        yield "", f"omegas {', '.join(f'{omega:g}' for omega in found.omegas)}; {blocks}"
 
 
 def _fit(found: Inspection) -> Rows:
@@ -205,8 +209,6 @@ def _details(found: Inspection) -> Rows:
     yield "bytes", ", ".join(bytes_by_use)
     yield "", f"{found.bits_per_weight:.3g} bits for each weight"
     field = found.neural_map.field
-    if omegas := field.network.settings().get("omegas"):
-        yield "omegas", ", ".join(f"{omega:g}" for omega in omegas)
     if field.envelope is not None:
         kz, ky, kx = field.envelope.shape
         yield "mask nodes", f"{kx} x {ky} x {kz} (x, y, z)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
@@ -55,10 +55,12 @@ class StopOnInterrupt:
 
     Args:
         active: whether to; False leaves Ctrl-C as it is, which ends the program at once.
+        told: called at the first Ctrl-C.
     """
 
-    def __init__(self, active: bool) -> None:
+    def __init__(self, active: bool, told: Callable[[], None] = lambda: None) -> None:
         self._active = active
+        self._told = told
         self._stopped = False
         self._before: object = None
 
@@ -81,3 +83,4 @@ class StopOnInterrupt:
         if self._stopped:
             raise KeyboardInterrupt
         self._stopped = True
+        self._told()

@@ -17,6 +17,7 @@ import click
 
 from nmap import __version__
 from nmap.errors import NmapError, NmapWarning
+from nmap.machine.memory import is_out_of_memory, require_start
 from nmap_cli.common import WARNINGS, put, tell, warn
 from nmap_cli.interrupt import Terminated, ending_signals_raise
 
@@ -28,11 +29,13 @@ _COMMANDS = (
     "decode",
     "inspect",
     "validate",
+    "batch",
     "fsc",
     "report",
     "view",
     "study",
     "import-weights",
+    "export-weights",
     "strip",
     "repair",
 )
@@ -72,6 +75,7 @@ class _Commands(click.Group):
             warnings.showwarning = _say_warning if verbose else _say_own_warning
             try:
                 with ending_signals_raise():
+                    require_start()
                     code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
             except BaseException as failure:
                 code = _explain(failure, verbose)
@@ -123,7 +127,7 @@ def _explain(failure: BaseException, verbose: bool) -> int:
         code = failure.code if isinstance(failure.code, int) else 0
         return 4 if code == 1 else code  # click's own, where the reader of a pipe has gone
     if isinstance(failure, (click.Abort, KeyboardInterrupt)):
-        return _fail("interrupted; nothing was written", INTERRUPTED)
+        return _fail("interrupted; no file was left half written", INTERRUPTED)
     if isinstance(failure, Terminated):
         with suppress(OSError):  # the terminal may be gone
             _fail(f"ended by {failure.name}; no file was left half written", failure.exit_code)
@@ -137,8 +141,9 @@ def _explain(failure: BaseException, verbose: bool) -> int:
         return _fail(str(failure), failure.exit_code)
     if verbose:
         put("".join(traceback.format_exception(failure)).rstrip(), err=True, lines=True)
-    if isinstance(failure, MemoryError):
-        return _fail(f"out of memory: {failure}" if str(failure) else "out of memory", 4)
+    if is_out_of_memory(failure):
+        said = str(failure).strip().split("\n", 1)[0]
+        return _fail(f"out of memory: {said}" if said else "out of memory", 4)
     if isinstance(failure, OSError):
         name = f"{failure.filename}: " if failure.filename else ""
         return _fail(f"{name}{failure.strerror or failure}", 4)

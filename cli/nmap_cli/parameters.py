@@ -6,20 +6,26 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nmap.errors import NmapError, OptionError
-from nmap.grid import Shape, Triple
+from nmap.machine.archive import SEPARATOR, is_address, member_of
 from nmap.machine.inputs import existing
-from nmap.remote import RemoteFile, is_address
+from nmap.remote import RemoteFile, is_remote
 from nmap_cli.progress import fetching
 
 Input = Path | RemoteFile
 """A file to be read: on this machine, or at a URL."""
 
-Region = tuple[Shape, Shape]
+NmapInput = Input | str
+"""A `.nmap` file to be read, or one of an archive."""
+
+if TYPE_CHECKING:
+    from nmap.grid import Shape, Triple
+
+Region = tuple["Shape", "Shape"]
 """First voxel and shape, both (z, y, x)."""
 
 Slice = tuple[str, int]
@@ -39,7 +45,7 @@ class InputFile(click.ParamType[Input]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Input:
         """The path, checked."""
-        if isinstance(value, str) and is_address(value):
+        if isinstance(value, str) and is_remote(value):
             remote = RemoteFile(value, fetching(ctx))
             if ctx is not None:
                 ctx.call_on_close(remote.close)
@@ -52,6 +58,24 @@ class InputFile(click.ParamType[Input]):
         if not os.access(path, os.R_OK):
             raise NmapError(f"{path}: may not be read: change its permissions or give another file")
         return path
+
+
+class NmapFile(click.ParamType[NmapInput]):
+    """A `.nmap` file, or one of an archive: `archive.zip::NAME`, where the archive may be an http address."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> NmapInput:
+        """The path, checked; one in an archive as it was given, its archive checked where that is a path."""
+        inside = member_of(value)
+        if inside is None:
+            return InputFile().convert(value, param, ctx)
+        archive, name = inside
+        if not name:
+            self.fail(f"{value!r}: wanted the name of a map after {SEPARATOR}", param, ctx)
+        if not is_address(archive):
+            InputFile().convert(archive, param, ctx)
+        return str(value)
 
 
 class OutputFile(click.ParamType[Path]):
@@ -70,7 +94,7 @@ class OutputFile(click.ParamType[Path]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
         path = Path(value)
-        if isinstance(value, str) and is_address(value):
+        if isinstance(value, str) and is_remote(value):
             raise OptionError(f"{value}: nothing is written to a URL: give the path of a file")
         if str(value) == "-":
             raise OptionError(
@@ -101,7 +125,7 @@ class SliceType(click.ParamType[Slice]):
         return (match[1], int(match[2]))
 
 
-class ShapeType(click.ParamType[Shape]):
+class ShapeType(click.ParamType["Shape"]):
     """`N` or `NX,NY,NZ` samples, as (z, y, x)."""
 
     name = "shape"
@@ -118,7 +142,7 @@ class ShapeType(click.ParamType[Shape]):
         return (z, y, x)
 
 
-class VoxelSizeType(click.ParamType[Triple]):
+class VoxelSizeType(click.ParamType["Triple"]):
     """`A` or `X,Y,Z` Angstrom, as (x, y, z)."""
 
     name = "voxel size"
@@ -196,8 +220,23 @@ class MaskType(click.ParamType[str | Input]):
         return value if value in ("auto", "none") else InputFile().convert(value, param, ctx)
 
 
+class Folder(click.Path):
+    """A folder, which need not be there."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, if a folder can be there."""
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        if path.exists() and not path.is_dir():
+            self.fail(f"{path} is no folder: give another path", param, ctx)
+        return path
+
+
 INPUT = InputFile()
-FOLDER = click.Path(file_okay=False, path_type=Path)
+NMAP_INPUT = NmapFile()
+FOLDER = Folder()
 OUTPUT = OutputFile()
 MAP_OUTPUT = OutputFile(makes="mrc")
 NMAP_OUTPUT = OutputFile(makes="nmap")

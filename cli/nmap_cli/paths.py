@@ -10,7 +10,8 @@ import click
 
 from nmap.errors import NmapError, OptionError, OutputExistsError
 from nmap.file_kind import MRC, NMAP, FileKind
-from nmap_cli.parameters import OutputFile
+from nmap.machine.archive import member_of
+from nmap_cli.parameters import NmapFile, OutputFile
 
 
 def check_paths(context: click.Context) -> None:
@@ -39,7 +40,9 @@ def _paths_of(context: click.Context, outputs: bool) -> Iterator[tuple[click.Par
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
         for path in value if isinstance(value, tuple) else (value,):
-            if isinstance(path, Path) and isinstance(parameter.type, OutputFile) == outputs:
+            if isinstance(parameter.type, NmapFile) and isinstance(path, str) and not outputs:
+                yield parameter, Path((member_of(path) or (path, ""))[0])
+            elif isinstance(path, Path) and isinstance(parameter.type, OutputFile) == outputs:
                 yield parameter, path
 
 

@@ -84,7 +84,7 @@ class ProgressLine:
         """Write a warning, which stays."""
         if not self._quiet:
             self.clear()
-            self._stream.write(f"nmap: warning: {self._words(words)}\n")
+            self._write(f"nmap: warning: {self._words(words)}\n")
 
     def show(
         self,
@@ -125,11 +125,10 @@ class ProgressLine:
         if fsc is not None and fsc >= _MEANINGFUL:
             parts.append(self._words(f"worst-shell FSC {fsc:.3f}"))
         if self._terminal:
-            self._stream.write(f"\r\x1b[K{stage}{self._bar(share)} {', '.join(parts)}")
+            self._write(f"\r\x1b[K{stage}{self._bar(share)} {', '.join(parts)}")
             self._drawn = True
         else:
-            self._stream.write(f"{stage}: {', '.join(parts)}\n" if parts else f"{stage}\n")
-        self._stream.flush()
+            self._write(f"{stage}: {', '.join(parts)}\n" if parts else f"{stage}\n")
 
     def _steady(self, seconds_left: float, now: float, at_end: bool) -> float:
         """Seconds left by the estimates of the end so far, the older the less."""
@@ -150,9 +149,16 @@ class ProgressLine:
     def clear(self) -> None:
         """Take the line off a terminal, so that something else can be written."""
         if self._drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
             self._drawn = False
+
+    def _write(self, text: str) -> None:
+        """Write, as long as there is somebody to read it: a full disk or a closed terminal ends no fit."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._quiet = True
 
 
 def fetching(context: click.Context | None) -> Told:

@@ -17,18 +17,18 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import comparison_options
-from nmap_cli.parameters import INPUT, OUTPUT, Input
+from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 
 @click.command("report")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @click.argument("source", type=INPUT)
 @click.option("-o", "--output", type=OUTPUT, required=True, help="The HTML page to write.")
 @comparison_options
 @overwrite_option
 @voice_options
 def command(
-    file: Input,
+    file: NmapInput,
     source: Input,
     output: Path,
     comparison: dict[str, Any],

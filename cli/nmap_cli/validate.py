@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nmap.machine.archive import shown_name
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -19,14 +20,14 @@ from nmap_cli.common import (
 )
 from nmap_cli.comparison import comparison_options, convention_option
 from nmap_cli.limits import checked_limits, limit_options
-from nmap_cli.parameters import INPUT, OUTPUT, Input
+from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
 
 
 @click.command("validate")
-@click.argument("file", type=INPUT)
+@click.argument("file", type=NMAP_INPUT)
 @click.argument("source", type=INPUT)
 @comparison_options
 @limit_options
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @overwrite_option
 @voice_options
 def command(
-    file: Input,
+    file: NmapInput,
     source: Input,
     comparison: dict[str, Any],
     off_grid: bool | None,
@@ -75,7 +76,7 @@ def command(
         **comparison,
     ).findings
     _write_curves(found, fsc_xml, star, overwrite)
-    _print(found, file.name, as_json=as_json, quiet=quiet, verbose=verbose)
+    _print(found, shown_name(file), as_json=as_json, quiet=quiet, verbose=verbose)
     return 0 if found.holds else 1
 
 

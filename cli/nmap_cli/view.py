@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from nmap.machine.inputs import existing
+from nmap.machine.archive import read_input, shown_name
 from nmap_cli.common import overwrite_option, require, say, size, voice_options, write_text
-from nmap_cli.parameters import INPUT, OUTPUT, Input
+from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 
 @click.command("view")
-@click.argument("files", type=INPUT, nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=NMAP_INPUT, nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--source", type=INPUT, metavar="MAP", help="The map that FILE was made from, to set beside it."
 )
@@ -40,7 +40,7 @@ from nmap_cli.parameters import INPUT, OUTPUT, Input
 @overwrite_option
 @voice_options
 def command(
-    files: tuple[Input, ...],
+    files: tuple[NmapInput, ...],
     source: Input | None,
     model: Input | None,
     level: float | None,
@@ -64,7 +64,7 @@ def command(
     opened = [open_file(path).neural_map for path in files]  # a bad one is refused before a browser opens
     density = read_map(source) if source else None
     contents = Contents(
-        files=[(path.name, existing(path).read_bytes()) for path in files],
+        files=[(shown_name(path), read_input(path)) for path in files],
         source=density,
         model=read_model(model) if model else None,
         level=level,

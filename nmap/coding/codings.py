@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nmap.coding import lattice as lattice_coding
 from nmap.coding import occupancy
+from nmap.coding.lattice_contexts import BLOCK
 from nmap.coding.matrices import MATRICES, encode_matrices
 from nmap.coding.numbers import FLOAT, LOG, UNIFORM, encode_float, encode_log, encode_uniform
 from nmap.coding.tensor import STORED, CodedTensor, Coding, check_array
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 MAX_OCCUPANCY_NODES = 1 << 20
-MAX_LATTICE_POINTS = 1 << 28
+MAX_LATTICE_POINTS = 1 << 29
 _LATTICE = (
     f"three multiples of 4, at most {MAX_LATTICE_POINTS} points and {MAX_OCCUPANCY_NODES} blocks of 8 x 8 x 8"
 )
@@ -80,9 +81,12 @@ def encode_lattice(weights: NDArray[np.integer]) -> CodedTensor:
     shape = (whole.shape[0], whole.shape[1], whole.shape[2])
     sites = lattice_coding.sites_in(lattice_coding.blocks_of(whole), shape)
     total = int(np.abs(whole[place], dtype=np.int64).sum())
-    if sites > lattice_coding.MAX_SITES or total > lattice_coding.MAX_SUM:
-        limits = f"at most {lattice_coding.MAX_SITES} and {lattice_coding.MAX_SUM}, use a coarser resolution"
-        raise OptionError(f"lattice of {sites} sites, weights that add up to {total}: wanted {limits}")
+    counts, most = (sites, total, place[0].size), [limit.most for limit in lattice_coding.LIMITS]
+    if any(count > limit for count, limit in zip(counts, most, strict=True)):
+        raise OptionError(
+            f"lattice of {sites} sites, {place[0].size} weights that add up to {total}: "
+            f"wanted at most {most[0]}, {most[2]} and {most[1]}, use a coarser resolution"
+        )
     stream, blocks = lattice_coding.pack(whole)
     arrays = {"": stream or b"\0", "blocks": blocks or b"\0"}
     return CodedTensor("lattice", shape, {}, {name: np.frombuffer(a, np.uint8) for name, a in arrays.items()})
@@ -139,7 +143,7 @@ def _decode_occupancy(coded: CodedTensor) -> NDArray[np.bool_]:
 
 def _is_lattice(shape: tuple[int, ...]) -> bool:
     """Whether the lattice coding holds this shape."""
-    points, blocks = math.prod(shape), math.prod(-(-n // lattice_coding.BLOCK) for n in shape)
+    points, blocks = math.prod(shape), math.prod(-(-n // BLOCK) for n in shape)
     fits = 0 < points <= MAX_LATTICE_POINTS and blocks <= MAX_OCCUPANCY_NODES
     return len(shape) == 3 and fits and not any(n % 4 for n in shape)
 

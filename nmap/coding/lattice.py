@@ -7,55 +7,51 @@ neighbours on every side. Every step is integer arithmetic, so that any two mach
 
 from __future__ import annotations
 
-import itertools
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding import occupancy
-from nmap.coding.range_coder import CHANCES, MASK, Encoder, bounded
+from nmap.coding.lattice_contexts import BLOCK, CLASSES, I8, PAD, Stage, stages
+from nmap.coding.range_coder import CHANCES, CODE, HIGH, LOW, MASK, MAX_BEYOND, PLACE, LoopCoder
 from nmap.errors import FormatError
+from nmap.machine.compiled import Loop, Numbers
 
-# Sites per block edge, in steps of the fine lattice: whole blocks without a weight cost nothing but their
-# bit.
-BLOCK = 8
 MAX_WEIGHT = 127
-# What a reader's work is bounded by, since a few bytes can claim that every block is full of large weights:
-# sites in coded blocks (a full lattice of 2^26 points, as many values as other codings may have), the sum of
-# absolute values, also by the length of the stream, and zero bytes imagined after a stream's end.
-MAX_SITES = 1 << 24
-MAX_SUM = 1 << 26
-_FREE_SUM = 1 << 19
-_SUM_PER_BYTE = 128
-MAX_BEYOND = 64
-# Zero bytes that a writer may leave out: a decoder reads up to 4 ahead.
-_MAX_DROPPED = MAX_BEYOND - 4
-# Squared distances of the neighbour shells that form a context, and what a unit of weight there counts for.
-SHELLS = {3: 32, 4: 45, 8: 45, 11: 16, 12: 51}
-# Activity (see `_activity`) at which each class above 0 begins: half octaves.
-THRESHOLDS = tuple(round(8 * 2 ** (k / 2)) for k in range(19))
-_CLASSES = len(THRESHOLDS) + 1
-_GROUPS = (0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a reader's work is bounded by, since a few bytes can claim that every block is full of large weights.
+
+    Attributes:
+        most: of any stream.
+        free: of the shortest stream.
+        per_byte: as many more for each byte of the stream.
+    """
+
+    most: int
+    free: int
+    per_byte: int
+
+    def of(self, size: int) -> int:
+        """The most in a stream of so many bytes."""
+        return min(self.most, self.free + self.per_byte * size)
+
+
+# Sites in coded blocks: a tomogram of 1000 x 1000 x 300 voxels has 2^26 at three times its voxels' size.
+# Maps have 3 to 25 in a byte.
+SITES = Limit(1 << 26, 1 << 18, 64)
+# The sum of absolute values: maps have 1 to 10 in a byte.
+SUM = Limit(1 << 27, 1 << 19, 128)
+# Weights that are not 0: a sign takes a bit, if it is not told by its neighbours; maps have at most 2 in a byte.
+WEIGHTS = Limit(1 << 25, 1 << 12, 8)
+LIMITS = (SITES, SUM, WEIGHTS)
+# Bits that a byte of a stream stands for at most in the maps that were tried.
+_STEPS_PER_BYTE = 20
 _LIMIT = 1 << 10
-_PARITIES = ((0, 0, 0), (1, 1, 1), (0, 1, 1), (1, 0, 0), (1, 0, 1), (0, 1, 0), (1, 1, 0), (0, 0, 1))
-# First site (z, y, x) of each stage; its sites are 4 apart: the corner lattice, then the centring one.
-STAGES = tuple((2 * z + odd, 2 * y + odd, 2 * x + odd) for odd in (0, 1) for z, y, x in _PARITIES)
-_PAD = 4
-
-I8 = NDArray[np.int8]
-Offset = tuple[int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class _Stage:
-    """Sites of one stage in occupied blocks, and what their contexts are, before any is coded."""
-
-    flat: NDArray[np.int64]
-    group: int
-    activity: list[int]
-    sign: list[int]
 
 
 def blocks_of(weights: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -78,15 +74,18 @@ def pack(weights: NDArray[np.integer]) -> tuple[bytes, bytes]:
         The stream of weights, and the occupancy-coded blocks.
     """
     blocks = blocks_of(weights)
-    source = np.pad(np.asarray(weights, np.int8), _PAD).reshape(-1)
-    known = np.zeros(tuple(n + 2 * _PAD for n in weights.shape), np.int8)
-    coder = _Encoder()
-    for stage in _stages(known, blocks):
-        values: list[int] = source[stage.flat].tolist()
+    source = np.pad(np.asarray(weights, np.int8), PAD).reshape(-1)
+    known = np.zeros(tuple(n + 2 * PAD for n in weights.shape), np.int8)
+    sizes = np.abs(source[source != 0], dtype=np.int64)
+    counts = sites_in(blocks, _triple(weights.shape)), int(sizes.sum()), sizes.size
+    coder = _Coder(None, sum(counts))
+    for stage in stages(known, blocks):
+        values = source[stage.flat]
         coder.stage(stage, values)
         known.reshape(-1)[stage.flat] = values
-    total = int(np.abs(source, dtype=np.int64).sum())
-    least = max(0, -(-(total - _FREE_SUM) // _SUM_PER_BYTE))
+    least = max(
+        -(-(count - limit.free) // limit.per_byte) for count, limit in zip(counts, LIMITS, strict=True)
+    )
     return coder.finish().ljust(least, b"\0"), occupancy.pack(blocks)
 
 
@@ -94,171 +93,149 @@ def unpack(stream: bytes, blocks: bytes, shape: tuple[int, int, int]) -> I8:
     """The integers on the fine lattice (z, y, x) that `pack` coded; bytes past the end read as zero.
 
     Raises:
-        FormatError: more sites, larger weights or a shorter stream than the format allows.
+        FormatError: more sites, more or larger weights or a shorter stream than the format allows.
     """
     z, y, x = (-(-n // BLOCK) for n in shape)
     coded = occupancy.unpack(blocks, (z, y, x))
-    sites = sites_in(coded, shape)
-    if sites > MAX_SITES:
-        raise FormatError(f"lattice with {sites} sites in coded blocks: wanted at most {MAX_SITES}")
-    known = np.zeros(tuple(n + 2 * _PAD for n in shape), np.int8)
-    coder = _Decoder(stream)
-    for stage in _stages(known, coded):
-        known.reshape(-1)[stage.flat] = coder.stage(stage)
-    return np.ascontiguousarray(known[_PAD:-_PAD, _PAD:-_PAD, _PAD:-_PAD])
+    sites, most = sites_in(coded, shape), SITES.of(len(stream))
+    if sites > most:
+        raise FormatError(
+            f"lattice with {sites} sites in coded blocks: wanted at most {most} in a stream of {len(stream)} bytes"
+        )
+    known = np.zeros(tuple(n + 2 * PAD for n in shape), np.int8)
+    coder = _Coder(stream, sites + _STEPS_PER_BYTE * len(stream))
+    for stage in stages(known, coded):
+        values = np.zeros(stage.flat.size, np.int8)
+        coder.stage(stage, values)
+        known.reshape(-1)[stage.flat] = values
+    return np.ascontiguousarray(known[PAD:-PAD, PAD:-PAD, PAD:-PAD])
 
 
-def _stages(known: I8, blocks: NDArray[np.bool_]) -> itertools.chain[_Stage]:
-    """Each stage with its contexts, made when it is asked for: `known` then holds the stages before it."""
-    return itertools.chain.from_iterable((_stage(number, known, blocks),) for number in range(len(STAGES)))
+def _triple(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    z, y, x = shape
+    return z, y, x
 
 
-def _stage(number: int, known: I8, blocks: NDArray[np.bool_]) -> _Stage:
-    first = STAGES[number]
-    inner = [n - 2 * _PAD for n in known.shape]
-    axes = [np.arange(f, n, 4) for f, n in zip(first, inner, strict=True)]
-    inside = blocks[np.ix_(*(a // BLOCK for a in axes))]
-    z, y, x = (axes[i][index] + _PAD for i, index in enumerate(np.nonzero(inside)))
-    _, ny, nx = known.shape
-    flat = (z * ny + y) * nx + x
-    line = known.reshape(-1)
-    activity = np.zeros(flat.size, np.int64)
-    for squared, unit in SHELLS.items():
-        steps = [d for d in _neighbours(squared) if _before(first, d, number)]
-        if steps:
-            total = np.zeros(flat.size, np.int64)
-            for d in steps:
-                total += np.abs(line[flat + (d[0] * ny + d[1]) * nx + d[2]])
-            activity += total * (4 * unit) // math.isqrt(16 * len(steps))
-    near = np.zeros(flat.size, np.int64)
-    for d in _neighbours(4):
-        near += line[flat + (d[0] * ny + d[1]) * nx + d[2]]
-    classes = np.searchsorted(np.asarray(THRESHOLDS), activity, side="right")
-    return _Stage(flat, _GROUPS[number], classes.tolist(), (np.sign(near) + 1).tolist())
+# More places in the loop's state: what is left of the limits on sums and weights.
+_SUM_LEFT, _WEIGHTS_LEFT = range(4, 6)
+# Contexts: significance by group and class, sign, size by class.
+_SIGNS = CLASSES * 6
+_SIZES = _SIGNS + 3
+# Outcomes of `_code`.
+_DONE, _TOO_MUCH, _TOO_SHORT = range(3)
+# Sites that are coded at once, and the most bytes that they take: 128 bits each, of at most 4 bytes.
+_AT_ONCE = 4096
+_ROOM = _AT_ONCE * 128 * 4
 
 
-def _neighbours(squared: int) -> list[Offset]:
-    """Offsets of this squared length between sites, in C order."""
-    reach = range(-_PAD, _PAD + 1)
-    return [
-        (z, y, x)
-        for z, y, x in itertools.product(reach, reach, reach)
-        if z * z + y * y + x * x == squared and z % 2 == y % 2 == x % 2
-    ]
+def _code(  # noqa: PLR0912 - one loop, in which calls would cost more than the work
+    decoding: bool,
+    stream: Any,
+    values: Any,
+    activity: Any,
+    sign: Any,
+    base: int,
+    zero: Any,
+    one: Any,
+    state: Any,
+) -> int:
+    """Write the values of some sites to the stream from its place on, or read them.
 
-
-def _before(first: Offset, step: Offset, number: int) -> bool:
-    """Whether the neighbour at `step` belongs to a stage before this one."""
-    z, y, x = ((f + s) % 4 for f, s in zip(first, step, strict=True))
-    return STAGES.index((z, y, x)) < number
-
-
-class _Contexts:
-    """Counts of both outcomes in every context."""
-
-    def __init__(self) -> None:
-        signs, sizes = _CLASSES * 6, _CLASSES * 6 + 3
-        self.zero = [1] * (sizes + _CLASSES * 16)
-        self.one = [1] * (sizes + _CLASSES * 16)
-        self.signs, self.sizes = signs, sizes
-
-    def learn(self, context: int, bit: int) -> None:
-        """Count an outcome; both are halved at the limit, so that a context can change its mind."""
-        counts = self.one if bit else self.zero
-        counts[context] += 2
-        if counts[context] > _LIMIT:
-            self.zero[context] = (self.zero[context] + 1) >> 1
-            self.one[context] = (self.one[context] + 1) >> 1
-
-
-class _Encoder(_Contexts):
-    def __init__(self) -> None:
-        super().__init__()
-        self._coder = Encoder()
-
-    def bit(self, context: int, bit: int) -> None:
-        one = self.one[context]
-        self._coder.encode(bit, bounded(CHANCES * one // (one + self.zero[context])))
-        self.learn(context, bit)
-
-    def stage(self, stage: _Stage, values: list[int]) -> None:
-        base = stage.group * _CLASSES
-        for value, activity, sign in zip(values, stage.activity, stage.sign, strict=True):
-            self.bit(base + activity, int(value != 0))
-            if value:
-                self.bit(self.signs + sign, int(value > 0))
-                size, start = abs(value), self.sizes + 16 * activity
-                for step in range(1, min(size + 1, MAX_WEIGHT)):
-                    self.bit(start + min(step, 16) - 1, int(size > step))
-
-    def finish(self) -> bytes:
-        """The stream, cut where what is left reads as zeros."""
-        out = self._coder.finish()
-        return out[:-_MAX_DROPPED] + out[-_MAX_DROPPED:].rstrip(b"\0")
-
-
-class _Decoder(_Contexts):
-    def __init__(self, stream: bytes) -> None:
-        super().__init__()
-        self.low, self.high, self.read, self.stream = 0, MASK, 4, stream
-        self.most = min(MAX_SUM, _FREE_SUM + _SUM_PER_BYTE * len(stream))
-        self.sum_left, self.last = self.most, len(stream) + MAX_BEYOND
-        self.code = int.from_bytes(stream[:4].ljust(4, b"\0"), "big")
-
-    def stage(self, stage: _Stage) -> list[int]:
-        """Values of a stage's sites.
-
-        The same steps as `range_coder.Decoder`, in one loop with local names: opening a file spends its time here.
-        """
-        zero, one, base, signs = self.zero, self.one, stage.group * _CLASSES, self.signs
-        low, high, code, read = self.low, self.high, self.code, self.read
-        out, sum_left = [], self.sum_left
-        for activity, sign in zip(stage.activity, stage.sign, strict=True):
-            # Size -1 while it is open whether there is a value, 0 while only its sign is; then what it exceeds.
-            context, size, positive = base + activity, -1, False
-            while True:
-                ones, zeros = one[context], zero[context]
-                # Counts lie within 1 and 1024, so the page's bounds on the chance are never reached.
-                middle = low + ((high - low) * (CHANCES * ones // (ones + zeros)) >> 16)
-                bit = code <= middle
-                if bit:
-                    high, ones = middle, ones + 2
-                    one[context] = ones
+    One loop with local names, range coder and contexts in it: opening a file spends its time here. Counts lie within
+    1 and 1024, so the page's bounds on the chance are never reached.
+    """
+    low, high, code, place = state[LOW], state[HIGH], state[CODE], state[PLACE]
+    end, bit = len(stream), 0
+    for i in range(len(values)):
+        # Size -1 while it is open whether there is a value, 0 while only its sign is; then what it exceeds.
+        value, context, size, positive = values[i], base + activity[i], -1, 0
+        while True:
+            ones, zeros = one[context], zero[context]
+            middle = low + ((high - low) * (CHANCES * ones // (ones + zeros)) >> 16)
+            if decoding:
+                bit = 1 if code <= middle else 0
+            elif size > 0:
+                bit = 1 if size < value or size < -value else 0
+            else:
+                bit = 1 if value > 0 or (size < 0 and value < 0) else 0
+            if bit:
+                high, ones = middle, ones + 2
+                one[context] = ones
+            else:
+                low, zeros = middle + 1, zeros + 2
+                zero[context] = zeros
+            if ones > _LIMIT or zeros > _LIMIT:
+                one[context], zero[context] = (ones + 1) >> 1, (zeros + 1) >> 1
+            while (low ^ high) < 0x1000000:
+                if not decoding:
+                    stream[place] = high >> 24
+                elif place < end:
+                    code = code << 8 & MASK | stream[place]
+                elif place < end + MAX_BEYOND:
+                    code = code << 8 & MASK
                 else:
-                    low, zeros = middle + 1, zeros + 2
-                    zero[context] = zeros
-                if ones > _LIMIT or zeros > _LIMIT:
-                    one[context], zero[context] = (ones + 1) >> 1, (zeros + 1) >> 1
-                while (low ^ high) < 0x1000000:
-                    low, high = low << 8 & MASK, high << 8 & MASK | 255
-                    code, read = code << 8 & MASK | self._byte(read), read + 1
-                if size > 0:
-                    size += bit
-                    if not bit or size == MAX_WEIGHT:
-                        break
-                    context += size <= 16
-                elif size == 0:
-                    positive, size, context = bit, 1, self.sizes + 16 * activity
-                elif bit:
-                    size, context = 0, signs + sign
-                else:
-                    size = 0
+                    return _TOO_SHORT
+                low, high, place = low << 8 & MASK, high << 8 & MASK | 255, place + 1
+            if size > 0:
+                size += bit
+                if not bit or size == MAX_WEIGHT:
                     break
-            out.append(size if positive else -size)
-            sum_left -= size
-            if sum_left < 0:
-                raise FormatError(
-                    f"lattice weights: wanted a sum of absolute values of at most {self.most} in a stream of "
-                    f"{len(self.stream)} bytes, the file is damaged"
-                )
-        self.low, self.high, self.code, self.read, self.sum_left = low, high, code, read, sum_left
-        return out
+                if size <= 16:
+                    context += 1
+            elif size == 0:
+                positive, size, context = bit, 1, _SIZES + 16 * activity[i]
+            elif bit:
+                size, context = 0, _SIGNS + sign[i]
+            else:
+                size = 0
+                break
+        if size and decoding:
+            values[i] = size if positive else -size
+            state[_SUM_LEFT] -= size
+            state[_WEIGHTS_LEFT] -= 1
+            if state[_SUM_LEFT] < 0 or state[_WEIGHTS_LEFT] < 0:
+                return _TOO_MUCH
+    state[LOW], state[HIGH], state[CODE], state[PLACE] = low, high, code, place
+    return _DONE
 
-    def _byte(self, place: int) -> int:
-        """The stream's byte at a place; 0 beyond the end, but not far beyond."""
-        if place < len(self.stream):
-            return self.stream[place]
-        if place >= self.last:
-            size = len(self.stream)
-            raise FormatError(f"lattice stream of {size} bytes ends over {MAX_BEYOND} bytes too early")
-        return 0
+
+_LOOP = Loop(_code, "i8(b1, u1[::1], i1[::1], u1[::1], u1[::1], i8, i8[::1], i8[::1], i8[::1])")
+
+
+class _Coder:
+    """Reads a stream, or writes one where none is given.
+
+    Args:
+        stream: what to read.
+        steps: about how many bits it takes.
+    """
+
+    def __init__(self, stream: bytes | None, steps: int) -> None:
+        self._size = 0 if stream is None else len(stream)
+        self._coder = LoopCoder(_LOOP, stream, steps, _ROOM, [SUM.of(self._size), WEIGHTS.of(self._size)])
+        self.finish = self._coder.finish
+        self._counts = [self._coder.numbers([1] * (_SIZES + CLASSES * 16)) for _ in range(2)]
+
+    def stage(self, stage: Stage, values: NDArray[np.int8]) -> None:
+        """Code the values of a stage's sites, or put what is decoded there.
+
+        Raises:
+            FormatError: the stream breaks a limit of the format.
+        """
+        for start in range(0, values.size, _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            contexts = (self._coder.numbers(a[part]) for a in (stage.activity, stage.sign))
+            ended = self._coder.code(values[part], *contexts, stage.group * CLASSES, *self._counts)
+            _check(ended, self._coder.state, self._size)
+
+
+def _check(ended: int, state: Numbers, size: int) -> None:
+    """Refuse a stream of so many bytes that broke a limit."""
+    if ended == _TOO_SHORT:
+        raise FormatError(f"lattice stream of {size} bytes ends over {MAX_BEYOND} bytes too early")
+    if ended == _TOO_MUCH:
+        limit = "a sum of absolute values of" if state[_SUM_LEFT] < 0 else "a number of weights of"
+        most = (SUM if state[_SUM_LEFT] < 0 else WEIGHTS).of(size)
+        raise FormatError(
+            f"lattice weights: wanted {limit} at most {most} in a stream of {size} bytes, the file is damaged"
+        )

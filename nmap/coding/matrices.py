@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmap.coding.range_coder import CHANCES, Decoder, Encoder, bounded
+from nmap.coding.range_coder import (
+    CHANCES,
+    CODE,
+    HIGH,
+    LARGEST_CHANCE,
+    LEAST_CHANCE,
+    LOW,
+    MASK,
+    MAX_BEYOND,
+    PLACE,
+    LoopCoder,
+)
 from nmap.coding.tensor import CodedTensor, Coding, Parameter, check_array
 from nmap.errors import FormatError, OptionError
+from nmap.machine.compiled import Loop
 
 # Binary digits of the largest number, and how many leading ones below the first are learned.
 MAX_DIGITS = 15
@@ -29,36 +41,15 @@ _UNIT = 16
 _BEGIN = 4
 # The matrix's own mean begins as one number of 2.
 _FIRST = 32
-# What a reader's work is bounded by: numbers that are free, and so many more for each byte of the stream.
+# What a reader's work is bounded by: numbers that are free, and so many more for each byte of the stream; networks
+# have 1 or 2.
 _FREE_NUMBERS = 4096
-_NUMBERS_PER_BYTE = 64
+_NUMBERS_PER_BYTE = 16
 MAX_PARTS = 64
 MAX_COUNT = 1 << 20
 
 F32 = NDArray[np.float32]
 Shapes = tuple[tuple[int, int], ...]
-
-
-class _Coder(Protocol):
-    def bit(self, bit: int, chance: int) -> int:
-        """Code a bit of this chance, in units of 1/65536; the bit."""
-
-
-class _Writer:
-    def __init__(self) -> None:
-        self.encoder = Encoder()
-
-    def bit(self, bit: int, chance: int) -> int:
-        self.encoder.encode(bit, chance)
-        return bit
-
-
-class _Reader:
-    def __init__(self, stream: bytes) -> None:
-        self._decode = Decoder(stream).decode
-
-    def bit(self, bit: int, chance: int) -> int:
-        return self._decode(chance)
 
 
 def encode_matrices(matrices: Sequence[NDArray[np.integer]], steps: ArrayLike) -> CodedTensor:
@@ -84,10 +75,10 @@ def encode_matrices(matrices: Sequence[NDArray[np.integer]], steps: ArrayLike) -
         raise OptionError(
             f"whole number {largest}: the matrices coding takes at most {(1 << MAX_DIGITS) - 1}"
         )
-    writer, model = _Writer(), _Model()
+    coder = _Coder(None, _STEPS * sum(m.size for m in matrices))
     for matrix in matrices:
-        model.matrix(writer, matrix.tolist(), matrix.shape[0], matrix.shape[1])
-    stream = writer.encoder.finish().rstrip(b"\0") or b"\0"
+        coder.matrix(np.array(matrix).reshape(-1), matrix.shape[1])
+    stream = coder.finish() or b"\0"
     shapes = " ".join(f"{rows}x{columns}" for rows, columns in (m.shape for m in matrices))
     size = sum(m.size for m in matrices)
     stream = stream.ljust(-(-(size - _FREE_NUMBERS) // _NUMBERS_PER_BYTE), b"\0")
@@ -95,74 +86,153 @@ def encode_matrices(matrices: Sequence[NDArray[np.integer]], steps: ArrayLike) -
     return CodedTensor("matrices", (size,), {"shapes": shapes}, arrays)
 
 
-class _Model:
-    """Counts of both outcomes in every context, shared by all matrices."""
+# More places in the loop's state: 16 times the sum of sizes so far in the matrix and their count, both with what the
+# mean begins with, and the sum of sizes in the row.
+_TOTAL, _COUNT, _IN_ROW = range(4, 7)
+# Classes of what is expected, each with 256 contexts.
+_CONTEXTS = 96 << 8
+# Numbers that are coded at once, and the most bytes that they take: 30 bits each, of at most 4 bytes.
+_AT_ONCE = 4096
+_ROOM = _AT_ONCE * 30 * 4
+# Bits that a number takes on average in the networks that were tried, and two for its means.
+_STEPS = 8
 
-    def __init__(self) -> None:
-        self._counts: dict[int, list[int]] = {}
 
-    def matrix(
-        self, coder: _Coder, values: list[list[int]] | None, rows: int, columns: int
-    ) -> list[list[int]]:
-        """Code a matrix, or decode one where there are no values."""
-        out: list[list[int]] = []
-        in_column = [0] * columns
-        total, count = _FIRST, 1
-        for i in range(rows):
-            in_row, row = 0, [0] * columns
-            for j in range(columns):
-                mean = max(total // count, 1)
-                column = (_UNIT * in_column[j] + _BEGIN * mean) // (i + _BEGIN)
-                along = (_UNIT * in_row + _BEGIN * mean) // (j + _BEGIN)
-                expected = max(column * along // mean, 1)
-                value = self._number(coder, 0 if values is None else values[i][j], expected)
-                row[j] = value
-                size = abs(value)
-                in_column[j] += size
-                in_row += size
-                total, count = total + _UNIT * size, count + 1
-            out.append(row)
-        return out
+def _code(  # noqa: PLR0912, PLR0915 - one loop, in which calls would cost more than the work
+    decoding: bool,
+    stream: Any,
+    values: Any,
+    first: int,
+    in_column: Any,
+    zero: Any,
+    one: Any,
+    powers: Any,
+    state: Any,
+) -> bool:
+    """Write some numbers of a matrix, `first` of it and on, to the stream, or read them; false if it is too short.
 
-    def _number(self, coder: _Coder, value: int, expected: int) -> int:
-        """Code a number whose size is expected to be `expected` / 16: its digits, the digits' values, its sign."""
-        length = expected.bit_length()
+    Each number is expected to have some size. Its digits are coded, then the digits' values, then its sign: `step` says
+    which, 0 to 14 for whether there are more digits than these, then 16 + place for a digit's value, then -1 for the
+    sign.
+    """
+    low, high, code, place = state[LOW], state[HIGH], state[CODE], state[PLACE]
+    total, count, in_row, end, columns = (
+        state[_TOTAL],
+        state[_COUNT],
+        state[_IN_ROW],
+        len(stream),
+        len(in_column),
+    )
+    bit = 0
+    for n in range(len(values)):
+        i, j = (first + n) // columns, (first + n) % columns
+        if j == 0:
+            in_row = 0
+        mean = max(total // count, 1)
+        along_column = (_UNIT * in_column[j] + _BEGIN * mean) // (i + _BEGIN)
+        along_row = (_UNIT * in_row + _BEGIN * mean) // (j + _BEGIN)
+        expected = max(along_column * along_row // mean, 1)
+        length = 0
+        while expected >> length:
+            length += 1
         kind = (2 * length + (expected >> length - 2 & 1) if length > 1 else 2) << 8
         # The chance that a size of at least n, distributed geometrically, is at least n + 1.
-        more = CHANCES * expected // (expected + _UNIT)
-        size = abs(value)
-        wanted, digits, powers = size.bit_length(), 0, [more]
-        while digits < MAX_DIGITS:
-            if digits > 1:
-                powers.append(powers[-1] * powers[-1] >> 16)
-            if not self._learned(coder, kind | digits, int(wanted > digits), powers[-1]):
-                break
-            digits += 1
-        if digits == 0:
-            return 0
-        found, node = 1, 1
-        for place in range(digits - 2, -1, -1):
-            upper = CHANCES * powers[place] // (CHANCES + powers[place])
-            bit = size >> place & 1
-            if digits - 2 - place < _LEARNED:
-                bit = self._learned(coder, kind | 16 * digits | 8 | node, bit, upper)
+        powers[0] = CHANCES * expected // (expected + _UNIT)
+        wanted = values[n] if values[n] > 0 else -values[n]
+        size, digits, step, negative = 0, 0, 0, 0
+        while True:
+            # What is coded, its context where it is learned, and its chance.
+            context, chance = -1, CHANCES >> 1
+            if step < 0:
+                bit = 1 if values[n] < 0 else 0
+            elif step < 16:
+                bit = 1 if wanted >> digits else 0
+                context = kind | digits
+                if digits > 1:
+                    powers[digits - 1] = powers[digits - 2] * powers[digits - 2] >> 16
+                chance = powers[max(digits - 1, 0)]
             else:
-                bit = coder.bit(bit, bounded(upper))
-            found, node = found << 1 | bit, node << 1 | bit
-        return -found if coder.bit(int(value < 0), CHANCES >> 1) else found
+                at = step - 16
+                bit = wanted >> at & 1
+                chance = CHANCES * powers[at] // (CHANCES + powers[at])
+                if digits - 2 - at < _LEARNED:
+                    context = kind | 16 * digits | 8 | size
+            if context >= 0:
+                zeros, ones = zero[context], one[context]
+                chance = (2 * CHANCES * ones + _TRUST * chance) // (2 * (zeros + ones) + _TRUST)
+            middle = low + ((high - low) * min(max(chance, LEAST_CHANCE), LARGEST_CHANCE) >> 16)
+            if decoding:
+                bit = 1 if code <= middle else 0
+            if bit:
+                high = middle
+            else:
+                low = middle + 1
+            while (low ^ high) < 0x1000000:
+                if not decoding:
+                    stream[place] = high >> 24
+                elif place < end:
+                    code = code << 8 & MASK | stream[place]
+                elif place < end + MAX_BEYOND:
+                    code = code << 8 & MASK
+                else:
+                    return False
+                low, high, place = low << 8 & MASK, high << 8 & MASK | 255, place + 1
+            if context >= 0:
+                halved = 1 if zeros + ones >= _LIMIT else 0
+                zero[context], one[context] = (zeros + 1 - bit) >> halved, (ones + bit) >> halved
+            if step < 0:
+                negative = bit
+                break
+            if step < 16:
+                digits, step = digits + bit, step + 1
+                if bit and digits < MAX_DIGITS:
+                    continue
+                if digits == 0:
+                    break
+                size, step = 1, 16 + digits - 2
+            else:
+                size, step = size << 1 | bit, step - 1
+            if step < 16:
+                step = -1
+        if decoding:
+            values[n] = -size if negative else size
+        in_column[j] += size
+        in_row += size
+        total, count = total + _UNIT * size, count + 1
+    state[LOW], state[HIGH], state[CODE], state[PLACE] = low, high, code, place
+    state[_TOTAL], state[_COUNT], state[_IN_ROW] = total, count, in_row
+    return True
 
-    def _learned(self, coder: _Coder, context: int, bit: int, chance: int) -> int:
-        """Code a bit by what came in its context before, and by the chance that is expected of it."""
-        counts = self._counts.get(context)
-        if counts is None:
-            counts = self._counts[context] = [0, 0]
-        zeros, ones = counts
-        bit = coder.bit(bit, bounded((2 * CHANCES * ones + _TRUST * chance) // (2 * (zeros + ones) + _TRUST)))
-        counts[bit] += 1
-        if zeros + ones >= _LIMIT:
-            counts[0] >>= 1
-            counts[1] >>= 1
-        return bit
+
+_LOOP = Loop(_code, "b1(b1, u1[::1], i8[::1], i8, i8[::1], i8[::1], i8[::1], i8[::1], i8[::1])")
+
+
+class _Coder:
+    """Reads a stream, or writes one where none is given; all matrices share its contexts.
+
+    Args:
+        stream: what to read.
+        steps: about how many bits it takes.
+    """
+
+    def __init__(self, stream: bytes | None, steps: int) -> None:
+        self._coder = LoopCoder(_LOOP, stream, steps, _ROOM, [0, 0, 0])
+        self._kept = [self._coder.numbers([0] * count) for count in (_CONTEXTS, _CONTEXTS, MAX_DIGITS)]
+        self.finish = self._coder.finish
+
+    def matrix(self, values: NDArray[Any], columns: int) -> None:
+        """Code the numbers of a matrix (rows * columns,), row after row, or put what is decoded there.
+
+        Raises:
+            FormatError: a stream that is too short.
+        """
+        self._coder.state[_TOTAL], self._coder.state[_COUNT] = _FIRST, 1
+        in_column = self._coder.numbers([0] * columns)
+        for start in range(0, values.size, _AT_ONCE):
+            part = values[start : start + _AT_ONCE].astype(np.int64)
+            if not self._coder.code(part, start, in_column, *self._kept):
+                raise FormatError(f"matrices stream ends over {MAX_BEYOND} bytes too early")
+            values[start : start + _AT_ONCE] = part
 
 
 def shapes_of(text: str) -> Shapes:
@@ -202,12 +272,15 @@ def _check(coded: CodedTensor) -> None:
 
 
 def _decode(coded: CodedTensor) -> F32:
-    reader, model, out = _Reader(coded.arrays[""].tobytes()), _Model(), []
+    stream, out, start = coded.arrays[""].tobytes(), np.zeros(coded.shape, np.float32), 0
+    coder = _Coder(stream, _STEPS * max(len(stream), coded.size))
     shapes = shapes_of(str(coded.parameters["shapes"]))
     for (rows, columns), step in zip(shapes, coded.arrays["step"].astype(np.float32), strict=True):
-        values = model.matrix(reader, None, rows, columns)
-        out.append(np.asarray(values, np.float32).reshape(-1) * step)
-    return np.concatenate(out)
+        values = out[start : start + rows * columns]
+        coder.matrix(values, columns)
+        values *= step
+        start += values.size
+    return out
 
 
 def _shape(parameters: Mapping[str, Parameter]) -> tuple[int]:

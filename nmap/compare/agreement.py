@@ -12,7 +12,7 @@ from nmap.errors import GridError
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
-from nmap.spectrum import Complex, ShellCurve, Shells, correlate_shells, crop_spectrum, transform
+from nmap.spectrum import Complex, Planes, ShellCurve, Shells, correlate_shells, squared, transform_cut
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -77,6 +77,24 @@ class BandLimit:
     limit: float
     beyond_decoded: float
     beyond_source: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finer:
+    """A decode at a finer sampling of a box, made in slabs: it may be much larger than the source.
+
+    Attributes:
+        grid: where it lies.
+        planes: its values.
+    """
+
+    grid: Grid
+    planes: Planes
+
+    @staticmethod
+    def of(density: DensityMap) -> Finer:
+        """Of a map in memory."""
+        return Finer(density.grid, Planes.of(density.values))
 
 
 @dataclass(frozen=True)
@@ -196,26 +214,28 @@ def displacement(fa: Complex, fb: Complex, grid: Grid) -> Triple:
     return (float(shift[0]), float(shift[1]), float(shift[2]))
 
 
-def share_beyond(spectrum: Complex, grid: Grid, limit: float | None, within: Grid | None = None) -> float:
+def share_beyond(spectrum: Complex, grid: Grid, limit: float | None) -> float:
     """Share of a half transform's power, without the zero mode, beyond a resolution.
 
     Args:
         spectrum: half transform on `grid`.
         grid: its sampling.
-        limit: Angstrom; shells are counted to the last one within it.
-        within: if there is no limit, what lies beyond this sampling's Nyquist is counted instead.
+        limit: Angstrom; shells are counted to the last one within it, to Nyquist if None.
     """
     shells = Shells(grid)
-    last = Shells(within or grid).count - 1 if limit is None else shells.last(limit)
-    squared = spectrum.real**2 + spectrum.imag**2
-    squared[0, 0, 0] = 0
-    total = shells.total(squared)
-    squared[shells.index <= last] = 0
-    return shells.total(squared) / total if total > 0 else 0.0
+    return _share_beyond(spectrum, shells, shells.count - 1 if limit is None else shells.last(limit))
+
+
+def _share_beyond(spectrum: Complex, shells: Shells, last: int, more: float = 0.0) -> float:
+    """The same beyond a shell; `more` power lies beyond the half transform itself."""
+    total = shells.total(squared(spectrum, mean=False)) + more
+    planes = zip(squared(spectrum, mean=False), shells.index, strict=True)
+    beyond = shells.total(np.where(index > last, plane, 0) for plane, index in planes) + more
+    return beyond / total if total > 0 else 0.0
 
 
 def compare_off_grid(
-    doubled: DensityMap,
+    doubled: Finer,
     decoded: Complex,
     source: Complex,
     grid: Grid,
@@ -243,11 +263,10 @@ def compare_off_grid(
     """
     if not grid.resampled(doubled.grid.shape).matches(doubled.grid):
         raise GridError(f"the finer decode lies on {doubled.grid}: wanted a sampling of the box of {grid}")
-    fine = transform(doubled.values)
-    beyond = share_beyond(fine, doubled.grid, limit, grid)
-    cropped = crop_spectrum(fine, doubled.grid.shape, grid.shape)
-    del fine
     shells = Shells(grid, on_grid.convention)
+    cropped, cut = transform_cut(doubled.planes, grid.shape)
+    last = Shells(grid).count - 1 if limit is None else Shells(grid).last(limit)
+    beyond = _share_beyond(cropped, Shells(grid), last, cut)
     curve = correlate_shells(cropped, source, shells, "second")
     counted = on_grid.fsc >= INFORMATIVE
     counted[0] = False
@@ -272,8 +291,10 @@ def compare_symmetry(decoded: DensityMap, source: DensityMap, group: PointGroup,
         seed: of the draw.
     """
     grid = source.grid
-    strong = np.abs(source.values - source.values.mean(dtype=np.float64))
+    strong = source.values - np.float32(source.values.mean(dtype=np.float64))
+    np.abs(strong, out=strong)
     chosen = np.flatnonzero(strong >= np.quantile(strong[:: max(1, grid.shape[0] // 64)], 0.95))
+    del strong
     rng = np.random.default_rng(seed)
     chosen = rng.choice(chosen, min(SYMMETRY_POINTS, chosen.size), replace=False)
     fractions = np.stack(np.unravel_index(chosen, grid.shape), -1) / np.asarray(grid.shape)

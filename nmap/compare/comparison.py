@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,17 @@ from nmap.maps.checked import require_same_grid, sound_mask
 from nmap.spectrum import (
     Complex,
     Convention,
+    Planes,
     ShellCurve,
     Shells,
     correlate_shells,
     crop_spectrum,
     negligible_shells,
-    transform,
+    transform_values,
 )
 
 if TYPE_CHECKING:
+    from nmap.compare.agreement import Finer
     from nmap.compare.sizes import Sizes
     from nmap.maps import DensityMap
     from nmap.point_group import PointGroup
@@ -41,7 +43,7 @@ class Extras:
         sizes: bytes of the file and of its source.
         band_limit: of the file, Angstrom.
         envelope: (z, y, x), 0 to 1, tells inside from outside for the correlations.
-        fitted: the source times the envelope that it was fitted within, (z, y, x), as the file keeps it.
+        fitted: the source times the envelope that it was fitted within, as the file keeps it.
         doubled: the decode at twice the sampling of the source's box.
         symmetry: the file's point group.
         half_maps: the source's two half maps, on its grid.
@@ -53,8 +55,8 @@ class Extras:
     sizes: Sizes | None = None
     band_limit: float | None = None
     envelope: F32 | None = None
-    fitted: F32 | None = None
-    doubled: DensityMap | None = None
+    fitted: Planes | None = None
+    doubled: Finer | None = None
     symmetry: PointGroup | None = None
     half_maps: tuple[DensityMap, DensityMap] | None = None
     model: str | os.PathLike[str] | None = None
@@ -97,12 +99,17 @@ class Comparison:
     @cached_property
     def decoded_spectrum(self) -> Complex:
         """Half transform of the decoded map."""
-        return transform(self.decoded.values)
+        return transform_values(self.decoded.values)
 
     @cached_property
     def source_spectrum(self) -> Complex:
         """Half transform of the source."""
-        return transform(self.source.values)
+        return transform_values(self.source.values)
+
+    def forget(self, *spectra: Literal["decoded_spectrum", "source_spectrum"]) -> None:
+        """Give the memory of a transform back; it is made anew where it is asked for again."""
+        for name in spectra:
+            self.__dict__.pop(name, None)
 
     @cached_property
     def curve(self) -> ShellCurve:
@@ -111,7 +118,7 @@ class Comparison:
             self.decoded_spectrum, self.source_spectrum, self.shells, negligible=self.negligible
         )
 
-    @property
+    @cached_property
     def negligible(self) -> NDArray[np.bool_]:
         """Shells in which the source holds nothing, before any mask, which would smear power into them."""
         empty = negligible_shells(self.source_spectrum, self.shells)
@@ -123,9 +130,12 @@ class Comparison:
         return empty
 
 
-def found_by(compare: Callable[[Comparison], Any]) -> Any:
-    """A field of findings that is made by comparing; it stays None where `compare` returns that."""
-    return field(default=None, metadata={"compare": compare})
+def found_by(compare: Callable[[Comparison], Any], order: int = 0) -> Any:
+    """A field of findings that is made by comparing; it stays None where `compare` returns that.
+
+    Those of a higher order are made later: by then the transforms that others need may be forgotten.
+    """
+    return field(default=None, metadata={"compare": compare, "order": order})
 
 
 def check_comparison(compared: Comparison) -> None:

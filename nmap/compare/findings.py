@@ -217,8 +217,8 @@ class Findings:
         lambda c: compare_voxels(c.decoded.values, c.source.values, c.extras.envelope)
     )
     fidelity: Fidelity = found_by(over_the_box)
-    masked: Fidelity | None = found_by(in_the_mask)
-    enveloped: Fidelity | None = found_by(in_the_envelope)
+    masked: Fidelity | None = found_by(in_the_mask, order=2)
+    enveloped: Fidelity | None = found_by(in_the_envelope, order=1)
     power: Power = found_by(_power)
     shift: Triple = found_by(lambda c: displacement(c.decoded_spectrum, c.source_spectrum, c.grid))
     sizes: Sizes | None = found_by(lambda c: c.extras.sizes)
@@ -275,5 +275,8 @@ class Findings:
 
 def find(compared: Comparison, decoded: str, source: str) -> Findings:
     """Make every part of the findings that can be made of a comparison."""
-    made = {f.name: f.metadata["compare"](compared) for f in fields(Findings) if "compare" in f.metadata}
+    wanted = [f for f in fields(Findings) if "compare" in f.metadata]
+    made = {
+        f.name: f.metadata["compare"](compared) for f in sorted(wanted, key=lambda f: f.metadata["order"])
+    }
     return Findings(decoded, source, compared.grid, **made)

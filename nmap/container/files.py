@@ -7,19 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from nmap.container.codec import assemble, decode_bytes, encode_bytes
-from nmap.container.layout import MAX_FILE, MAX_HEADER, RECORD, Layout, read_layout
+from nmap.container.codec import assemble, checked_parts, decode_bytes, encode_bytes
+from nmap.container.layout import RECORD, Layout, read_layout
 from nmap.errors import FormatError
 from nmap.file_kind import NMAP, SAFETENSORS, START_BYTES, kind_of
+from nmap.machine.archive import open_input
 from nmap.machine.atomic import atomic_output
-from nmap.machine.inputs import existing
-from nmap.neural_map import NeuralMap
+from nmap.model.frame import Frame
+from nmap.neural_map import NeuralMap, Record
 from nmap.remote import at
 
 Path = str | os.PathLike[str]
-
-# Bytes of the largest file that is one: its tensors, and what stands before them.
-_MOST = MAX_FILE + MAX_HEADER + 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +35,32 @@ class MapFile:
     neural_map: NeuralMap
     sizes: Mapping[str, int]
     record_faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """What a `.nmap` file says of itself, checked against its checksum, without a weight decoded.
+
+    Attributes:
+        kind: of network.
+        frame: where the density lies, and what makes it of the network's values.
+        sizes: bytes by use; see `sizes`.
+        record: as much of it as could be read.
+    """
+
+    kind: str
+    frame: Frame
+    sizes: Mapping[str, int]
+    record: Record
+
+
+def glance(path: Path) -> Glance:
+    """Look at a `.nmap` file; raises as `open_map`, but for weights that no decoder takes."""
+    path = at(path)
+    with _naming(path):
+        layout, data = _read(path)
+        header, _, (record, _) = checked_parts(layout, data)
+        return Glance(header.kind, header.frame, _sizes(layout), record)
 
 
 def open_file(path: Path) -> MapFile:
@@ -154,7 +178,7 @@ def _sizes(layout: Layout) -> dict[str, int]:
 
 
 def _read(path: Path, appended: bool = False) -> tuple[Layout, bytes]:
-    with open(existing(path, most=_MOST), "rb") as file:
+    with open_input(path) as file:
         try:
             return read_layout(file, appended)
         except FormatError:

@@ -20,9 +20,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.envelope.envelope import Envelope
 from nmap.grid import Grid
 from nmap.outcomes import MaskOutcome
-from nmap.spectrum import Complex, Shells, crop_spectrum, invert, lattice_shape, resample, transform
+from nmap.spectrum import (
+    Complex,
+    Planes,
+    Shells,
+    crop_spectrum,
+    invert,
+    lattice_shape,
+    resample_planes,
+    transform_planes,
+)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -96,18 +106,31 @@ class FoundMask:
         return bool(self.outcome.quiet)
 
 
-def solvent_value(values: F32, mask: F32 | None = None) -> float:
+def solvent_value(values: F32, mask: F32 | Envelope | None = None) -> float:
     """The solvent's density: the commonest exact value if a tenth of the box has it, else the median.
 
     Args:
         values: density (z, y, x).
-        mask: same shape; the median is taken where it is below 0.5, if that is anywhere.
+        mask: same shape, or an envelope of the box; the median is taken where it is below 0.5, if that is anywhere.
     """
     constant = constant_solvent(values)
     if constant is not None:
         return constant
-    outside = values if mask is None else values[mask < 0.5]
-    return float(np.median(outside if outside.size else values))
+    if mask is None:
+        return float(np.median(values))
+    planes = Planes.of(values)
+
+    def where(part: slice) -> F32:
+        return mask.planes(planes.shape, part) if isinstance(mask, Envelope) else mask[part]
+
+    # Filled in place: slabs joined at the end would be held twice.
+    outside, count = np.empty(values.size, np.float32), 0
+    for part, slab in planes.slabs():
+        found = slab[where(part) < 0.5]
+        outside[count : count + found.size] = found
+        count += found.size
+    outside = outside[:count]
+    return float(np.median(outside if outside.size else values, overwrite_input=outside.size > 0))
 
 
 def constant_solvent(values: F32) -> float | None:
@@ -115,9 +138,14 @@ def constant_solvent(values: F32) -> float | None:
     # A value that a tenth of all voxels share fills four of the 41 places in the sorted sample, up to chance.
     sample = np.sort(values.ravel()[:: max(1, values.size // 100_000)])
     found, places = np.unique(sample[np.linspace(0, sample.size - 1, 41).astype(int)], return_counts=True)
-    shares = [(np.count_nonzero(values == c) / values.size, float(c)) for c in found[places >= 3]]
+    shares = [(_count(values, c) / values.size, float(c)) for c in found[places >= 3]]
     share, value = max(shares, default=(0.0, 0.0))
     return value if share >= 0.1 and np.ptp(values) > 0 else None
+
+
+def _count(values: F32, wanted: float) -> int:
+    """Voxels of exactly this value."""
+    return sum(int(np.count_nonzero(plane == wanted)) for plane in values)
 
 
 def automatic_mask(values: F32, grid: Grid, band_limit: float, solvent: float | None = None) -> FoundMask:
@@ -132,30 +160,35 @@ def automatic_mask(values: F32, grid: Grid, band_limit: float, solvent: float | 
     constant = constant_solvent(values)
     if solvent is None:
         solvent = solvent_value(values) if constant is None else constant
-    density = values - np.float32(solvent)
-    spectrum = transform(density)
-    support = None if constant is None else (density != 0).astype(np.float32)
-    del density
+    density = Planes.of(values, solvent)
+    # Coarser looks are cut from the first one.
+    at = grid.resampled(lattice_shape(grid, band_limit))
+    spectrum = transform_planes(density, at.shape)
+    support = None if constant is None else Planes(grid.shape, lambda part: _differs(density.make(part)))
     first = FoundMask(None, grid, MaskOutcome("everything"))
     for coarser in _LOOKS:
         limit = coarser * band_limit
         if coarser > 1 and Shells(grid).last(limit) < _FEWEST_SHELLS:
             break
-        found = _look(spectrum, grid, limit, support)
+        found = _look(spectrum, at, limit, support)
         if found.mask is not None:
             return replace(found, outcome=replace(found.outcome, seen_at=None if coarser == 1 else limit))
         first = found if coarser == 1 else first
     return first
 
 
-def _look(spectrum: Complex, grid: Grid, limit: float, support: F32 | None) -> FoundMask:
+def _differs(values: F32) -> F32:
+    return np.asarray(values != 0, np.float32)
+
+
+def _look(spectrum: Complex, grid: Grid, limit: float, support: Planes | None) -> FoundMask:
     """Find the molecule at one resolution.
 
     Args:
         spectrum: half transform of the density about its solvent, on `grid`.
-        grid: where the map lies.
+        grid: a lattice over the map's box, fine enough.
         limit: resolution looked at, Angstrom; also the scale of the smoothing.
-        support: 1 where the map differs from its constant solvent, (z, y, x) on `grid`; None without one.
+        support: 1 where the map differs from its constant solvent, at the map's own sampling; None without one.
     """
     shape = lattice_shape(grid, limit)
     lattice = grid.resampled(shape)
@@ -171,7 +204,7 @@ def _look(spectrum: Complex, grid: Grid, limit: float, support: F32 | None) -> F
     if threshold is not None:
         candidates.append(("valley", local > threshold))
     if support is not None:
-        varies = _blurred(resample(support, shape), lattice, limit) > _SUPPORT
+        varies = _blurred(resample_planes(support, shape), lattice, limit) > _SUPPORT
         candidates = [(how, bits & varies) for how, bits in candidates]
         candidates.append(("not-constant", varies))
     else:

@@ -19,6 +19,7 @@ from nmap.grid import Grid, Shape
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Points = NDArray[np.floating]
+Between = tuple[NDArray[np.intp], NDArray[np.intp], F64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +72,27 @@ class Envelope:
         """Envelope on a lattice of `shape` (z, y, x) over the box, sample i of n at fraction i/n."""
         return self.on_axes(*(np.arange(n) / n for n in shape))
 
+    def planes(self, shape: Shape, part: slice) -> F32:
+        """Planes `part` along z of `on_lattice(shape)`, to the last bit; only nodes next to them are looked at."""
+        z, y, x = (np.arange(n) / n for n in shape)
+        low, high, share = _between(z[part], self.shape[0])
+        rows, index = np.unique(np.concatenate((low, high)), return_inverse=True)
+        near = Envelope(self.occupancy[rows])
+        order = sorted(range(3), key=lambda a: shape[a] / self.shape[a])
+        along_z = (index[: low.size], index[low.size :], share)
+        return near._smooth(order, (along_z, _between(y, self.shape[1]), _between(x, self.shape[2])))
+
     def on_axes(self, z: F64, y: F64, x: F64) -> F32:
         """Envelope on the grid of these box fractions along each axis, (z.size, y.size, x.size)."""
-        t = self.occupancy.astype(np.float32)
         # Axes that get fewer samples than they have nodes first, so that nothing grows beyond nodes or samples.
-        for axis in sorted(range(3), key=lambda a: (z, y, x)[a].size / self.shape[a]):
-            t = _interpolated(t, axis, (z, y, x)[axis])
+        order = sorted(range(3), key=lambda a: (z, y, x)[a].size / self.shape[a])
+        return self._smooth(order, tuple(_between(f, n) for f, n in zip((z, y, x), self.shape, strict=True)))
+
+    def _smooth(self, order: list[int], places: tuple[Between, ...]) -> F32:
+        """Values between the nodes, from 0 to 1, interpolated along the axes in this order."""
+        t = self.occupancy.astype(np.float32)
+        for axis in order:
+            t = _interpolated(t, axis, places[axis])
         np.clip(t, 0, 1, out=t)
         squared = t * t
         t *= -2
@@ -176,19 +192,24 @@ def _trilinear(corners: F64, weight: F64) -> F64:
     return corners
 
 
-def _interpolated(values: F32, axis: int, fractions: F64) -> F32:
-    """Values by node along an axis, interpolated linearly and periodically at box fractions along it."""
-    nodes = values.shape[axis]
+def _between(fractions: F64, nodes: int) -> Between:
+    """Lower and upper node around box fractions along an axis, periodic, and how far towards the upper one they lie."""
     place = fractions * nodes
     # A sample that lies on a node but for rounding takes that node alone, so that bits stay exactly 0 or 1.
     place = np.where(np.abs(place - np.rint(place)) < 1e-9 * nodes, np.rint(place), place)
     low = np.floor(place).astype(np.intp)
+    return low % nodes, (low + 1) % nodes, place - low
+
+
+def _interpolated(values: F32, axis: int, between: Between) -> F32:
+    """Values by node along an axis, interpolated linearly."""
+    low, high, share = between
     along = [-1 if a == axis else 1 for a in range(3)]
-    above = (place - low).astype(np.float32).reshape(along)
-    below = (1 - (place - low)).astype(np.float32).reshape(along)
-    out: F32 = np.take(values, low % nodes, axis)
-    out *= below
-    out += np.take(values, (low + 1) % nodes, axis) * above
+    out: F32 = np.take(values, low, axis)
+    out *= (1 - share).astype(np.float32).reshape(along)
+    upper = np.take(values, high, axis)
+    upper *= share.astype(np.float32).reshape(along)
+    out += upper
     return out
 
 

@@ -97,6 +97,23 @@ def irfftn(half: Tensor, shape: Shape) -> Tensor:
     return out
 
 
+def fftn(volume: Tensor) -> Tensor:
+    """Transform of a complex (z, y, x) volume, which is overwritten."""
+    if volume.device.type == "cpu":
+        return torch.from_numpy(scipy.fft.fftn(volume.numpy(), overwrite_x=True, workers=workers()))
+    out: Tensor = torch.fft.fftn(volume)
+    return out
+
+
+def ifftn(volume: Tensor) -> Tensor:
+    """Sum of the waves of a complex transform (z, y, x), which is overwritten: the inverse times their number."""
+    if volume.device.type == "cpu":
+        summed = scipy.fft.ifftn(volume.numpy(), norm="forward", overwrite_x=True, workers=workers())
+        return torch.from_numpy(summed)
+    out: Tensor = torch.fft.ifftn(volume, norm="forward")
+    return out
+
+
 def forward(
     kind: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], t: Tensor, hidden: torch.dtype
 ) -> Tensor:

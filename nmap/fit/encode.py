@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 
+from nmap.errors import MapWarning
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
-from nmap.fit.target.fittable import check_contour, check_density
+from nmap.fit.size import check_size, require_room
+from nmap.fit.target.fittable import check_contour, check_density, like_noise
+from nmap.grid import Grid
 from nmap.machine.packages import require_package
-from nmap.maps import DensityMap, map_of
+from nmap.maps import DensityMap, map_of, read_grid
 from nmap.model.kinds import KINDS
 from nmap.neural_map import NeuralMap
 from nmap.outcomes import SymmetryOutcome
@@ -37,13 +41,15 @@ def encode(
 
     Raises:
         MapError: the file is not a density map that nmap can read, or there is nothing in it to fit.
-        OptionError: an option that does not suit this map.
+        OptionError: an option that does not suit this map, or a map too large for any file; told from its header.
+        LimitError: more than this machine has memory for.
         GridError: a mask or a half map that does not lie on the map.
         QualityError: a goal that was asked for and not reached.
         MissingPackageError: torch is not installed.
     """
     start = time.monotonic()
     options = options or EncodeOptions()
+    check_size(_grid_of(source), options)
     density = map_of(source)
     check_contour(density, options.contour)
     check_density(density)  # before torch is loaded, which takes seconds
@@ -59,19 +65,32 @@ def encode(
     train, device = trainer_of(kind), choose_device(options.device)
     watch = Watch(progress, should_stop, options.time_budget, start)
     watch.say("preparing")
+    if (spread := like_noise(density)) is not None:
+        watch.warn("like-noise", skewness=spread[0], kurtosis=spread[1])
     began = watch.seconds
     specimen = specimen_of(density, options)
     watch.preparing_seconds = watch.seconds - began
     group, symmetry = None, SymmetryOutcome("not-sought")
     if "symmetry" in kind.options:
         group, symmetry = find_symmetry(specimen, options, watch)
+    inside = specimen.share_inside / (1 if group is None else group.order)
+    require_room(density.grid, options, specimen.band_limit, inside)
     began = watch.seconds
     target = target_of(specimen, group, symmetry)
     watch.preparing_seconds += watch.seconds - began
     result, history = train(Task(target, options, watch, device))
-    kept = record(target, options, history, result, watch.notices, device_name(device))
+    kept = record(target, options, history, result, watch, lambda: device_name(device))
     if watch.left is not None and watch.left < 0:
         # Not kept: the same map and options give the same file.
         watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)
     watch.say("done", 1.0, 0.0)
     return NeuralMap(result.neural_map.field, result.neural_map.tensors, kept)
+
+
+def _grid_of(source: DensityMap | str | os.PathLike[str]) -> Grid:
+    """Where a map lies, from its header alone; what is odd about that is said when it is read."""
+    if isinstance(source, DensityMap):
+        return source.grid
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MapWarning)
+        return read_grid(source)

@@ -18,6 +18,8 @@ from nmap.point_group import PointGroup
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)
 MAX_FEATURES = 2048
 MAX_LAYERS = 16
+# Goals in bytes, which a bare network has too: its size is its layers'.
+_SIZES = ("max_bytes", "ratio")
 GainRule = Literal["power", "least-squares"]
 # Worst-shell fidelity FSC of each preset: docs/fidelity.md measures what each keeps of the atoms.
 PRESETS = {"preview": 0.9, "faithful": 0.995, "near-lossless": 0.999}
@@ -71,6 +73,9 @@ class EncodeOptions:
         omega_hidden: sine factor of the hidden layers; None for 30.
         weight_bits: bits of a stored hidden weight: 16 (float), or 2 to 8 (integers, one step per neuron); None
             for 6, and fewer as long as the goal is met.
+        bare: a plain SIREN of the whole box, as other programs evaluate it: density = offset + scale * SIREN(x), in
+            16-bit floats, without envelope, gains, band limit, symmetry or blocks. It aims at `target_fsc` only;
+            else it is as large as the layers, `max_bytes` or `ratio` say, or as the map asks for.
         slice: axis ("x", "y" or "z") and voxel index of the one section to take before all else: a 2-D image.
         crop: central voxels a side to take first.
         downsample: whole factor by which to lower the sampling first, by a Fourier crop.
@@ -110,6 +115,7 @@ class EncodeOptions:
     omega0: float | None = None
     omega_hidden: float | None = None
     weight_bits: int | None = None
+    bare: bool = False
     slice: tuple[Literal["x", "y", "z"], int] | None = None
     crop: int | None = None
     downsample: int = 1
@@ -120,7 +126,9 @@ class EncodeOptions:
     cross_validate: bool = False
 
     def __post_init__(self) -> None:
-        if self.arch is None:
+        if self.bare:
+            self._make_bare()
+        elif self.arch is None:
             object.__setattr__(self, "arch", self._fitting_kind())
         elif self.arch == Siren.kind and self._is_in_blocks():
             object.__setattr__(self, "arch", BlockSiren.kind)
@@ -151,6 +159,24 @@ class EncodeOptions:
         _whole("slice", None if self.slice is None else self.slice[1], 0, 1 << 20)
         _whole("crop", self.crop, 8, 1 << 20)
         _whole("downsample", self.downsample, 1, 1 << 10)
+
+    def _make_bare(self) -> None:
+        """Make what a bare network implies explicit, and refuse what has no meaning for it."""
+        for name, allowed, why in (
+            ("arch", (None, Siren.kind), "it is a siren"),
+            ("blocks", (None, 1), "it is one network"),
+            ("mask", ("auto", "none"), "it holds the whole box"),
+            ("symmetry", ("auto", "C1", "c1"), "it is fitted as C1"),
+            ("gains", ("power",), "it has none"),
+            ("weight_bits", (None, 16), "its weights are 16-bit floats"),
+            ("preset", ("faithful",), "its size decides: give target_fsc, max_bytes or hidden_features"),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, DensityMap) or value not in allowed:
+                shown = "of a map" if isinstance(value, DensityMap) else f"{value!s:.60}"
+                raise OptionError(f"{name} {shown} with a bare network: {why}; leave it out")
+        for name, value in (("arch", Siren.kind), ("blocks", None), ("mask", "none"), ("symmetry", "auto")):
+            object.__setattr__(self, name, value)
 
     def _check_choices(self) -> None:
         for name in ("mask", "half1", "half2"):
@@ -210,6 +236,8 @@ class EncodeOptions:
     def _check_kind(self) -> None:
         """Refuse an option that the kind of network does not have."""
         for option in self._chosen():
+            if self.bare and option in _SIZES:
+                continue
             if option not in KINDS[str(self.arch)].options:
                 having = " and ".join(name for name, kind in KINDS.items() if option in kind.options)
                 raise OptionError(f"{option} with arch {self.arch}: only {having} can; leave it out")
@@ -221,12 +249,14 @@ class EncodeOptions:
 
     @property
     def goal_fsc(self) -> float:
-        """Worst-shell fidelity FSC to aim at: the target, or the preset's."""
+        """Worst-shell fidelity FSC to aim at: the target, or the preset's; 0 for a bare network without a target."""
+        if self.bare and self.target_fsc is None:
+            return 0.0
         return PRESETS[self.preset] if self.target_fsc is None else self.target_fsc
 
     def goal_for(self, in_noise: bool) -> float:
         """The same, for a map that is fitted inside a mask in noisy solvent, or not."""
-        if in_noise and self.preset == "faithful" and self.target_fsc is None:
+        if in_noise and self.preset == "faithful" and self.target_fsc is None and not self.bare:
             return FAITHFUL_IN_NOISE
         return self.goal_fsc
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ import torch
 
 from nmap.coding.occupancy import with_shape
 from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Watch
 from nmap.fit.result import History, Result
 from nmap.fit.target.prepare import Target
 from nmap.maps import DensityMap, MapHeader
 from nmap.maps.contour import compare_contour
 from nmap.neural_map import NeuralMap
-from nmap.outcomes import Notice, to_json
+from nmap.outcomes import to_json
 from nmap.version import __version__
 
 MAX_CURVE = 64
@@ -36,54 +37,83 @@ def record(
     options: EncodeOptions,
     history: History,
     result: Result,
-    notices: Sequence[Notice],
-    device: str,
+    watch: Watch,
+    device: Callable[[], str],
 ) -> dict[str, dict[str, Any]]:
     """The record of a fit, by group: "source", "fit" and "fidelity".
 
-    How long it took is left out: the same map and options give the same file.
+    How long it took is left out: the same map and options give the same file. What fails is left out too, with a
+    notice: the network is there already.
 
     Args:
         target: what was fitted.
         options: as given.
         history: settings chosen and curves.
         result: what came of it.
-        notices: what a user should know of it.
-        device: its name.
+        watch: what a user should know of it, so far and from now on.
+        device: gives its name.
     """
-    fit: dict[str, Any] = {
-        "settings": {
-            **_settings(target, options),
-            **history.settings,
-            "symmetry": to_json(target.outcomes.symmetry),
-        },
-        "versions": {
-            "nmap": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
-        "device": device,
-        "seed": options.seed,
-        "steps": history.steps,
-        "mask": to_json(target.outcomes.mask),
-        "band_limit_from": to_json(target.outcomes.band_limit),
-        "notes": [to_json(notice) for notice in notices] or None,
-    }
-    for name, curve in (("loss", history.loss), ("fsc", history.fsc)):
-        if curve:
-            fit[f"{name}_step"], fit[name] = (
-                _thinned(np.asarray(c, np.float32)) for c in zip(*curve, strict=True)
-            )
-    made: dict[str, dict[str, Any]] = {"fit": fit, "fidelity": fidelity(target, result, options.contour)}
     header = target.density.header
-    made["source"] = {} if header is None else source(header, options.resolution)
-    made["source"]["contour_level"] = options.contour
+    made = {
+        "fidelity": _gathered(_fidelity(target, result, options.contour), watch),
+        "source": _gathered(
+            {
+                "source": lambda: {} if header is None else source(header, options.resolution),
+                "contour level": lambda: {"contour_level": options.contour},
+            },
+            watch,
+        ),
+        "fit": _gathered(
+            {
+                "settings": lambda: {"settings": _settings(target, options, history)},
+                "history": lambda: _history(history, options),
+                "versions and device": lambda: {"versions": _versions(), "device": device()},
+                "mask": lambda: {"mask": to_json(target.outcomes.mask)},
+                "band limit": lambda: {"band_limit_from": to_json(target.outcomes.band_limit)},
+            },
+            watch,
+        ),
+    }
+    made["fit"]["notes"] = [to_json(notice) for notice in watch.notices] or None
     told = {
         group: {name: value for name, value in items.items() if value is not None}
         for group, items in made.items()
     }
     return {group: items for group, items in told.items() if items}
+
+
+Part = Callable[[], Mapping[str, Any]]
+
+
+def _gathered(parts: Mapping[str, Part], watch: Watch) -> dict[str, Any]:
+    """What the parts give; one that fails is left out, with a notice that names it."""
+    out: dict[str, Any] = {}
+    for name, part in parts.items():
+        try:
+            out |= part()
+        except Exception as error:
+            watch.warn("not-recorded", what=name, error=f"{type(error).__name__}: {error}")
+    return out
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "nmap": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _history(history: History, options: EncodeOptions) -> dict[str, Any]:
+    """Seed, steps and curves."""
+    out: dict[str, Any] = {"seed": options.seed, "steps": history.steps}
+    for name, curve in (("loss", history.loss), ("fsc", history.fsc)):
+        if curve:
+            out[f"{name}_step"], out[name] = (
+                _thinned(np.asarray(c, np.float32)) for c in zip(*curve, strict=True)
+            )
+    return out
 
 
 def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
@@ -103,12 +133,22 @@ def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
     }
 
 
-def fidelity(target: Target, result: Result, contour: float | None = None) -> dict[str, Any]:
+def _fidelity(target: Target, result: Result, contour: float | None) -> dict[str, Part]:
     """How true the decode is: FSC against the source times the envelope, the rest against the source itself."""
-    curve, last = result.curve, target.last + 1
-    correlation, psnr = _agreement(result.neural_map, target.density)
     halves = target.halves
-    found = {} if halves is None else halves.findings(result.neural_map.as_array(), target.band_limit)
+    return {
+        "fidelity FSC": lambda: _fsc(target, result),
+        "correlation": lambda: _agreement(result.neural_map, target.density),
+        "envelope": lambda: _envelope(target),
+        "contour level of the decode": lambda: _contour(target, result, contour),
+        "half maps": lambda: (
+            {} if halves is None else halves.findings(result.neural_map.as_array(), target.band_limit)
+        ),
+    }
+
+
+def _fsc(target: Target, result: Result) -> dict[str, Any]:
+    curve, last = result.curve, target.last + 1
     return {
         "frequency": curve.frequency[:last],
         "fsc": curve.fsc[:last],
@@ -116,12 +156,7 @@ def fidelity(target: Target, result: Result, contour: float | None = None) -> di
         "resolution": target.band_limit,
         "resolution_0.5": curve.crossing(0.5),
         "resolution_0.143": curve.crossing(0.143),
-        "correlation": correlation,
-        "psnr": psnr,
         "mask": "envelope" if target.masked else "none",
-        **_envelope(target),
-        **_contour(target, result, contour),
-        **found,
     }
 
 
@@ -136,7 +171,7 @@ def _contour(target: Target, result: Result, level: float | None) -> dict[str, f
     return {"contour_level": found.decoded_level, "contour_volume": found.volume}
 
 
-def _agreement(neural_map: NeuralMap, density: DensityMap) -> tuple[float | None, float | None]:
+def _agreement(neural_map: NeuralMap, density: DensityMap) -> dict[str, float | None]:
     """Correlation of the decode with the source over the whole box, and PSNR, dB; slab by slab."""
     values = density.values
     level = np.float32(values.mean(dtype=np.float64))
@@ -150,10 +185,10 @@ def _agreement(neural_map: NeuralMap, density: DensityMap) -> tuple[float | None
         ]
     x, y, xx, yy, xy, error = sums / values.size
     spread = math.sqrt(max(xx - x * x, 0.0) * max(yy - y * y, 0.0))
-    return (
-        (xy - x * y) / spread if spread > 0 else None,
-        10 * math.log10(span**2 / error) if error > 0 else None,
-    )
+    return {
+        "correlation": (xy - x * y) / spread if spread > 0 else None,
+        "psnr": 10 * math.log10(span**2 / error) if error > 0 else None,
+    }
 
 
 def _envelope(target: Target) -> dict[str, bytes]:
@@ -163,7 +198,7 @@ def _envelope(target: Target) -> dict[str, bytes]:
     return {"envelope": with_shape(target.envelope.occupancy)}
 
 
-def _settings(target: Target, options: EncodeOptions) -> dict[str, Any]:
+def _settings(target: Target, options: EncodeOptions, history: History) -> dict[str, Any]:
     return {
         "arch": options.arch,
         "crop": options.crop,
@@ -171,11 +206,14 @@ def _settings(target: Target, options: EncodeOptions) -> dict[str, Any]:
         "freedom": round(target.freedom),
         "resolution": options.resolution,
         "cross_validate": options.cross_validate or None,
-        "gains": options.gains,
-        "preset": options.preset,
-        "target_fsc": options.goal_for(target.masked),
+        "gains": None if options.bare else options.gains,
+        "preset": None if options.bare else options.preset,
+        "target_fsc": options.goal_for(target.masked) or None,
+        "bare": options.bare or None,
         "time_budget": options.time_budget,
         **({} if options.slice is None else {"slice": "{}={}".format(*options.slice)}),
+        **history.settings,
+        "symmetry": to_json(target.outcomes.symmetry),
     }
 
 

@@ -24,10 +24,12 @@ class FoundWeights:
     Attributes:
         arrays: by name.
         numbers: plain numbers that lay beside them, such as an omega, by name.
+        texts: texts that lay beside them, by name.
     """
 
     arrays: Weights
     numbers: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def require_room(path: Path, wanted: int) -> None:

@@ -15,6 +15,7 @@ from nmap.coding.numbers import from_bfloat16
 from nmap.errors import FormatError, NmapError
 from nmap.file_kind import MRC, NMAP, START_BYTES, kind_of
 from nmap.import_siren.found_weights import FoundWeights, Weights, require_room
+from nmap.import_siren.plain_siren import TEXTS
 from nmap.import_siren.state_dict import read_state_dict
 
 MAX_MEMBERS = 4096
@@ -41,7 +42,7 @@ def read_weights(path: Path) -> FoundWeights:
     suffix = path.suffix.lower()
     try:
         if suffix == ".npz":
-            return FoundWeights(_read_npz(path))
+            return _without_texts(_read_npz(path))
         if suffix == ".safetensors":
             return _read_safetensors(path)
         if suffix in (".pt", ".pth", ".ckpt"):
@@ -73,6 +74,16 @@ def _read_npz(path: Path) -> Weights:
         raise FormatError(f"{path}: not a .npz of plain arrays: {_one_line(error)}") from error
 
 
+def _without_texts(arrays: Weights) -> FoundWeights:
+    """The arrays, and as texts those that `nmap export-weights` put beside them."""
+    texts = {name: str(arrays[name]) for name in TEXTS if name in arrays and _is_text(arrays[name])}
+    return FoundWeights({name: a for name, a in arrays.items() if name not in texts}, texts=texts)
+
+
+def _is_text(array: NDArray[Any]) -> bool:
+    return array.ndim == 0 and array.dtype.kind == "U"
+
+
 def _check_npy(stream: IO[bytes], size: int, name: str) -> None:
     """Check that an array's header declares what its member of the archive holds: numpy allocates by it."""
     version = np.lib.format.read_magic(stream)
@@ -89,14 +100,16 @@ def _check_npy(stream: IO[bytes], size: int, name: str) -> None:
 
 
 def _read_safetensors(path: Path) -> FoundWeights:
-    from safetensors import SafetensorError, deserialize
+    from safetensors import SafetensorError, deserialize, safe_open
 
     require_room(path, path.stat().st_size)
     try:
         found = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+        with safe_open(path, "numpy") as file:
+            texts = file.metadata() or {}
     except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise FormatError(f"{path}: is damaged, or no safetensors file: {_one_line(error)}") from error
-    return FoundWeights({name: _plain(path, name, entry) for name, entry in found})
+    return FoundWeights({name: _plain(path, name, entry) for name, entry in found}, texts=texts)
 
 
 def _plain(path: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:

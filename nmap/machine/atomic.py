@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -24,6 +25,8 @@ _BEGINNING = ".nmap-"
 _PARTIAL = ".partial"
 # A half written file names its machine and its process.
 _NAME = re.compile(re.escape(_BEGINNING) + r"([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{12}" + re.escape(_PARTIAL))
+# Seconds without a byte written after which what another machine left half written is taken to be nobody's.
+_FORGOTTEN = 86_400.0
 
 
 @contextmanager
@@ -46,23 +49,45 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         OSError: the folder is missing, full or not writable; it names `path` where the system names no file.
     """
     target = _free_target(Path(path), overwrite)
-    _remove_orphans(target.parent)
-    partial = target.with_name(f"{_ours()}{secrets.token_hex(6)}{_PARTIAL}")
+    remove_orphans(target.parent)
+    partial, ends = _partial_for(target), False
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(partial, flags, 0o666)
+        while (descriptor := _new_locked(partial)) is None:
+            partial = _partial_for(target)
         with os.fdopen(descriptor, "w+b") as file:
             yield file
+            ends = True
             file.flush()
             _keep_mode(file, target)
             os.fsync(file.fileno())
-        _publish(partial, target, overwrite)
+            if (
+                os.name != "posix"
+            ):  # there an open file is not renamed; elsewhere it stays locked until it has its name
+                file.close()
+            _publish(partial, target, overwrite)
     except OSError as error:
-        if error.filename is None and error.errno in _FULL:
+        ours = error.errno in _FULL or (ends and error.errno is not None)
+        if error.filename == os.fspath(partial) or (error.filename is None and ours):
             error.filename = os.fspath(path)
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _partial_for(target: Path) -> Path:
+    """A new name for what will be the target."""
+    return target.with_name(f"{_BEGINNING}{_host()}-{os.getpid()}-{secrets.token_hex(6)}{_PARTIAL}")
+
+
+def _new_locked(partial: Path) -> int | None:
+    """Descriptor of a new file, locked where there are locks; None where another run removed it before it was."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(partial, flags, 0o666)
+    _lock(descriptor)
+    if os.fstat(descriptor).st_nlink:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _keep_mode(file: BinaryIO, target: Path) -> None:
@@ -80,18 +105,45 @@ def _host() -> str:
     return hashlib.sha256(f"{platform.node()} {inside}".encode()).hexdigest()[:8]
 
 
-def _ours() -> str:
-    return f"{_BEGINNING}{_host()}-{os.getpid()}-"
+def _lock(descriptor: int, wait: bool = True) -> bool | None:
+    """Lock a file for as long as it is open; False if another process has it, None where there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
 
 
-def _remove_orphans(folder: Path) -> None:
-    """Remove what processes of this machine left half written that were killed."""
+def remove_orphans(folder: Path) -> None:
+    """Remove what processes that were killed left half written in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _NAME.fullmatch(entry.name)
-            if found and found[1] == _host() and not _is_alive(int(found[2])):
+            if found := _NAME.fullmatch(entry.name):
                 with suppress(OSError):
-                    os.unlink(entry.path)
+                    _remove_orphan(entry.path, here=found[1] == _host(), process=int(found[2]))
+
+
+def _remove_orphan(path: str, here: bool, process: int) -> None:
+    """Remove a half written file unless its process may be alive.
+
+    Its process holds a lock on it. A number of another process may have come to be ours or a living one's, so the
+    lock tells, where there are locks; not on its own for another machine's files, for locks may not reach it.
+    """
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        locked = _lock(descriptor, wait=False)
+        if here:
+            orphaned = not _is_alive(process) if locked is None else locked
+        else:
+            orphaned = bool(locked) and time.time() - os.fstat(descriptor).st_mtime > _FORGOTTEN
+        if orphaned:
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(process: int) -> bool:

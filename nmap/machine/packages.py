@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from nmap.errors import MissingPackageError
+from nmap.machine.memory import require_libraries
 
 
 def require_package(name: str, extra: str, job: str) -> None:
@@ -17,8 +19,12 @@ def require_package(name: str, extra: str, job: str) -> None:
 
     Raises:
         MissingPackageError: the package is not there.
+        LimitError: a limit on the address space leaves no room for it.
     """
-    if find_spec(name) is None:
+    spec = find_spec(name)
+    if spec is None:
         raise MissingPackageError(
             f"{job} needs {name}, which is not installed: run pip install 'nmap-em[{extra}]'"
         )
+    if spec.origin is not None:
+        require_libraries(Path(spec.origin).parent, name)

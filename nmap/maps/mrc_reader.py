@@ -64,7 +64,9 @@ class MrcFormat:
             layout = _mended(end.held, layout, options)
             extended, values = _read_once(file, layout, options, warn)
         _say(layout, warn)
-        return DensityMap(values, grid, _kept(file, layout, extended))
+        kept = _kept(file, layout, extended)
+        file.require_unchanged()
+        return DensityMap(values, grid, kept)
 
 
 def _layout(file: PackedFile, options: ReadOptions) -> Layout:

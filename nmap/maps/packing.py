@@ -43,12 +43,24 @@ class PackedFile:
         name: the file's, without folders.
         compression: "", "gzip", "bzip2" or "zip".
         size: bytes on disk.
+        changed: when it was last written to, nanoseconds, as it was opened.
     """
 
     file: io.BufferedReader
     name: str
     compression: str
     size: int
+    changed: int
+
+    def require_unchanged(self) -> None:
+        """Refuse a file that was written to since it was opened: what was read of it may be of two maps.
+
+        Raises:
+            MapError: it was.
+        """
+        now = os.fstat(self.file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (self.size, self.changed):
+            raise MapError("was written to while it was read: wait until it is whole, and try again")
 
     @property
     def most(self) -> int:
@@ -107,9 +119,10 @@ def open_packed(path: str | os.PathLike[str]) -> Iterator[PackedFile]:
     if not stat.S_ISREG(mode):
         raise MapError(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}: wanted a map file")
     with open(path, "rb") as file:
+        state = os.fstat(file.fileno())  # before anything is read, so that no change can hide
         kind = kind_of(file.read(START_BYTES))
         compression = kind.code if kind is not None and kind.code in _COMPRESSIONS else ""
-        yield PackedFile(file, stored_name(path), compression, os.fstat(file.fileno()).st_size)
+        yield PackedFile(file, stored_name(path), compression, state.st_size, state.st_mtime_ns)
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -24,7 +24,7 @@ from nmap.model.frame import Frame
 from nmap.model.layers import F32, Array
 from nmap.model.network import Network
 from nmap.point_group import PointGroup
-from nmap.spectrum import Complex, Shells, transform
+from nmap.spectrum import Complex, Shells, crop_spectrum, lattice_shape, transform
 
 F64 = NDArray[np.float64]
 
@@ -32,6 +32,8 @@ F64 = NDArray[np.float64]
 _BLOCK = 1 << 19
 # Bytes for each lattice point while a spectrum is made and cut to the band.
 _LATTICE_BYTES = 12
+# The same where it is cut axis by axis.
+_CUT_BYTES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +185,20 @@ class Field:
             gradient = np.einsum("nij,ni->nj", self.symmetry.operators[index], gradient)
         return value, gradient
 
+    @property
+    def band(self) -> Grid:
+        """The coarsest sampling of the box that holds every shell within the band limit; none finer than the lattice.
+
+        A lattice may be finer than that, where a kind of network needs it.
+        """
+        if self.band_limit is None:
+            return self.lattice_grid
+        least = lattice_shape(self.box, self.band_limit)
+        z, y, x = (min(m, n) for m, n in zip(least, self.lattice_grid.shape, strict=True))
+        return self.box.resampled((z, y, x))
+
     def spectrum(self) -> Complex:
-        """Half transform of g * (m . u) on the lattice, complex64, without offset and scale; kept once made.
+        """Half transform of g * (m . u) on `band`, complex64, without offset and scale; kept once made.
 
         Raises:
             FormatError: the field has no band limit.
@@ -197,10 +211,12 @@ class Field:
         gains = np.ones(self.last_shell + 1, np.float32) if self.gains is None else self.gains
         self._require_memory()
         if self.network.has_lattice_values:
-            out: Complex = transform(self.lattice_values())
+            out: Complex = crop_spectrum(
+                transform(self.lattice_values()), self.lattice_grid.shape, self.band.shape
+            )
         else:
-            out = self.network.spectrum(self.lattice_grid, self.symmetry)
-        out *= Shells(self.lattice_grid).spread(gains)
+            out = self.network.spectrum(self.lattice_grid, self.band.shape, self.symmetry)
+        out *= Shells(self.band).spread(gains)
         return out
 
     def _require_memory(self) -> None:
@@ -208,6 +224,8 @@ class Field:
         wanted = _LATTICE_BYTES * self.lattice_grid.size
         if not self.network.has_lattice_values:
             wanted += self.network.spectrum_bytes(self.symmetry)
+            if self.symmetry is None:
+                wanted = _CUT_BYTES * self.lattice_grid.size + _LATTICE_BYTES * self.band.size
         what = f"a band-limit lattice of {self.lattice_grid.shape} points (z, y, x)"
         require_memory(wanted, what, "free some, or decode on a machine with more")
 

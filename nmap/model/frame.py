@@ -68,6 +68,12 @@ class Frame:
         if not 1e-3 <= band_limit < math.inf:
             raise FormatError(f"band limit {band_limit} A: wanted a finite number from 0.001 up")
         object.__setattr__(self, "lattice", tuple(int(n) for n in lattice))
+        if self.last_shell < 1:
+            first = 1 / Shells(self.box).width
+            raise FormatError(
+                f"band limit {band_limit} A: coarser than the box, whose first shell is at {first:.4g} A: "
+                "it would hold nothing but the mean"
+            )
         if any(n <= 2 * k for n, k in zip(lattice, self.degree, strict=True)):
             raise FormatError(f"lattice {lattice} (z, y, x): too coarse for a band limit of {band_limit} A")
         most = tuple(32 + min(4 * k, 3 * max(self.box.shape)) for k in self.degree)

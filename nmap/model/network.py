@@ -17,6 +17,10 @@ from nmap.grid import Grid, Shape
 from nmap.model.frame import Frame
 from nmap.model.layers import Array
 from nmap.point_group import PointGroup
+from nmap.spectrum import lattice_shape
+
+# Memory for each point of the band-limit lattice while a target is prepared: its truth, and what it is made from.
+_LATTICE_BYTES = 16
 
 # Correlation at which costs are stated.
 COST_AT = 0.9
@@ -61,6 +65,7 @@ class Network(ABC):
         setting_names: settings that a file stores beside them.
         has_point_values: whether it has values at single points. If not it is known through its band limit only.
         has_lattice_values: whether it has values on the band-limit lattice, before any gain.
+        point_bytes: memory that fitting takes for each lattice point inside the envelope.
         trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
         options: fields of `EncodeOptions` that it has and other kinds may lack.
         cost: what it takes; None for a kind that is not compared with others.
@@ -72,6 +77,7 @@ class Network(ABC):
     setting_names: ClassVar[tuple[str, ...]] = ()
     has_point_values: ClassVar[bool] = True
     has_lattice_values: ClassVar[bool] = True
+    point_bytes: ClassVar[int] = 250
     trainer: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[Cost | None] = None
@@ -138,6 +144,22 @@ class Network(ABC):
             FormatError: it is too coarse.
         """
 
+    @classmethod
+    def too_large(cls, box: Grid, band_limit: float, inside: float) -> str | None:
+        """What a file or a reader would not hold of a network of this kind; None if it holds all of it.
+
+        Args:
+            box: the map's grid.
+            band_limit: Angstrom.
+            inside: share of the box that the network is for, in one asymmetric unit; at least.
+        """
+        return None
+
+    @classmethod
+    def fitting_bytes(cls, box: Grid, band_limit: float, inside: float) -> int:
+        """Memory that fitting takes beside the map, reckoned; arguments as in `too_large`."""
+        return int(math.prod(lattice_shape(box, band_limit)) * (_LATTICE_BYTES + inside * cls.point_bytes))
+
     def on_lattice(self, frame: Frame, envelope: Envelope | None) -> NDArray[np.float32] | None:
         """Value of m . u on the band-limit lattice (z, y, x), for kinds that have values there only; None for others.
 
@@ -147,11 +169,12 @@ class Network(ABC):
         """
         return None
 
-    def spectrum(self, box: Grid, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
-        """Half transform of the network on its lattice, for kinds without values at single points.
+    def spectrum(self, box: Grid, to: Shape, symmetry: PointGroup | None = None) -> NDArray[np.complex64]:
+        """Half transform of the network, for kinds without values at single points.
 
         Args:
             box: the lattice as a grid over the box.
+            to: sampling (z, y, x) that the transform on the lattice is cropped to.
             symmetry: point group whose copies are added; None for C1.
         """
         raise NotImplementedError(f"a {self.kind} network is sampled at points")

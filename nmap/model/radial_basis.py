@@ -12,6 +12,7 @@ spaces", Information and Control 5 (1962) 279.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,16 +22,22 @@ import numpy as np
 import scipy.fft as sf
 from numpy.typing import NDArray
 
+from nmap.coding.codings import MAX_LATTICE_POINTS, MAX_OCCUPANCY_NODES
+from nmap.coding.lattice import SITES
+from nmap.coding.lattice_contexts import BLOCK
 from nmap.errors import FormatError, LimitError
 from nmap.grid import Grid, Shape
+from nmap.machine.compiled import Loop
 from nmap.machine.threads import workers
 from nmap.model.layers import F32
 from nmap.model.network import Cost, Network
 from nmap.point_group import PointGroup
+from nmap.spectrum import Planes, crop_spectrum, transform_planes
 from nmap.spectrum.spreading import SpreadingKernel
 
 F64 = NDArray[np.float64]
 C64 = NDArray[np.complex64]
+I64 = NDArray[np.int64]
 Weights = NDArray[np.float32] | NDArray[np.int8]
 
 # Spreads centres that fall between lattice points, for an oversampling of 1.4 (Barnett, Magland, af Klinteberg 2019,
@@ -41,6 +48,12 @@ _SITE_BYTES = 40
 # Sites that are turned at once, and sites whose kernels are added at once: a few MB, as a processor's cache holds.
 _PART = 1 << 16
 _SPREAD = 1 << 11
+# The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
+_STEPS_PER_SHELL = 2 * math.sqrt(2)
+# Memory of a search for each point of the fine lattice, and for each point where sites may lie.
+_FITTING = (12, 20)
+# What a copy counts for among the steps of loops: it takes some 4 microseconds without numba, 1 with it.
+_SPREADING_STEPS = 10
 # Copies of sites, and the sum of their kernels' points, that are worth waiting for: some minutes.
 MAX_COPIES = 1 << 24
 
@@ -119,6 +132,24 @@ class RadialBasis(Network):
         if has_envelope:
             raise FormatError("a radial-basis network with an envelope: wanted none, the file is damaged")
 
+    @classmethod
+    def too_large(cls, box: Grid, band_limit: float, inside: float) -> str | None:
+        """More lattice points or sites than the lattice coding holds; arguments as `Network.too_large`."""
+        shape = sites_lattice(box, band_limit)
+        points = math.prod(shape)
+        if points > MAX_LATTICE_POINTS or math.prod(-(-n // BLOCK) for n in shape) > MAX_OCCUPANCY_NODES:
+            return (
+                f"a lattice of {_by(shape)} points (z, y, x), {points}: wanted at most {MAX_LATTICE_POINTS}"
+            )
+        sites, most = int(inside * points / 4), most_sites(shape)
+        return None if sites <= most else f"{sites} sites: wanted at most {most}"
+
+    @classmethod
+    def fitting_bytes(cls, box: Grid, band_limit: float, inside: float) -> int:
+        """Memory that a search takes beside the map, reckoned; arguments as in `too_large`."""
+        points = math.prod(sites_lattice(box, band_limit))
+        return int(points * (_FITTING[0] + inside * _FITTING[1]))
+
     def check_lattice(self, lattice: Shape, degree: Shape, band_limit: float) -> None:
         """Check that the lattice has 2.8 points for each frequency at least.
 
@@ -137,19 +168,19 @@ class RadialBasis(Network):
         nz, ny, nx = self.weights.shape
         return (nz, ny, nx)
 
-    def spectrum(self, box: Grid, symmetry: PointGroup | None = None) -> C64:
-        """Half transform of u on the fine lattice, complex64, exact to 1e-5 within 0.7 of its Nyquist.
+    def spectrum(self, box: Grid, to: Shape, symmetry: PointGroup | None = None) -> C64:
+        """Half transform of u, complex64, exact to 1e-5 within 0.7 of the fine lattice's Nyquist.
 
         Args:
             box: the box that the lattice spans.
+            to: sampling (z, y, x) that the transform on the fine lattice is cropped to.
             symmetry: point group whose copies are added; None for C1.
         """
         if symmetry is None or symmetry.order == 1:
-            weights = np.asarray(self.weights, np.float32)
-            return np.asarray(sf.rfftn(weights, workers=workers()), np.complex64)
+            return np.asarray(transform_planes(Planes.of(self.weights), to), np.complex64)
         sites = np.stack(np.nonzero(self.weights), -1)
         weights = np.asarray(self.weights[tuple(sites.T)], np.float32)
-        return centres_spectrum(sites, weights, self.shape, box, symmetry)
+        return crop_spectrum(centres_spectrum(sites, weights, self.shape, box, symmetry), self.shape, to)
 
     def spectrum_bytes(self, symmetry: PointGroup | None) -> int:
         """Memory that the sites take beside the lattice.
@@ -166,6 +197,27 @@ class RadialBasis(Network):
                 "added: no map of this size is stored so"
             )
         return _SITE_BYTES * self.parameters
+
+
+def sites_lattice(box: Grid, band_limit: float) -> Shape:
+    """Counts (z, y, x), multiples of 4, of the lattice whose sites carry the shells within a band limit (Angstrom)."""
+    width = 1 / max(box.edges)
+    radius = (int(1 / (band_limit * width) + 1e-6) + 0.5) * width
+    z, y, x = (
+        4 * sf.next_fast_len(math.ceil(_STEPS_PER_SHELL * radius * edge / 4), True)
+        for edge in box.edges[::-1]
+    )
+    return z, y, x
+
+
+def most_sites(shape: Shape) -> int:
+    """Sites on which a search may place weights: whole blocks of them count when they are coded."""
+    every = math.prod(shape) // 4
+    return every if every <= SITES.most else SITES.most // 2
+
+
+def _by(shape: Shape) -> str:
+    return " x ".join(str(n) for n in shape)
 
 
 def centres_spectrum(
@@ -228,13 +280,11 @@ class Spread:
     def adjoint(self, volume: F32) -> F32:
         """Sum (n,) of a lattice's values at the copies of each centre, by the same kernel."""
         out = np.zeros(len(self.sites), np.float32)
-        line = volume.reshape(-1)
         for part, places in _turned(self.sites, self.shape, self.box, self.symmetry):
             if self.on_sites:
                 out[part] += volume[self._whole(places)]
                 continue
-            for inner, flat, share in _footprints(self.shape, places):
-                out[part][inner] += (line[flat] * share).sum((1, 2, 3)).astype(np.float32)
+            out[part] += _gather(volume, places)
         return out
 
     def _whole(self, places: F64) -> tuple[NDArray[np.int64], ...]:
@@ -280,23 +330,62 @@ def turn_sites(
     return np.ascontiguousarray((points @ np.linalg.inv(box.box).T)[:, ::-1] * count)
 
 
-def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
-    """Add a kernel around each place (n, 3) in lattice steps to a periodic volume."""
-    line = volume.reshape(-1)
-    shape = (volume.shape[0], volume.shape[1], volume.shape[2])
-    for part, flat, share in _footprints(shape, places):
-        value = share * weights[part, None, None, None]
-        np.add.at(line, flat.reshape(-1), value.astype(np.float32).reshape(-1))
+def _kernels(shape: Shape, places: F64) -> tuple[I64, I64, I64, F32, F32, F32]:
+    """Kernels around places (n, 3), lattice steps: places on the lattice's line by axis, to be added, and values.
 
-
-def _footprints(shape: Shape, places: F64) -> Iterator[tuple[slice, NDArray[np.int64], F64]]:
-    """Places in parts, and the lattice points (flat) and values (n, w, w, w) of the kernel around each."""
+    Each is (n, w): first the places along z, y and x, then the values.
+    """
     base = np.ceil(places - SPREADING.width / 2).astype(np.int64)
     offsets = np.arange(SPREADING.width)
-    wz, wy, wx = (SPREADING.values(places[:, a, None] - base[:, a, None] - offsets) for a in range(3))
+    wz, wy, wx = (
+        SPREADING.values(places[:, a, None] - base[:, a, None] - offsets).astype(np.float32) for a in range(3)
+    )
     _, ny, nx = shape
     z, y, x = (np.mod(base[:, a, None] + offsets, n) for a, n in enumerate(shape))
+    return z * (ny * nx), y * nx, x, wz, wy, wx
+
+
+def _spread(volume: F32, places: F64, weights: NDArray[np.floating]) -> None:
+    """Add a kernel around each place (n, 3) in lattice steps to a periodic volume."""
+    run, compiled = _LOOP.chosen(_SPREADING_STEPS * len(places))
+    add = run if compiled else _add_kernels
+    nz, ny, nx = volume.shape
+    z, y, x, wz, wy, wx = _kernels((nz, ny, nx), places)
+    wz *= np.asarray(weights, np.float32)[:, None]
+    add(volume.reshape(-1), z, y, x, wz, wy, wx)
+
+
+def _gather(volume: F32, places: F64) -> F32:
+    """Sum (n,) of a periodic volume times the kernel around each place (n, 3) in lattice steps."""
+    nz, ny, nx = volume.shape
+    z, y, x, wz, wy, wx = _kernels((nz, ny, nx), places)
+    line, out = volume.reshape(-1), np.empty(len(places), np.float32)
     for start in range(0, len(places), _SPREAD):
         part = slice(start, start + _SPREAD)
-        flat = (z[part, :, None, None] * ny + y[part, None, :, None]) * nx + x[part, None, None, :]
-        yield part, flat, wz[part, :, None, None] * wy[part, None, :, None] * wx[part, None, None, :]
+        flat = (z[part, :, None] + y[part, None, :])[..., None] + x[part, None, None, :]
+        out[part] = np.einsum("nzyx,nz,ny,nx->n", line[flat], wz[part], wy[part], wx[part])
+    return out
+
+
+def _add_kernels(line: F32, z: I64, y: I64, x: I64, wz: F32, wy: F32, wx: F32) -> None:
+    """Add kernels (n, w) along each axis, as outer products, at the sum of the axes' places (n, w) on a line."""
+    for start in range(0, len(z), _SPREAD):
+        part = slice(start, start + _SPREAD)
+        flat = (z[part, :, None] + y[part, None, :])[..., None] + x[part, None, None, :]
+        value = (wz[part, :, None] * wy[part, None, :])[..., None] * wx[part, None, None, :]
+        np.add.at(line, flat.reshape(-1), value.reshape(-1))
+
+
+def _add_kernels_by_number(line: F32, z: I64, y: I64, x: I64, wz: F32, wy: F32, wx: F32) -> None:
+    """As `_add_kernels`, to the same bits, for numba."""
+    n, width = z.shape
+    for i in range(n):
+        for a in range(width):
+            for b in range(width):
+                row, share = z[i, a] + y[i, b], wz[i, a] * wy[i, b]
+                for c in range(width):
+                    line[row + x[i, c]] += share * wx[i, c]
+
+
+_PLACES, _SHARES = ", ".join(["i8[:, ::1]"] * 3), ", ".join(["f4[:, ::1]"] * 3)
+_LOOP = Loop(_add_kernels_by_number, f"void(f4[::1], {_PLACES}, {_SHARES})")

@@ -53,7 +53,12 @@ _NOTICES = {
     "fitted-as-c1": "with symmetry {group} the worst shell FSC was only {worst}: fitted as C1",
     "no-time-to-grow": "no time was left for more neurons",
     "attempt-failed": "a further attempt failed, and the network before it was kept ({error})",
+    "cut-short": "the fit failed before its end, and the best network so far was kept ({error})",
+    "no-checkpoint": "the state of the fit could not be kept: a fit that is ended begins anew ({error})",
+    "not-recorded": "the file does not tell its {what}: that failed, the network is whole ({error})",
     "late": "the fit took {seconds:.1f} s longer than its time budget",
+    "like-noise": "this looks like a map of noise: its values are spread as those of noise (skewness {skewness:.2f}, "
+    "excess kurtosis {kurtosis:.2f}; molecules have 0.8 and more): the file keeps noise",
 }
 
 
@@ -89,7 +94,7 @@ def mask_words(outcome: Values) -> list[str]:
     if left_out is not None and left_out >= _NOTHING_LEFT_OUT:
         noisy = rule == "found" and not outcome.get("quiet")
         cut = "of the map's power, noise included, lies outside the mask" if noisy else ""
-        lines.append(f"{100 * left_out:.2g} % {cut or 'of the signal was cut off by the mask'}")
+        lines.append(f"{float(f'{100 * left_out:.2g}'):g} % {cut or 'of the signal was cut off by the mask'}")
     outside = outcome.get("outside")
     return [*lines, *(_outside_words(outside) if isinstance(outside, Mapping) else [])]
 

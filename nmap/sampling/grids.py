@@ -170,7 +170,7 @@ def gradient_at_points(field: Field, points_xyz: F64) -> F32:
 
 
 def _polynomial(field: Field) -> Polynomial:
-    return Polynomial.of(field.spectrum(), field.lattice_grid.shape, field.degree)
+    return Polynomial.of(field.spectrum(), field.band.shape, field.degree)
 
 
 def _inside(fractions: F64, voxels: NDArray[np.intp] | int) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,14 +127,31 @@ def shell_power(spectrum: Complex, shells: Shells) -> F64:
     return _mean_power(spectrum, shells)[0]
 
 
+def squared(spectrum: Complex, *, mean: bool = True) -> Iterator[NDArray[np.floating]]:
+    """Squared amplitudes of a half transform, plane by plane; without `mean` that of the zero mode is 0."""
+    for z, plane in enumerate(spectrum):
+        out = plane.real**2 + plane.imag**2
+        if not (z or mean):
+            out[0, 0] = 0
+        yield out
+
+
+def products(a: Complex, b: Complex) -> Iterator[NDArray[np.floating]]:
+    """Real part of a half transform times the conjugate of another, plane by plane."""
+    for p, q in zip(a, b, strict=True):
+        yield p.real * q.real + p.imag * q.imag
+
+
 def _mean_power(spectrum: Complex, shells: Shells) -> tuple[F64, float]:
     """Mean squared amplitude of each shell, and of all modes but the zero one."""
-    squared = spectrum.real**2 + spectrum.imag**2
-    mean: F64 = shells.sum(squared) / np.maximum(shells.modes, 1e-9)
-    squared[0, 0, 0] = 0
+    mean: F64 = shells.sum(squared(spectrum)) / np.maximum(shells.modes, 1e-9)
     every = shells.grid.size - 1
     # In other conventions the half transform is weighted otherwise; the level needs no more than its order.
-    level = shells.total(squared) / max(every, 1) * (1 if shells.convention == "nmap" else 2)
+    level = (
+        shells.total(squared(spectrum, mean=False))
+        / max(every, 1)
+        * (1 if shells.convention == "nmap" else 2)
+    )
     return mean, float(level)
 
 
@@ -162,7 +180,7 @@ def correlate_shells(
             second, for a copy and its source: where the source is empty there is nothing to be true to.
         negligible: the shells to mark instead, where they are known already; those beyond its end are marked too.
     """
-    cross = shells.sum(fa.real * fb.real + fa.imag * fb.imag) / np.maximum(shells.modes, 1e-9)
+    cross = shells.sum(products(fa, fb)) / np.maximum(shells.modes, 1e-9)
     (pa, level_a), (pb, level_b) = _mean_power(fa, shells), _mean_power(fb, shells)
     norm = np.sqrt(pa * pb)
     known = (norm > 0) & ((pa <= ROUNDING * level_a) == (pb <= ROUNDING * level_b))

@@ -50,12 +50,12 @@ def crop_spectrum(spectrum: Complex, shape: Shape, to: Shape) -> Complex:
     for axis in (0, 1):
         n, m = shape[axis], to[axis]
         if n != m:
-            out = _crop_axis(out, n, m, axis)
+            out = crop_axis(out, n, m, axis)
     n, m = shape[2], to[2]
     if m < n:
         out = out[..., : m // 2 + 1].copy()
         if m % 2 == 0:
-            out[..., -1] = _real_fold(out[..., -1])
+            out[..., -1] = real_fold(out[..., -1])
     elif m > n:
         grown = np.zeros((*out.shape[:2], m // 2 + 1), out.dtype)
         grown[..., : n // 2 + 1] = out
@@ -66,13 +66,16 @@ def crop_spectrum(spectrum: Complex, shape: Shape, to: Shape) -> Complex:
     return np.asarray(out * np.float32(scale), out.dtype)
 
 
-def _real_fold(plane: Complex) -> Complex:
+def real_fold(plane: Complex) -> Complex:
     """Sum of a Nyquist plane and the conjugate of its mirror: what the missing negative frequency adds."""
     mirror = np.roll(plane[::-1, ::-1], (1, 1), (0, 1)).conj()
     return plane + mirror
 
 
-def _crop_axis(f: Complex, n: int, m: int, axis: int) -> Complex:
+def crop_axis(f: Complex, n: int, m: int, axis: int) -> Complex:
+    """A transform along one axis, cropped or padded from `n` to `m` counts; its Nyquist planes as `crop_spectrum`."""
+    if n == m:
+        return f
     f = np.moveaxis(f, axis, 0)
     out = np.zeros((m, *f.shape[1:]), f.dtype)
     k = min(n, m)

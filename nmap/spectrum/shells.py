@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -90,9 +91,11 @@ class Shells:
 
     def index_at(self, width: float) -> NDArray[np.uint16]:
         """Nearest shell of every mode among shells of another width (1/Angstrom), as `index`."""
-        ratio = self.width / width
-        planes = (self.radius(z) * ratio for z in range(self.grid.shape[0]))
-        return np.stack([np.floor(plane + (0.5 + _TIE)).astype(np.uint16) for plane in planes])
+        return np.stack([self.plane_at(z, width) for z in range(self.grid.shape[0])])
+
+    def plane_at(self, z: int, width: float) -> NDArray[np.uint16]:
+        """The same of plane `z`, (ny, nx // 2 + 1)."""
+        return np.floor(self.radius(z) * (self.width / width) + (0.5 + _TIE)).astype(np.uint16)
 
     @cached_property
     def multiplicity(self) -> F32:
@@ -114,8 +117,8 @@ class Shells:
         """Centre of each shell up to Nyquist, 1/Angstrom."""
         return np.arange(self.count, dtype=np.float64) * self.width
 
-    def sum(self, values: NDArray[np.floating]) -> F64:
-        """Sum over the modes of each shell up to Nyquist of a real array on the half transform."""
+    def sum(self, values: Iterable[NDArray[np.floating]]) -> F64:
+        """Sum over the modes of each shell up to Nyquist of a real array on the half transform, or of its planes."""
         length = self.count + 1
         total = np.zeros(length)
         for z, plane in enumerate(values):
@@ -131,8 +134,8 @@ class Shells:
                 total += np.bincount(index, weighted, length)
         return total[: self.count]
 
-    def total(self, values: NDArray[np.floating]) -> float:
-        """Sum over all modes, also beyond Nyquist, of a real array on the half transform, in float64."""
+    def total(self, values: Iterable[NDArray[np.floating]]) -> float:
+        """Sum over all modes, also beyond Nyquist, of a real array on the half transform, or its planes, in float64."""
         return float(sum(np.dot(plane.sum(0, np.float64), self.multiplicity) for plane in values))
 
     @cached_property

@@ -290,6 +290,7 @@ def packed_maps() -> Iterator[Attack]:
 
 def containers() -> Iterator[Attack]:
     """Files of earlier faults, and maps in the place of a `.nmap`."""
+    refused = ("dup200k", "l_ones520k", "l_sym_c2", "shell0", "zeroshape")
     for path in sorted((FAULTS / "containers").iterdir()):
         packed = path.suffix == ".gz"
         yield Attack(
@@ -297,6 +298,7 @@ def containers() -> Iterator[Attack]:
             path.name,
             ".nmap",
             (lambda path=path: gzip.decompress(path.read_bytes())) if packed else path.read_bytes,  # type: ignore[misc]
+            REFUSED if path.name.partition(".")[0] in refused else READ,
         )
     for name, made in (("a map", map_bytes), ("zeros", lambda: bytes(4096)), ("nothing", lambda: b"")):
         yield Attack("not a .nmap", name, ".nmap", made, REFUSED)

@@ -402,3 +402,28 @@ def test_a_time_budget_that_starting_alone_takes_is_answered_all_the_same_with_a
     assert (tmp_path / "a.nmap").exists()
     warned = [line for line in ran.err.splitlines() if "longer than its time budget" in line]
     assert len(warned) == 1
+
+
+def test_a_bare_network_goes_to_plain_weights_and_says_what_it_is(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bare.nmap"
+    small = ("--resolution", 8, "--hidden-features", 24, "--hidden-layers", 1, "--steps", 60)
+    ran = run("encode", source, out, "--bare", *small)
+    assert ran.code == 0, ran.err
+    assert "no band limit: the bare network" in ran.out and "no mask, as asked" in ran.out
+    assert "siren, 3-24-24-1" in ran.out and "omegas 30, 30; 1 block" in ran.out
+    assert "falls short" not in ran.err
+    assert run("export-weights", out, "-o", tmp_path / "w.npz").code == 0
+    assert "net.net.2.0.weight" in np.load(tmp_path / "w.npz").files
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--arch", "radial-basis"), ("--blocks", 8), ("--symmetry", "D7"), ("--gains", "least-squares")],
+)
+def test_what_a_bare_network_does_not_have_is_refused_in_one_line(
+    source: Path, tmp_path: Path, options: tuple[object, ...]
+) -> None:
+    ran = run("encode", source, tmp_path / "bare.nmap", "--bare", *options)
+    assert ran.code == 2 and ran.err.count("\n") == 1
+    assert f"{options[0]}".strip("-") in ran.err and "bare network" in ran.err and "leave it out" in ran.err
+    assert not (tmp_path / "bare.nmap").exists()

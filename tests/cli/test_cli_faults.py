@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
 from cli_files import run
-from phantoms import neural_map, siren
+from mrc_files import mrc_bytes
+from phantoms import neural_map, phantom, siren
 
 from nmap.container import save
 from nmap.grid import Grid
+from nmap.maps import write_map
 
 GRID = Grid((8, 8, 8), (1.5, 1.5, 1.5))
 
@@ -104,3 +107,43 @@ def test_encode_says_its_goal_and_warns_at_once_in_json(tmp_path: Path) -> None:
     assert found["goal_reached"] == (ran.code == 0) and found["reached"] <= 1
     assert any("10.5 A" in line for line in found["warnings"])
     assert any("does not end in .nmap" in line for line in found["warnings"])
+
+
+def test_a_map_of_noise_is_called_one_and_a_molecule_is_not(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)
+    (tmp_path / "noise.mrc").write_bytes(mrc_bytes(noise, cella=(64, 64, 64)))
+    fit = ("--resolution", 8, "--target-fsc", 0.5, "--symmetry", "C1", "--overwrite", "--json")
+    ran = run("encode", tmp_path / "noise.mrc", tmp_path / "n.nmap", *fit)
+    assert ran.code == 0 and "this looks like a map of noise" in ran.err
+    assert any("looks like a map of noise" in words for words in json.loads(ran.out)["warnings"])
+    assert "looks like a map of noise" in run("inspect", tmp_path / "n.nmap").out
+    write_map(phantom(32, 2.0, 8.0).average, tmp_path / "m.mrc")
+    ran = run("encode", tmp_path / "m.mrc", tmp_path / "n.nmap", *fit)
+    assert ran.code == 0 and "looks like" not in ran.err
+
+
+def test_an_image_that_misses_its_goal_is_told_so_in_rings_and_once(tmp_path: Path) -> None:
+    write_map(phantom(32, 2.0, 8.0).average, tmp_path / "m.mrc")
+    short = ("--slice", "z=16", "--arch", "siren", "--steps", 20, "--time-budget", "2s", "--json")
+    ran = run("encode", tmp_path / "m.mrc", tmp_path / "m.nmap", *short)
+    assert ran.code == 1 and "falls short: the goal was not reached: worst-ring FRC" in ran.err
+    assert "shell" not in " ".join(json.loads(ran.out)["warnings"])
+
+
+def test_a_map_whose_grid_alone_is_wanted_names_the_way_in(maps: Path, neural: Path, tmp_path: Path) -> None:
+    whole = neural.with_name("a.mrc").read_bytes()
+    (tmp_path / "v0.mrc").write_bytes(whole[:40] + bytes(12) + whole[52:])
+    (tmp_path / "cut.mrc").write_bytes(whole[:92] + (1024).to_bytes(4, "little") + whole[96:])
+    refused = run("decode", neural, tmp_path / "o.mrc", "--like", tmp_path / "v0.mrc")
+    assert refused.code == 3 and refused.err.endswith("(--shape and --voxel-size in the place of --like)\n")
+    refused = run("decode", neural, tmp_path / "o.mrc", "--like", tmp_path / "cut.mrc")
+    assert refused.code == 3 and refused.err.endswith("(--permissive)\n")
+    ran = run("decode", neural, tmp_path / "o.mrc", "--like", tmp_path / "cut.mrc", "--permissive")
+    assert ran.code == 0 and (tmp_path / "o.mrc").read_bytes()[1024:] == whole[1024:]
+
+
+def test_a_pipe_as_checkpoint_folder_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "no.mrc").write_bytes(b"no map")
+    ran = run("encode", tmp_path / "no.mrc", tmp_path / "a.nmap", "--checkpoint", tmp_path / "pipe")
+    assert ran.code == 2 and "is no folder" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,8 +55,24 @@ def test_the_table_names_grid_network_and_origin_of_the_weights(neural: Path) ->
 
 def test_what_an_engineer_asks_is_said_where_more_is_wanted(neural: Path) -> None:
     plain, more = run("inspect", neural).out, run("inspect", neural, "--verbose").out
-    for words in ("32 bits for each", "omegas", "7, 7"):
+    for words in ("32 bits for each", "bytes  "):
         assert words in more and words not in plain
+
+
+def test_layers_omegas_and_blocks_of_a_siren_are_said(neural: Path) -> None:
+    assert re.search(r"siren, 3-8-8-1, .*\n +omegas 7, 7; 1 block\n", run("inspect", neural).out)
+    model = json.loads(run("inspect", neural, "--json").out)["model"]
+    assert (model["layers"], model["omegas"], model["blocks"]) == ([3, 8, 8, 1], [7, 7], 1)
+
+
+def test_the_blocks_of_a_siren_in_blocks_are_said() -> None:
+    file = Path(__file__).parents[2] / "spec" / "conformance" / "valid" / "block-siren.nmap"
+    with safe_open(file, "numpy") as opened:
+        said = json.loads(opened.metadata()["nmap"])["model"]
+    model = json.loads(run("inspect", file, "--json").out)["model"]
+    assert model["blocks"] == said["blocks"] > 1 and model["omegas"] == said["omegas"]
+    assert model["layers"] == [3, *[said["width"]] * (said["hidden"] + 1), 1]
+    assert f"; {said['blocks']} blocks\n" in run("inspect", file).out
 
 
 def test_json_has_the_same_facts_with_units_in_their_names(neural: Path) -> None:

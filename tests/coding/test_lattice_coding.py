@@ -70,7 +70,7 @@ def test_any_stream_decodes_to_something_within_bounds():
 def test_an_empty_stream_cannot_claim_many_weights():
     # Zero bytes mean the likelier and likelier bits of 127 everywhere: without a limit each would be free.
     with pytest.raises(FormatError, match="too early"):
-        lattice_coding.unpack(b"", b"", (256, 256, 256))
+        lattice_coding.unpack(b"", b"", (96, 96, 96))
 
 
 def test_the_largest_weights_everywhere_come_back_though_their_stream_ends_in_zeros():
@@ -81,19 +81,36 @@ def test_the_largest_weights_everywhere_come_back_though_their_stream_ends_in_ze
     np.testing.assert_array_equal(lattice_coding.unpack(stream, blocks, (20, 20, 20)), weights)
 
 
-def test_full_blocks_of_more_than_2_24_sites_are_refused_before_any_is_decoded():
-    with pytest.raises(FormatError, match="16979328 sites in coded blocks: wanted at most 16777216"):
-        lattice_coding.unpack(b"", b"", (408, 408, 408))
+@pytest.mark.parametrize(
+    ("size", "edge", "sites", "most"),
+    [(0, 104, 281216, 2**18), (400, 108, 314928, 2**18 + 25600), (2 * 10**6, 648, 68024448, 2**26)],
+)
+def test_full_blocks_of_more_sites_than_the_limit_are_refused_before_any_is_decoded(size, edge, sites, most):
+    with pytest.raises(FormatError, match=f"{sites} sites in coded blocks: wanted at most {most} in"):
+        lattice_coding.unpack(bytes(size), b"", (edge, edge, edge))
     assert lattice_coding.sites_in(np.ones((2, 1, 3), bool), (12, 4, 20)) == 12 * 4 * 20 // 4
+
+
+def test_more_weights_than_the_limit_are_refused_and_a_writer_keeps_to_it():
+    weights = sparse((44, 44, 44), 0)
+    weights[::2, ::2, ::2] = weights[1::2, 1::2, 1::2] = 1  # 21296 of them
+    stream, blocks = lattice_coding.pack(weights)
+    assert len(stream) == (21296 - 4096) // 8 and len(stream.rstrip(b"\0")) < 40
+    np.testing.assert_array_equal(lattice_coding.unpack(stream, blocks, weights.shape), weights)
+    with pytest.raises(FormatError, match="a number of weights of at most 21288 in a stream of 2149 bytes"):
+        lattice_coding.unpack(stream[:-1], blocks, weights.shape)
 
 
 def test_weights_that_add_up_to_more_than_the_limit_are_refused(monkeypatch):
     weights = sparse((16, 16, 16), 0.5, size=4)
     total = int(np.abs(weights.astype(int)).sum())
     coded = encode_lattice(weights)
-    monkeypatch.setattr(lattice_coding, "MAX_SUM", total)
+    of_all = lattice_coding.SITES, lattice_coding.Limit(total, 1 << 19, 128), lattice_coding.WEIGHTS
+    monkeypatch.setattr(lattice_coding, "SUM", of_all[1])
     np.testing.assert_array_equal(decode_tensor(coded), weights)
-    monkeypatch.setattr(lattice_coding, "MAX_SUM", total - 1)
+    less = lattice_coding.Limit(total - 1, 1 << 19, 128)
+    monkeypatch.setattr(lattice_coding, "SUM", less)
+    monkeypatch.setattr(lattice_coding, "LIMITS", (of_all[0], less, of_all[2]))
     with pytest.raises(FormatError, match="absolute values"):
         decode_tensor(coded)
     with pytest.raises(OptionError, match="add up to"):

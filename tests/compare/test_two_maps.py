@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 
-from nmap.compare.agreement import compare_symmetry, displacement
+from nmap.compare.agreement import Finer, compare_symmetry, displacement
 from nmap.compare.comparison import Extras
 from nmap.compare.measures import Limits
 from nmap.compare.sizes import Sizes, gzip_bytes, measure_sizes
@@ -104,7 +104,7 @@ def test_a_faithful_decode_at_twice_the_sampling_passes():
     source = random_map(seed=6, limit=4.0)
     fine_grid = source.grid.resampled((48, 48, 48))
     fine = DensityMap(resample(source.values, (48, 48, 48)), fine_grid)
-    found = compare_maps(source, source, extras=Extras(band_limit=4.0, doubled=fine))
+    found = compare_maps(source, source, extras=Extras(band_limit=4.0, doubled=Finer.of(fine)))
     assert found.off_grid is not None
     assert found.off_grid.lowest_ratio == pytest.approx(1, abs=1e-4)
     assert found.off_grid.power_beyond < 1e-8
@@ -115,7 +115,7 @@ def test_nearest_neighbour_interpolation_fails_between_the_voxels():
     source = random_map(seed=6, limit=4.0)
     repeated = source.values.repeat(2, 0).repeat(2, 1).repeat(2, 2)
     fine = DensityMap(repeated, source.grid.resampled((48, 48, 48)))
-    found = compare_maps(source, source, extras=Extras(band_limit=4.0, doubled=fine))
+    found = compare_maps(source, source, extras=Extras(band_limit=4.0, doubled=Finer.of(fine)))
     assert found.off_grid is not None and found.off_grid.power_beyond > 0.1
     assert found.off_grid.shift == pytest.approx((0.25, 0.25, 0.25), rel=0.3)
     assert [check.holds for check in found.checks] == [True, False, False, False]
@@ -133,7 +133,9 @@ def test_power_beyond_the_band_limit_falls_short():
 def test_a_decode_that_has_nothing_of_its_source_is_not_judged_between_the_voxels():
     source, other = random_map(seed=6, limit=4.0), random_map(seed=7, limit=4.0)
     fine = DensityMap(resample(other.values, (48, 48, 48)), source.grid.resampled((48, 48, 48)))
-    found = compare_maps(changed(source, other.values), source, extras=Extras(band_limit=4.0, doubled=fine))
+    found = compare_maps(
+        changed(source, other.values), source, extras=Extras(band_limit=4.0, doubled=Finer.of(fine))
+    )
     assert found.off_grid is not None
     assert found.off_grid.shift == pytest.approx((0, 0, 0), abs=1e-5)
     assert found.holds
@@ -143,7 +145,7 @@ def test_a_finer_decode_of_another_box_is_refused():
     source = random_map()
     other = random_map((48, 48, 48))
     with pytest.raises(GridError, match="wanted a sampling of the box"):
-        compare_maps(source, source, extras=Extras(doubled=other))
+        compare_maps(source, source, extras=Extras(doubled=Finer.of(other)))
 
 
 def test_limits_are_held_against_the_masked_fsc_if_there_is_a_mask():
@@ -253,7 +255,7 @@ def test_findings_json_keeps_to_its_documented_schema():
             sizes=Sizes(1, 2, None, False, 3, 4),
             band_limit=4.0,
             envelope=ball,
-            doubled=fine,
+            doubled=Finer.of(fine),
             symmetry=PointGroup("C2", (18.0, 18.0, 18.0)),
             half_maps=(source, random_map(seed=13)),
         ),

@@ -59,6 +59,9 @@ def renamed(plain: dict[str, torch.Tensor], names: tuple[str, ...]) -> dict[str,
 
 
 LAYOUTS = {
+    "repository": ("net.net.0.0", "net.net.1.0", "net.net.2.0", "net.net.3.0"),
+    "compiled repository": tuple(f"_orig_mod.net.net.{n}.0" for n in range(4)),
+    "siren-pytorch": ("net.layers.0", "net.layers.1", "net.layers.2", "net.last_layer"),
     "notebook": ("net.0.linear", "net.1.linear", "net.2.linear", "net.3"),
     "compiled": ("_orig_mod.net.0.linear", "_orig_mod.net.1.linear", "_orig_mod.net.2.linear", "_orig_mod.net.3"),
     "parallel": ("module.net.0", "module.net.1", "module.net.2", "module.net.3"),

@@ -124,7 +124,7 @@ def test_a_network_is_rebuilt_from_its_settings_and_tensors(name: str) -> None:
 
 
 def test_an_unknown_kind_is_named() -> None:
-    with pytest.raises(UnsupportedError, match=r"'wavelet'.*siren, fourier-features.*update"):
+    with pytest.raises(UnsupportedError, match=r"'wavelet'.*siren, radial-basis, fourier-features.*update"):
         build_network("wavelet", {}, {})
 
 

@@ -103,7 +103,7 @@ const matrices = {
     if (stored.shape.length !== 1) refuse(`tensor "${name}" has ${stored.shape.length} axes, wanted 1`);
     wantStored(`${name}.step`, beside.step, ["F16"], [matrixShapes(name, shapes).length]);
     if (floats(beside.step).some((step) => !(step > 0 && step < Infinity))) refuse(`"${name}" has a step that is not a finite number above 0`);
-    const most = 4096 + 64 * stored.shape[0];
+    const most = 4096 + 16 * stored.shape[0];
     if (shape[0] > most) throw new FormatError(11, `coding of "${name}" has ${shape[0]} numbers in ${stored.shape[0]} bytes, at most ${most}`);
   },
   decode: (shape, { shapes }, { bytes }, beside) => decodeMatrices(bytes, matrixShapes("", shapes), floats(beside.step)),

@@ -3,10 +3,12 @@
 import { FormatError } from "./errors.js";
 import { RangeDecoder, decodeOccupancy } from "./occupancy.js";
 
-const MAX_POINTS = 2 ** 28;
+const MAX_POINTS = 2 ** 29;
 const MAX_BLOCKS = 2 ** 20;
-const MAX_SITES = 2 ** 24;
-const MAX_SUM = 2 ** 26;
+// What a stream of so many bytes may hold.
+const mostSites = (bytes) => Math.min(2 ** 26, 2 ** 18 + 64 * bytes);
+const mostWeights = (bytes) => Math.min(2 ** 25, 2 ** 12 + 8 * bytes);
+const mostSum = (bytes) => Math.min(2 ** 27, 2 ** 19 + 128 * bytes);
 const MAX_BEYOND = 64;
 const PLACES = [[0, 0, 0], [1, 1, 1], [0, 1, 1], [1, 0, 0], [1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 1]];
 const FIRST = [0, 1].flatMap((odd) => PLACES.map((place) => place.map((n) => 2 * n + odd)));
@@ -71,7 +73,7 @@ function rings(stage, wz, wy) {
 /** Weights (nz, ny, nx), one signed byte each, in C order. */
 export function decodeLattice(stream, blockBytes, shape) {
   const coded = decodeOccupancy(blockBytes, blockGrid(shape));
-  checkSites(coded, shape);
+  checkSites(coded, shape, mostSites(stream.length));
   const [nz, ny, nx] = shape;
   const [, by, bx] = blockGrid(shape);
   const wy = nx + 2 * BORDER;
@@ -115,7 +117,9 @@ class Values {
     this.zeros = new Int32Array(SIZE + 16 * CLASSES).fill(1);
     this.ones = new Int32Array(SIZE + 16 * CLASSES).fill(1);
     this.sum = 0;
-    this.most = Math.min(MAX_SUM, 2 ** 19 + 128 * stream.length);
+    this.weights = 0;
+    this.mostSum = mostSum(stream.length);
+    this.mostWeights = mostWeights(stream.length);
   }
 
   bit(context) {
@@ -144,13 +148,14 @@ class Values {
     while (size <= 126 && this.bit(SIZE + 16 * a + Math.min(size, 16) - 1)) size++;
     if (this.coder.beyond > MAX_BEYOND) throw new FormatError(11, "the stream of the weights ends too early");
     this.sum += size;
-    if (this.sum > this.most) throw new FormatError(11, `absolute values of the weights add up to more than ${this.most}`);
+    if (this.sum > this.mostSum) throw new FormatError(11, `absolute values of the weights add up to more than ${this.mostSum}`);
+    if (++this.weights > this.mostWeights) throw new FormatError(11, `more than ${this.mostWeights} weights that are not 0`);
     return isPositive ? size : -size;
   }
 }
 
-/** At most 2^24 sites may be coded. */
-function checkSites(coded, shape) {
+/** No more sites than these may be coded. */
+function checkSites(coded, shape, most) {
   const [bz, by, bx] = blockGrid(shape);
   // Even and odd indices of a block along an axis; the last block may be half as long.
   const halves = (axis, block) => Math.min(8, shape[axis] - 8 * block) / 2;
@@ -160,7 +165,7 @@ function checkSites(coded, shape) {
       for (let x = 0; x < bx; x++) sites += coded[at++] && 2 * halves(0, z) * halves(1, y) * halves(2, x);
     }
   }
-  if (sites > MAX_SITES) throw new FormatError(11, `${sites} sites in coded blocks, at most ${MAX_SITES}`);
+  if (sites > most) throw new FormatError(11, `${sites} sites in coded blocks, at most ${most}`);
 }
 
 function unbordered(values, [nz, ny, nx]) {

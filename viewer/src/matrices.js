@@ -6,6 +6,7 @@ import { RangeDecoder } from "./occupancy.js";
 const MAX_MATRICES = 64;
 const MAX_EDGE = 2 ** 20;
 const MAX_DIGITS = 15;
+const MAX_BEYOND = 64;
 // Contexts of a class: 15 for the number of digits, then three for each number of digits.
 const PER_CLASS = 64;
 const CLASSES = 96;
@@ -36,6 +37,7 @@ export function decodeMatrices(stream, shapes, steps) {
         const mean = Math.max(Math.floor(total / n), 1);
         const down = Math.floor((16 * before[j] + 4 * mean) / (i + 4));
         const along = Math.floor((16 * row + 4 * mean) / (j + 4));
+        if (numbers.coder.beyond > MAX_BEYOND) throw new FormatError(11, "the stream of the matrices ends too early");
         const value = numbers.next(Math.max(Math.floor((down * along) / mean), 1));
         const size = Math.abs(value);
         before[j] += size;
@@ -45,6 +47,7 @@ export function decodeMatrices(stream, shapes, steps) {
       }
     }
   });
+  if (numbers.coder.beyond > MAX_BEYOND) throw new FormatError(11, "the stream of the matrices ends too early");
   return out;
 }
 

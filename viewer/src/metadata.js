@@ -132,6 +132,7 @@ export function checkBand(metadata) {
     throw new FormatError(14, bandLimit === null ? "a lattice without a band limit" : "a band limit without a lattice");
   }
   if (bandLimit === null) return;
+  if (metadata.band.lastShell < 1) throw new FormatError(14, `a band limit of ${bandLimit} A is coarser than the box`);
   const largest = Math.max(...grid.shape);
   lattice.forEach((count, axis) => {
     const k = metadata.band.degree[axis];

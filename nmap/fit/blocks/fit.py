@@ -53,9 +53,15 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     with Workers(task.device) as workers:
         for number in range(1 + _ROUNDS):
             began = watch.seconds
-            training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
-            training.run(_end(training, task, rounds.closing), _state_file(task, number))
-            rounds.store(training)
+            try:
+                training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
+                _train(training, task, rounds.closing, _state_file(task, number))
+                rounds.store(training)
+            except Exception as error:
+                if rounds.closing is None:
+                    raise
+                watch.warn("attempt-failed", error=f"{type(error).__name__}: {error}")
+                break
             if rounds.met or watch.stopped() or not (recipe.can_grow or most) or number == _ROUNDS:
                 break
             left = _PATIENCE - watch.seconds if watch.left is None else watch.left
@@ -115,6 +121,16 @@ class _Rounds:
 def _taken(result: Result) -> int:
     """Bytes of network, gains and envelope."""
     return sum(coded.nbytes for coded in result.neural_map.tensors.values())
+
+
+def _train(training: BlockTraining, task: Task, closing: float | None, state_file: Path | None) -> None:
+    """Train to the end; a failure on the way is one only while there is no candidate."""
+    try:
+        training.run(_end(training, task, closing), state_file)
+    except Exception as error:
+        if training.best is None:
+            raise
+        task.watch.warn("cut-short", error=f"{type(error).__name__}: {error}")
 
 
 def _state_file(task: Task, number: int) -> Path | None:

@@ -27,7 +27,7 @@ from nmap.model.frame import Frame
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
 from nmap.point_group import PointGroup
-from nmap.spectrum import ShellCurve, Shells, crop_spectrum, floored
+from nmap.spectrum import ShellCurve, crop_spectrum, floored, products, squared
 
 # Aimed at beyond the goal, for what rounding of gains and grids may take: FSC at most,
 _MARGIN = 5e-4
@@ -76,19 +76,21 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
     done = _settled(task, goal, owed)
     found, cut_short = done.found, done.cut_short
     _check(done, goal, task)
-    if not found.meets and (cut_short or not options.cross_validate):
-        watch.warn(
-            "goal-not-reached",
-            worst=found.worst,
-            of=of,
-            late=cut_short,
-            symmetry_unsought=target.outcomes.symmetry.rule == "no-time",
-        )
     watch.say("storing")
     lattice = done.lattice.full
     neural_map = _assembled(target, lattice, found, done.symmetry, options.gains)
     curve = _measured(target, neural_map)
     reached = _share_reached(target, lattice, curve)
+    if not found.meets and (cut_short or not options.cross_validate):
+        # Of an FSC the one that the file states; a search measures it before weights are rounded and copied.
+        stated = of == "fsc" and target.halves is None
+        watch.warn(
+            "goal-not-reached",
+            worst=float(curve.worst(target.band_limit)) if stated else found.worst,
+            of=of,
+            late=cut_short and not found.failed,
+            symmetry_unsought=target.outcomes.symmetry.rule == "no-time",
+        )
     if target.halves is not None or owed is not None:
         watch.note("share-reached", worst=reached, of="half-maps" if of == "fsc" else of)
     if options.target_fsc is not None and reached < options.target_fsc and not watch.stopped():
@@ -269,16 +271,16 @@ def _searched(
             should_stop=watch.stopped,
             report=report,
             state_file=checkpoint,
+            warn=lambda code, error: watch.warn(code, error=f"{type(error).__name__}: {error}"),
         )
-    short = not found.meets and (found.late or effort != options.effort)
+    short = not found.meets and (found.late or found.failed or effort != options.effort)
     return found, curve, effort, watch.stopped() or short
 
 
 def _measured(target: Target, neural_map: NeuralMap) -> ShellCurve:
     """Fidelity FSC of the decoded coded network against the source times the envelope."""
-    shape = neural_map.field.lattice
-    assert shape is not None
-    return target.fidelity(crop_spectrum(neural_map.field.spectrum(), shape, target.lattice.shape))
+    field = neural_map.field
+    return target.fidelity(crop_spectrum(field.spectrum(), field.band.shape, target.lattice.shape))
 
 
 def _missed(
@@ -287,7 +289,7 @@ def _missed(
     """What was reached, what was wanted, and what to do."""
     if goal.worst_fsc is not None:
         reached = f"worst shell to {band_limit:g} A reached {floored(found.worst)} of the wanted {options.goal_fsc:g}"
-        if cut_short:
+        if cut_short and not found.failed:
             return f"{reached} when the time was up: use a longer --time-budget"
         within = found.worst - _margin(found.worst)
         lower = f", or --target-fsc {floored(within)}" if within >= 0.01 else ""
@@ -304,17 +306,16 @@ def _assembled(
 ) -> NeuralMap:
     """The network with the gain that the rule gives every shell, built from what a file stores."""
     weights = weights_of(lattice, found.q)
-    spectrum = RadialBasis(weights.astype(np.float32)).spectrum(lattice.grid, symmetry)
-    shells = Shells(lattice.grid)
-    truth = crop_spectrum(target.reference, target.lattice.shape, lattice.shape)
-    cross = shells.sum(truth.real * spectrum.real + truth.imag * spectrum.imag)
-    own = shells.sum(spectrum.real**2 + spectrum.imag**2)
-    wanted = shells.sum(truth.real**2 + truth.imag**2)
+    box, truth, shells = target.lattice, target.reference, target.shells
+    spectrum = RadialBasis(weights).spectrum(lattice.grid, box.shape, symmetry)
+    cross, own, wanted = (
+        shells.sum(v) for v in (products(truth, spectrum), squared(spectrum), squared(truth))
+    )
     gains = shell_gains(cross, own, wanted, rule)[: target.last + 1]
     scale = float(gains.max()) or 1.0
     # The mean of the truth that shell 0 cannot give, where the weights' sum has the other sign, goes to the
     # offset.
-    rest = 0.0 if gains[0] > 0 else float(truth[0, 0, 0].real) / math.prod(lattice.shape)
+    rest = 0.0 if gains[0] > 0 else float(truth[0, 0, 0].real) / box.size
     tensors: dict[str, CodedTensor] = {
         "weights": encode_lattice(weights) if found.coded is None else found.coded,
         "gains": encode_log((gains / scale).astype(np.float32)),

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from nmap.fit.bumps.spreading import Spreading
-from nmap.fit.device import irfftn, rfftn
+from nmap.fit.bumps.waves import Band, SiteWaves, site_index
+from nmap.fit.device import irfftn
 from nmap.grid import Grid, Shape
 from nmap.model.radial_basis import copies_of, turn_sites
 from nmap.point_group import PointGroup
-from nmap.spectrum import Shells
 
 C64 = NDArray[np.complex64]
 F32 = NDArray[np.float32]
-Sites = NDArray[np.int64]
+Sites = NDArray[np.integer[Any]]
 
 # Steps (z, y, x) to the 26 nearest sites of a body-centred lattice of cell 2.
 NEIGHBOURS = [
@@ -39,8 +39,8 @@ class Lattice:
     Args:
         grid: the fine lattice (z, y, x) as a grid.
         sites: indices (n, 3), (z, y, x), of the sites.
-        truth: half transform on the lattice, complex64, of what to fit.
-        width: width of a shell of the whole box, 1/Angstrom.
+        band: the modes that count.
+        truth: of what to fit in each of them, (modes,), complex64.
         whitening: factor of the truth in each shell from 0 to the last that counts; 0 where none is wanted.
         symmetry: point group whose copies each site stands for, about a centre from the grid's origin; None
             for C1.
@@ -54,8 +54,8 @@ class Lattice:
 
     grid: Grid
     sites: Sites
+    band: Band
     truth: C64
-    width: float
     whitening: F32
     symmetry: PointGroup | None
     device: torch.device
@@ -100,58 +100,73 @@ class Lattice:
         return 1 if self.symmetry is None else self.symmetry.order
 
     @cached_property
-    def _modes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Flat index of each mode in the band, its shell, and the full modes that it stands for."""
-        shells = Shells(self.grid)
-        index = shells.index_at(self.width)
-        origin = np.zeros(index.shape, bool)
-        origin[0, 0, 0] = True
-        band = np.flatnonzero((index <= self.last) & ~origin)
-        weight = np.broadcast_to(shells.multiplicity, index.shape).reshape(-1)[band]
-        shell = np.maximum(index.reshape(-1)[band], 1).astype(np.int64)
-        device = self.device
-        return (
-            torch.from_numpy(band).to(device),
-            torch.from_numpy(shell).to(device),
-            torch.from_numpy(weight.astype(np.float32)).to(device),
-        )
-
-    @property
-    def band(self) -> torch.Tensor:
-        """Flat index in the half transform of each mode that counts."""
-        return self._modes[0]
-
-    @property
     def shell(self) -> torch.Tensor:
-        """Shell of each mode in the band."""
-        return self._modes[1]
+        """Shell of each mode in the band, int32."""
+        return torch.from_numpy(self.band.shell).to(self.device)
 
-    @property
+    @cached_property
     def modes(self) -> torch.Tensor:
         """How many modes of the full transform each mode in the band stands for, float32."""
-        return self._modes[2]
+        return torch.from_numpy(self.band.modes).to(self.device)
+
+    @cached_property
+    def in_shell(self) -> torch.Tensor:
+        """Modes of the full transform in each shell from 0, (last + 1,), float32."""
+        return self.sum_shells(torch.ones_like(self.modes))
 
     @cached_property
     def wanted(self) -> torch.Tensor:
         """The truth in the band, whitened, complex64."""
-        truth = torch.from_numpy(self.truth.reshape(-1)[self.band.cpu().numpy()]).to(self.device)
+        truth = torch.from_numpy(self.truth).to(self.device)
         return truth * torch.from_numpy(self.whitening).to(self.device)[self.shell]
 
     @cached_property
-    def flat(self) -> torch.Tensor:
-        """Flat index of each site, (n,)."""
-        return torch.from_numpy(np.ravel_multi_index(tuple(self.sites.T), self.shape)).to(self.device)
+    def wanted_power(self) -> torch.Tensor:
+        """Its power in each shell from 0, (last + 1,), float32."""
+        return self.sum_shells(self.wanted.real**2 + self.wanted.imag**2)
 
     @cached_property
-    def near(self) -> torch.Tensor:
-        """Index of each site's 26 nearest sites (periodic), n where there is none, (26, n)."""
-        number = np.full(self.shape, len(self.sites), np.int32)
-        number[tuple(self.sites.T)] = np.arange(len(self.sites))
-        out = np.empty((len(NEIGHBOURS), len(self.sites)), np.int64)
-        for row, step in enumerate(NEIGHBOURS):
-            z, y, x = ((self.sites[:, a] + step[a]) % self.shape[a] for a in range(3))
-            out[row] = number[z, y, x]
-        return torch.from_numpy(out).to(self.device)
+    def places(self) -> torch.Tensor:
+        """Where each site is in the order of `SiteWaves`, (n,), int32."""
+        return torch.from_numpy(site_index(self.sites, self.shape)).to(self.device)
+
+    @cached_property
+    def waves(self) -> SiteWaves:
+        """Sums over sites by mode, and over modes by site."""
+        return SiteWaves(self.shape, self.band, self.device)
+
+    @cached_property
+    def _steps(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What leads from an even or an odd site to each of its 26 nearest in that order, (2, 26); and whether it may.
+
+        It may where no step leaves the box, (n,).
+        """
+        _, ny, nx = (n >> 1 for n in self.shape)
+        step = np.asarray(NEIGHBOURS)
+        rows = []
+        for odd in (0, 1):
+            z, y, x = ((odd + step) >> 1).T
+            rows.append(((z * ny + y) * nx + x) * 2 + ((odd + step[:, 0]) & 1) - odd)
+        inside = np.ones(len(self.sites), bool)
+        for axis, n in enumerate(self.shape):
+            inside &= (self.sites[:, axis] >= 2) & (self.sites[:, axis] < n - 2)
+        device = self.device
+        return torch.from_numpy(np.stack(rows).astype(np.int32)).to(device), torch.from_numpy(inside).to(
+            device
+        )
+
+    def near(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Places of the 26 nearest sites (periodic), set or not, of some of the sites; (m, 26), int32."""
+        steps, inside = self._steps
+        place = self.places[chosen]
+        out = place[:, None] + steps[(place & 1).long()]
+        outer = torch.nonzero(~inside[chosen]).reshape(-1)
+        if len(outer):
+            sites = self.sites[chosen[outer].cpu().numpy()].astype(np.int64)
+            every = (sites[:, None] + np.asarray(NEIGHBOURS)) % np.asarray(self.shape)
+            found = site_index(every.reshape(-1, 3), self.shape).reshape(-1, len(NEIGHBOURS))
+            out[outer] = torch.from_numpy(found).to(self.device)
+        return out
 
     @cached_property
     def across(self) -> torch.Tensor:
@@ -181,11 +196,13 @@ class Lattice:
         return [torch.from_numpy(step).to(self.device) for step in steps]
 
     def overlap(self, weights: torch.Tensor) -> torch.Tensor:
-        """Squared length of a site's bump with all its copies, per copy, in units of one bump's, (n,).
+        """Squared length of a site's bump with all its copies, per copy, in units of one bump's, (n,); (1,) for C1.
 
         Args:
             weights: what an error counts in each shell from 0, (last + 1,).
         """
+        if self.symmetry is None:
+            return torch.ones(1, device=self.device)
         total = torch.ones(len(self.sites), device=self.device)
         if self._apart:
             kernel = irfftn(self._half(weights[self.shell].to(torch.complex64)), self.shape).contiguous()
@@ -200,17 +217,25 @@ class Lattice:
     def spectrum(self, q: torch.Tensor, was: torch.Tensor | None = None) -> torch.Tensor:
         """Modes in the band of the weights q (n,), or of what changed since `was`."""
         change = q if was is None else q - was
-        volume = torch.zeros(math.prod(self.shape), device=self.device)
-        if self._on_sites is not None:
-            volume.index_add_(0, self._on_sites.reshape(-1), change.repeat(self.copies))
-            return rfftn(volume.reshape(self.shape)).reshape(-1)[self.band]
         chosen = torch.nonzero(change).reshape(-1)
-        return self._spreading.spectrum(self._places[chosen], change[chosen]).reshape(-1)[self.band]
+        return self.spectrum_of(chosen, change[chosen])
+
+    def spectrum_of(self, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Modes in the band of weights (m,) on some of the sites."""
+        if self._on_sites is not None:
+            places = self._on_sites[:, chosen].reshape(-1)
+            return self.waves.spectrum(places, weights.repeat(self.copies))
+        return self._spreading.spectrum(self._points[chosen], weights).reshape(-1)[self._flat]
 
     @cached_property
-    def _places(self) -> torch.Tensor:
+    def _points(self) -> torch.Tensor:
         """The sites on the device."""
         return torch.from_numpy(self.sites).to(self.device)
+
+    @cached_property
+    def _flat(self) -> torch.Tensor:
+        """Flat index of each mode in the band in the half transform of the fine lattice."""
+        return torch.from_numpy(self.band.flat(self.shape)).to(self.device)
 
     @cached_property
     def _spreading(self) -> Spreading:
@@ -220,20 +245,20 @@ class Lattice:
 
     @cached_property
     def _on_sites(self) -> torch.Tensor | None:
-        """Flat index of every copy of each site, (copies, n), where all fall on lattice points; else None."""
+        """Place of every copy of each site, (copies, n), where all fall on sites; else None."""
         if self.symmetry is None:
-            return self.flat[None]
+            return self.places[None]
         copies, exact = copies_of(self.sites, self.shape, self.grid, self.symmetry)
         if not exact:
             return None
-        places = [np.mod(np.rint(c).astype(np.int64), self.shape).T for c in copies]
-        return torch.from_numpy(np.stack([np.ravel_multi_index(tuple(p), self.shape) for p in places])).to(
-            self.device
-        )
+        found = [np.mod(np.rint(c).astype(np.int64), self.shape) for c in copies]
+        if any(((c[:, 0] ^ c[:, axis]) & 1).any() for c in found for axis in (1, 2)):
+            return None
+        return torch.from_numpy(np.stack([site_index(c, self.shape) for c in found])).to(self.device)
 
     @property
     def is_exact(self) -> bool:
-        """Whether the group maps lattice points onto lattice points."""
+        """Whether the group maps sites onto sites."""
         return self._on_sites is not None
 
     def correlate(self, modes: torch.Tensor) -> torch.Tensor:
@@ -241,21 +266,23 @@ class Lattice:
 
         The mean over all copies of the site where `is_exact`, else that at the site itself.
         """
-        volume = irfftn(self._half(modes), self.shape).reshape(-1)
+        field = self.waves.field(modes)
         if self._on_sites is None:
-            return volume[self.flat]
-        pull: torch.Tensor = volume[self._on_sites].mean(0)
-        return pull
+            return field.index_select(0, self.places)
+        pull = field.index_select(0, self._on_sites[0])
+        for copy in self._on_sites[1:]:
+            pull += field.index_select(0, copy)
+        return pull if self.copies == 1 else pull / self.copies
 
     def correlate_copies(self, modes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """As `correlate`, the mean over all copies of each of the chosen sites, wherever they fall."""
-        return self._spreading.mean(self._half(modes), self._places[chosen])
+        return self._spreading.mean(self._half(modes), self._points[chosen])
 
     def _half(self, modes: torch.Tensor) -> torch.Tensor:
-        """Half transform (nz, ny, nx // 2 + 1) with these modes in the band, 0 elsewhere."""
+        """Half transform (nz, ny, nx // 2 + 1) of the fine lattice with these modes in the band, 0 elsewhere."""
         nz, ny, nx = self.shape
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self.device)
-        half[self.band] = modes
+        half[self._flat] = modes
         return half.reshape(nz, ny, nx // 2 + 1)
 
 

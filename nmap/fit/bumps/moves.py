@@ -13,12 +13,14 @@ more weight.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from nmap.coding.lattice import MAX_WEIGHT
 from nmap.fit.bumps.lattice import NEIGHBOURS, Lattice
+from nmap.spectrum.planes import parts
 
 # Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
 # per cent from 0.07 to 0.15 at worst shells from 0.5 to 0.98 (docs/decisions.md).
@@ -31,13 +33,20 @@ _URGE_OF_MEAN = 0.2
 _RENEW = 8
 _SIZES = 16
 _CLASSES = 20
+# Weights around a site, in quarters of what a context counts, from which on it is in the last class.
+_MOST_ACTIVITY = 4 * 4 * 2 ** (_CLASSES // 2)
+# Sites that are looked at at once, in turn over all of them.
+_PART = 1 << 20
+# Sites whose 26 nearest are looked at at once.
+_AT_ONCE = 1 << 15
 
 
 @dataclass(eq=False)
 class State:
     """Where a fit stands: all that a resumed one needs.
 
-    `bias` is what, at each site, the mean over copies was last found to pull beyond the site itself.
+    `bias` is what, at each site, the mean over copies was last found to pull beyond the site itself, where any was;
+    `coder` follows from the weights.
     """
 
     q: torch.Tensor
@@ -52,6 +61,7 @@ class State:
     share: float = 1.0
     overlap: torch.Tensor | None = None
     bias: torch.Tensor | None = None
+    coder: Coder | None = None
 
 
 def start(lattice: Lattice) -> State:
@@ -59,10 +69,10 @@ def start(lattice: Lattice) -> State:
     peaks = lattice.correlate(lattice.wanted)
     norm = float(lattice.modes.sum())
     step = float(peaks.abs().max()) / norm * 0.8
-    q = torch.zeros(len(lattice.flat), device=lattice.device)
+    q = torch.zeros(len(lattice.sites), device=lattice.device)
     # The lowest shells hold few modes, any of which can spoil them: finer there costs next to nothing.
     weights = 1 + 3 * torch.exp(-torch.arange(lattice.last + 1, device=lattice.device) / 4)
-    return State(q, step, weights, modes=lattice.spectrum(q))
+    return State(q, step, weights, modes=torch.zeros_like(lattice.wanted))
 
 
 def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
@@ -70,63 +80,125 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
     assert state.modes is not None
     q, step = state.q, state.step
     weight = state.weights[lattice.shell]
+    counted = weight * lattice.modes
     missing = lattice.wanted - step * state.modes
-    before = _squared(lattice, missing, weight)
-    if state.bias is None:
-        state.bias = torch.zeros_like(q)
-    pull = lattice.correlate(missing * weight) + state.bias
-    norm = float((weight * lattice.modes).sum())
-    cost, now, context = _bit_cost(lattice, q)
-    if state.overlap is None or state.iteration % _RENEW == 0:
-        state.overlap = lattice.overlap(state.weights)
-    unit = step * norm * state.overlap
-    bits = cost[context, q.abs().long().clamp(max=_SIZES - 1)]
+    before = _squared(missing, counted)
+    missing *= weight
+    pull = lattice.correlate(missing)
+    if state.bias is not None:
+        pull += state.bias
+    norm = float(counted.sum())
+    offers = _offers(lattice, state, pull, norm, rate)
+    at = offers.at
+    move, gain, rates = offers.weigh(pull[at])
+    wins = _least_near(lattice, at, gain)
+    if state.share < 1:
+        generator = torch.Generator().manual_seed(state.iteration)
+        wins &= (torch.rand(len(q), generator=generator) < state.share).to(wins.device)[at]
+    if not lattice.is_exact:
+        # The residual is not quite symmetric: what wins at the site itself must pay over all its copies.
+        won = torch.nonzero(wins).reshape(-1)
+        exact = lattice.correlate_copies(missing, at[won])
+        if state.bias is None:
+            state.bias = torch.zeros_like(q)
+        state.bias[at[won]] += exact - pull[at[won]]
+        move[won], gain[won], rates[won] = offers.weigh(exact, won)
+        wins &= gain < 0
+    changed = at[wins]
+    modes = state.modes + lattice.spectrum_of(changed, move[wins])
+    missing = lattice.wanted - step * modes
+    after = _squared(missing, counted)
+    hoped = float(gain[wins].sum())
+    real = (after - before) / lattice.copies + float(rates[wins].sum())
+    state.iteration += 1
+    state.bits, state.moved = offers.coder.total, len(changed)
+    # Far bumps overlap a little, and many moves at once can undo each other: then fewer at once.
+    if real < 0.1 * hoped or state.moved < 3:
+        state.q, state.modes = q.clone(), modes
+        state.q[changed] += move[wins]
+    state.share = min(1.0, state.share * 1.2) if real <= 0.6 * hoped else max(state.share * 0.6, 0.02)
+    state.fsc = correlation(lattice, state.modes)
 
-    def weigh(pull: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of sites: the better move, what it gains with its bits (negative), and the bits' part of that."""
+
+@dataclass(frozen=True, eq=False)
+class _Offers:
+    """Sites that can gain by a move, and what a move changes there.
+
+    Attributes:
+        at: the sites, (m,).
+        coder: what weights cost.
+        q: their weights, (m,).
+        context: their contexts, (m,).
+        bits: what their weights cost, (m,).
+        step: density of the whitened map per unit of weight.
+        unit: step times the squared length of a site's bump, (m,) or (1,).
+        price: error that a bit is worth.
+    """
+
+    at: torch.Tensor
+    coder: Coder
+    q: torch.Tensor
+    context: torch.Tensor
+    bits: torch.Tensor
+    step: float
+    unit: torch.Tensor
+    price: float
+
+    def weigh(
+        self, pull: torch.Tensor, of: torch.Tensor | slice = slice(None)
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of some of the sites: the better move, what it gains with its bits (negative), and the bits' part of that."""
         # One step towards the pull, more where it asks for more; or one step back towards zero.
-        leap = (pull / unit[at]).abs().round().clamp(min=1) * pull.sign()
-        leap = (q[at] + leap).clamp(-MAX_WEIGHT, MAX_WEIGHT) - q[at]
+        unit = self.unit if len(self.unit) == 1 else self.unit[of]
+        q, context, bits = self.q[of], self.context[of].long(), self.bits[of]
+        leap = (pull / unit).abs().round().clamp(min=1) * pull.sign()
+        leap = (q + leap).clamp(-MAX_WEIGHT, MAX_WEIGHT) - q
         options = []
-        for move in (leap, -q[at].sign()):
-            error = step * (unit[at] * move * move - 2 * move * pull)
-            more = cost[context[at], (q[at] + move).abs().long().clamp(max=_SIZES - 1)] - bits[at]
-            options.append((move, error, rate * step * step * norm * more))
+        for move in (leap, -q.sign()):
+            error = self.step * (unit * move * move - 2 * move * pull)
+            more = self.coder.cost[context, (q + move).abs().long().clamp(max=_SIZES - 1)] - bits
+            options.append((move, error, self.price * more))
         (leap, rise, up), (back, fall, down) = options
         rises = rise + up < fall + down
         rates = torch.where(rises, up, down)
         return torch.where(rises, leap, back), torch.where(rises, rise, fall) + rates, rates
 
-    move, gain, rates = weigh(pull, torch.arange(len(q), device=q.device))
-    gain = gain.clamp(max=0)
-    wins = (gain < 0) & (gain <= _least_near(lattice, gain))
-    if state.share < 1:
-        generator = torch.Generator().manual_seed(state.iteration)
-        wins &= (torch.rand(len(q), generator=generator) < state.share).to(wins.device)
-    if not lattice.is_exact:
-        # The residual is not quite symmetric: what wins at the site itself must pay over all its copies.
-        at = torch.nonzero(wins).reshape(-1)
-        exact = lattice.correlate_copies(missing * weight, at)
-        state.bias[at] += exact - pull[at]
-        move[at], gain[at], rates[at] = weigh(exact, at)
-        wins &= gain < 0
-    moved = torch.where(wins, q + move, q)
-    change = lattice.spectrum(moved, q)
-    modes = state.modes + change
-    after = _squared(lattice, lattice.wanted - step * modes, weight)
-    hoped = float(gain[wins].sum())
-    real = (after - before) / lattice.copies + float(rates[wins].sum())
-    state.iteration += 1
-    state.bits, state.moved = float(now), int(wins.sum())
-    # Far bumps overlap a little, and many moves at once can undo each other: then fewer at once.
-    if real < 0.1 * hoped or state.moved < 3:
-        state.q, state.modes = moved, modes
-    state.share = min(1.0, state.share * 1.2) if real <= 0.6 * hoped else max(state.share * 0.6, 0.02)
-    state.fsc = correlation(lattice, state.modes)
+
+def _offers(lattice: Lattice, state: State, pull: torch.Tensor, norm: float, rate: float) -> _Offers:
+    """What each site may gain; `norm` is the squared length of a bump."""
+    if state.overlap is None or state.iteration % _RENEW == 0:
+        state.overlap = lattice.overlap(state.weights)
+    if state.coder is None:
+        state.coder = Coder(lattice)
+    coder, q, step = state.coder, state.q, state.step
+    coder.count(q)
+    unit = step * norm * state.overlap
+    at = _movable(coder, q, pull, unit)
+    unit = unit if len(unit) == 1 else unit[at]
+    return _Offers(
+        at, coder, q[at], coder.context[at], coder.bits_of(at, q), step, unit, rate * step * step * norm
+    )
 
 
-def _squared(lattice: Lattice, modes: torch.Tensor, weight: torch.Tensor) -> float:
-    return float(((modes.real**2 + modes.imag**2) * (weight * lattice.modes)).sum())
+def _movable(coder: Coder, q: torch.Tensor, pull: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """Sites (m,) that can gain by a move: a weight that is there, or a pull that is worth one.
+
+    A first weight takes off 2 |pull| - unit of the error, and costs bits, but where zeros are so rare that they cost
+    more themselves.
+    """
+    free = coder.cost[:, 1:].min(1).values < coder.cost[:, 0]
+    some = bool(free.any())
+    found = []
+    for part in parts(len(q), _PART):
+        could = (pull[part].abs() * 2 > (unit if len(unit) == 1 else unit[part])) | (q[part] != 0)
+        if some:
+            could |= free[coder.context[part].long()]
+        found.append(torch.nonzero(could).reshape(-1) + part.start)
+    return torch.cat(found)
+
+
+def _squared(modes: torch.Tensor, counted: torch.Tensor) -> float:
+    return float(((modes.real**2 + modes.imag**2) * counted).sum())
 
 
 def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
@@ -136,7 +208,7 @@ def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
     """
     cross = lattice.sum_shells((lattice.wanted.conj() * modes).real)
     own = lattice.sum_shells(modes.real**2 + modes.imag**2)
-    want = lattice.sum_shells(lattice.wanted.real**2 + lattice.wanted.imag**2)
+    want = lattice.wanted_power
     fsc = torch.where(own * want > 0, cross / (own * want).clamp(min=1e-30).sqrt(), torch.zeros_like(cross))
     fsc[1:] = torch.where(want[1:] > 0, fsc[1:], lattice.ceiling[1:])
     return fsc / lattice.ceiling
@@ -150,7 +222,7 @@ def balance(lattice: Lattice, state: State, rate: float = 1.5, low: float = 0.25
     lattice says what may be missing, lagging is the logarithm of how many times that is.
     """
     assert state.fsc is not None
-    modes = lattice.sum_shells(torch.ones_like(lattice.modes))
+    modes = lattice.in_shell
     if lattice.missing is not None:
         over = excess(lattice, state.fsc)
         lag = _URGE * (over - (over * modes).sum() / modes.sum())[1:]
@@ -187,28 +259,74 @@ def rescale(lattice: Lattice, state: State, factor: float) -> None:
     state.modes = state.modes + lattice.spectrum(state.q, was)
 
 
-def _bit_cost(lattice: Lattice, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Bits of each size in each context, bits of all weights as they are, and the contexts (n,)."""
-    size = q.abs()
-    padded = torch.cat((size, size.new_zeros(1)))
-    activity = torch.zeros_like(size)
-    for row, (z, y, x) in zip(lattice.near, NEIGHBOURS, strict=True):
-        activity += padded[row] * (8 if z * z + y * y + x * x == 3 else 11.25)
-    context = (2 * torch.log2(activity.clamp(min=4) / 4)).long().clamp(max=_CLASSES - 1)
-    short = size.long().clamp(max=_SIZES - 1)
-    counts = torch.bincount(context * _SIZES + short, minlength=_CLASSES * _SIZES).reshape(_CLASSES, _SIZES)
-    every = counts.sum(0).double()
-    every += 0.3 * every.sum().clamp(min=100) * torch.pow(0.02, torch.arange(1, _SIZES + 1, device=q.device))
-    share = (counts + 8 * every / every.sum()) / (counts.sum(1, keepdim=True) + 8)
-    cost = (-torch.log2(share)).float()
-    cost[:, 1:] = (cost[:, 1:] + 1).clamp(max=14)
-    return cost, cost[context, short].sum(), context
+class Coder:
+    """What weights cost: bits of each size in each context, as those around a site are.
+
+    Attributes:
+        cost: bits of each size in each context, (classes, sizes).
+        context: of each site, (n,), uint8.
+        total: bits of all weights as they are.
+    """
+
+    def __init__(self, lattice: Lattice) -> None:
+        self._lattice = lattice
+        self._known = torch.zeros(len(lattice.sites), device=lattice.device)
+        self._activity = torch.zeros(math.prod(lattice.shape) // 4, dtype=torch.int32, device=lattice.device)
+        near = [32 if sum(s * s for s in step) == 3 else 45 for step in NEIGHBOURS]
+        self._units = torch.tensor(near, dtype=torch.int32, device=lattice.device)
+        quarters = torch.arange(_MOST_ACTIVITY + 1) / 4
+        table = (2 * torch.log2(quarters.clamp(min=4) / 4)).long().clamp(max=_CLASSES - 1)
+        self._table = table.to(torch.uint8).to(lattice.device)
+        self.cost = torch.zeros((_CLASSES, _SIZES), device=lattice.device)
+        self.context = torch.zeros(len(lattice.sites), dtype=torch.uint8, device=lattice.device)
+        self.total = 0.0
+
+    def count(self, q: torch.Tensor) -> None:
+        """Learn what the weights cost as they are now; what changed is brought up to date."""
+        changed = torch.nonzero(q != self._known).reshape(-1)
+        for some in torch.split(changed, _AT_ONCE):
+            grown = (q[some].abs() - self._known[some].abs()).to(torch.int32)
+            near = self._lattice.near(some)
+            self._activity.index_add_(0, near.reshape(-1), (grown[:, None] * self._units).reshape(-1))
+        self._known = q
+        counts = torch.zeros(_CLASSES * _SIZES, dtype=torch.int64, device=q.device)
+        for part in parts(len(q), _PART):
+            activity = self._activity.index_select(0, self._lattice.places[part]).clamp_(max=_MOST_ACTIVITY)
+            context = self._table.index_select(0, activity)
+            short = q[part].abs().clamp_(max=_SIZES - 1).to(torch.int32)
+            short += context.to(torch.int32) * _SIZES
+            counts += torch.bincount(short, minlength=_CLASSES * _SIZES)
+            self.context[part] = context
+        counts = counts.reshape(_CLASSES, _SIZES)
+        every = counts.sum(0).double()
+        every += (
+            0.3 * every.sum().clamp(min=100) * torch.pow(0.02, torch.arange(1, _SIZES + 1, device=q.device))
+        )
+        share = (counts + 8 * every / every.sum()) / (counts.sum(1, keepdim=True) + 8)
+        cost = (-torch.log2(share)).float()
+        cost[:, 1:] = (cost[:, 1:] + 1).clamp(max=14)
+        self.cost, self.total = cost, float((cost.double() * counts).sum())
+
+    def bits_of(self, at: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        """Bits of some of the weights as they are, (m,)."""
+        return self.cost[self.context[at].long(), q[at].abs().long().clamp(max=_SIZES - 1)]
 
 
-def _least_near(lattice: Lattice, gain: torch.Tensor) -> torch.Tensor:
-    padded = torch.cat((gain, gain.new_zeros(1)))
-    least = torch.zeros_like(gain)
-    for row in lattice.near:
-        torch.minimum(least, padded[row], out=least)
+def _least_near(lattice: Lattice, at: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+    """Which of the sites (m,) gain anything, and no less than any of the nearest ones."""
+    wins = gain < 0
+    wanting = torch.nonzero(wins).reshape(-1)
+    chosen, most = at[wanting], gain[wanting]
+    every = torch.zeros(math.prod(lattice.shape) // 4, device=lattice.device)
+    every[lattice.places[chosen].long()] = most
+    least = [
+        every.index_select(0, lattice.near(some).reshape(-1)).reshape(-1, len(NEIGHBOURS)).amin(1)
+        for some in torch.split(chosen, _AT_ONCE)
+    ]
+    wins[wanting] = most <= torch.cat([most.new_zeros(0), *least])
     here, there = lattice.across
-    return least.scatter_reduce(0, here, gain[there], "amin")
+    if len(here):
+        beside = torch.zeros(len(lattice.sites), device=lattice.device)
+        beside.scatter_reduce_(0, here, every[lattice.places[there].long()], "amin")
+        wins &= gain <= beside[at]
+    return wins

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from nmap.fit import checkpoint
 from nmap.fit.bumps.lattice import Lattice
 from nmap.fit.bumps.moves import balance, correlation, excess, iterate, rescale, start
 from nmap.fit.bumps.schedule import SCHEDULES, Deadline, Schedule
+from nmap.machine.memory import give_back
+from nmap.outcomes import Code
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Found:
         step: density of the whitened map per unit of weight.
         coded: the weights as a file stores them, once the search has ended.
         late: whether a deadline ended the search.
+        failed: whether a failure did.
     """
 
     q: NDArray[np.float32]
@@ -63,6 +67,7 @@ class Found:
     step: float
     coded: CodedTensor | None = None
     late: bool = False
+    failed: bool = False
 
 
 # Below this share of the first step the largest weight that a file holds falls short of the peaks.
@@ -92,7 +97,11 @@ _SMALL = 2048
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
 _CODED = 1.12
 
+# Sweeps after which memory is handed back: their holes add up to a third of all that a search takes.
+_GIVE_BACK = 4
+
 Report = Callable[[Found, float], None]
+Warn = Callable[[Code, Exception], None]
 
 
 def weights_of(lattice: Lattice, q: NDArray[np.floating]) -> NDArray[np.int8]:
@@ -117,8 +126,9 @@ def search(
     should_stop: Callable[[], bool] | None = None,
     report: Report | None = None,
     state_file: Path | None = None,
+    warn: Warn | None = None,
 ) -> Found:
-    """Run the effort's schedules and keep the best.
+    """Run the effort's schedules and keep the best. A failure once there is something to show ends the search only.
 
     Args:
         lattice: sites and target.
@@ -129,6 +139,7 @@ def search(
         should_stop: asked at every sweep; the best so far is returned.
         report: called every sweep with the best so far and the share done.
         state_file: where to keep the state, and to go on from.
+        warn: told of failures that end no more than the search, or its keeping of states.
 
     Returns:
         The smallest that meets the goal; if none does, the one that comes nearest.
@@ -138,27 +149,76 @@ def search(
     for number, schedule in enumerate(schedules):
         name = state_file.with_suffix(f".{number}.npz") if state_file else None
         clock = Deadline(deadline, grace)
-        run = _Run(lattice, goal, schedule, name, clock)
-        while not run.done and not (should_stop and should_stop()) and not run.is_late:
-            run.sweep(clock.used(run.count, len(schedules) - number))
-            if report is not None and run.best is not None:
-                report(run.best, (number + run.share_done) / len(schedules))
-        late = run.is_late and not run.done
-        found = run.finish()
+
+        def share(run: _Run, number: int = number) -> float:
+            return (number + run.share_done) / len(schedules)
+
+        try:
+            run = _Run(lattice, goal, schedule, name, clock, warn)
+            failed = _sweep_to_end(run, len(schedules) - number, should_stop, report, share)
+            late = run.is_late and not run.done
+            found = run.finish()
+        except Exception as error:
+            if best is None:
+                raise
+            _tell(warn, error)
+            best.failed = True
+            break
         best = found if best is None else _better(goal, best, found)
-        best.late = late
-        if run.is_late or (should_stop and should_stop()):
+        best.late, best.failed = late, failed
+        if failed or run.is_late or (should_stop and should_stop()):
             break
     assert best is not None
     return best
+
+
+def _sweep_to_end(
+    run: _Run,
+    schedules: int,
+    should_stop: Callable[[], bool] | None,
+    report: Report | None,
+    share: Callable[[_Run], float],
+) -> bool:
+    """Sweep until the hold, the time or the caller's patience is over; whether a failure ended it.
+
+    Args:
+        run: what to sweep.
+        schedules: how many are to share the time that is left.
+        should_stop: asked at every sweep.
+        report: called every sweep.
+        share: of the search that is done.
+    """
+    try:
+        while not run.done and not (should_stop and should_stop()) and not run.is_late:
+            run.sweep(run.clock.used(run.count, schedules))
+            if report is not None and run.best is not None:
+                report(run.best, share(run))
+    except Exception as error:
+        if not run.has_weights:
+            raise
+        _tell(run.warn, error)
+        return True
+    return False
+
+
+def _tell(warn: Warn | None, error: Exception) -> None:
+    if warn is not None:
+        warn("cut-short", error)
 
 
 class _Run:
     """One schedule from no weight to the end of the hold."""
 
     def __init__(
-        self, lattice: Lattice, goal: Goal, schedule: Schedule, state_file: Path | None, clock: Deadline
+        self,
+        lattice: Lattice,
+        goal: Goal,
+        schedule: Schedule,
+        state_file: Path | None,
+        clock: Deadline,
+        warn: Warn | None = None,
     ) -> None:
+        self.warn = warn
         self.lattice, self.goal, self.schedule, self.state_file = lattice, goal, schedule, state_file
         self.clock, self.seconds, self.hold = clock, 0.0, schedule.hold_at(goal.worst_fsc)
         self.state = start(lattice)
@@ -180,8 +240,13 @@ class _Run:
         lattice, fsc = self.lattice, self.state.fsc
         if lattice.missing is None or fsc is None or self.state.reached:
             return False
-        modes = lattice.sum_shells(torch.ones_like(lattice.modes))
+        modes = lattice.in_shell
         return float((excess(lattice, fsc) * modes).sum() / modes.sum()) < _LEFT_BEHIND
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is something to show."""
+        return self.best is not None and bool(self.best.q.any())
 
     @property
     def is_late(self) -> bool:
@@ -234,8 +299,15 @@ class _Run:
             self.waited = 0
         if state.iteration > 1:  # the first one lays out what all of them use
             self.seconds = time.monotonic() - began
+        if state.iteration % _GIVE_BACK == 0:
+            give_back()
         if self.state_file is not None and self.best and time.monotonic() - self.saved > SAVE_EVERY:
-            self._save(self.state_file, self.best)
+            try:
+                self._save(self.state_file, self.best)
+            except Exception as error:  # a full disk, say: the fit itself goes on
+                self.state_file = None
+                if self.warn is not None:
+                    self.warn("no-checkpoint", error)
 
     def finish(self) -> Found:
         """The best of this run, its bytes as coded."""
@@ -248,7 +320,8 @@ class _Run:
         if self.goal.max_bytes is not None:
             best.meets = best.size <= self.goal.max_bytes
         if self.state_file is not None:
-            self.state_file.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.state_file.unlink(missing_ok=True)
         return best
 
     def _excess(self, worst: float, size: int) -> float:
@@ -337,7 +410,7 @@ class _Gauge:
     def __init__(self, whole: Lattice) -> None:
         self.whole = whole
         self.q = torch.zeros(len(whole.sites), device=whole.device)
-        self.modes = torch.zeros(len(whole.band), dtype=torch.complex64, device=whole.device)
+        self.modes = torch.zeros(len(whole.truth), dtype=torch.complex64, device=whole.device)
         self.apart = torch.zeros(whole.last + 1, device=whole.device)
 
     def read(self, q: torch.Tensor, fsc: torch.Tensor, measure: bool) -> torch.Tensor:

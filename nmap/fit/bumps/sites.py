@@ -15,19 +15,16 @@ import scipy.ndimage as ndi
 import torch
 from numpy.typing import NDArray
 
-from nmap.coding.codings import MAX_LATTICE_POINTS
-from nmap.coding.lattice import MAX_SITES
 from nmap.errors import MapError, OptionError
 from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
+from nmap.fit.bumps.waves import Band
 from nmap.fit.target.prepare import Target
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
-from nmap.model.radial_basis import copies_of
+from nmap.model.radial_basis import copies_of, most_sites, sites_lattice
 from nmap.point_group import PointGroup
-from nmap.spectrum import Shells, crop_spectrum, resample
+from nmap.spectrum import Planes, resample_planes
 
-# The body-centred lattice's unit cell is sqrt(1/2) / radius wide: 2 sqrt(2) fine steps for each shell.
-_STEPS_PER_SHELL = 2 * math.sqrt(2)
 # Sites lie where the envelope exceeds this.
 INSIDE = 0.25
 # A working box reaches this many fine steps beyond the sites, and must be so much smaller to pay.
@@ -37,12 +34,7 @@ _WORTH = 0.6
 
 def fine_grid(target: Target) -> Grid:
     """The fine lattice, counts multiples of 4, that carries the sites of a target's band."""
-    radius = (target.last + 0.5) * target.shells.width
-    counts = [
-        4 * sf.next_fast_len(math.ceil(_STEPS_PER_SHELL * radius * edge / 4), True)
-        for edge in target.lattice.edges[::-1]
-    ]
-    return target.lattice.resampled((counts[0], counts[1], counts[2]))
+    return target.lattice.resampled(sites_lattice(target.lattice, target.band_limit))
 
 
 def lattice_of(
@@ -85,41 +77,40 @@ def lattice_of(
             f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
             "nothing to fit: give a finer resolution or a wider mask"
         )
-    if len(sites) > MAX_SITES // 2 or math.prod(shape) > MAX_LATTICE_POINTS:
+    if len(sites) > most_sites(shape):
         raise OptionError(
-            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {MAX_SITES // 2} and "
-            f"{MAX_LATTICE_POINTS} points; use a coarser --resolution, a --mask or --crop"
+            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a coarser "
+            "--resolution, a --mask or --crop"
         )
-    truth = np.asarray(crop_spectrum(target.reference, target.lattice.shape, shape), np.complex64)
+    band = Band.of(grid, target.shells.width, target.last)
+    truth = band.of_spectrum(target.reference, target.lattice.shape, shape)
     share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
     worth = torch.from_numpy(share).to(device)
-    whitening = _whitening(truth, grid, target, smooth)
-    whole = Lattice(grid, sites, truth, target.shells.width, whitening, symmetry, device, worth)
+    whitening = _whitening(truth, band, target, smooth)
+    whole = Lattice(grid, sites, band, truth, whitening, symmetry, device, worth)
     if symmetry is not None:
         # A mask need not be symmetric; the copies that it leaves out are fitted all the same.
         copies, _ = copies_of(sites, shape, grid, symmetry)
-        every = np.concatenate([every, *(np.rint(places).astype(np.int64) for places in copies)])
+        every = np.concatenate([every, *(np.rint(places).astype(every.dtype) for places in copies)])
     found = _working_box(every, shape)
     return whole if found is None else _within(whole, _field(target, grid), *found)
 
 
 def _field(target: Target, grid: Grid) -> F32:
     """What to fit, at the lattice's own sampling: cut at the last shell it would not end where its folds do."""
-    density = target.density
-    values = density.values - np.float32(target.solvent)
-    if target.masked and target.envelope is not None:
-        values *= target.envelope.on_lattice(density.grid.shape)
-    return resample(values, grid.shape)
+    values, envelope = Planes.of(target.density.values, target.solvent), target.envelope
+    if target.masked and envelope is not None:
+        values = values.times(lambda part: envelope.planes(values.shape, part))
+    return resample_planes(values, grid.shape)
 
 
-def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
+def _whitening(truth: C64, band: Band, target: Target, smooth: bool) -> F32:
     """Factor of each shell that makes its mean power 1; 0 where `validate` would not count the shell.
 
     If `smooth`, it follows a smooth curve through the shells' power instead, and the mean over all modes is 1.
     """
-    shells = Shells(grid)
-    modes = shells.modes[: target.last + 1]
-    power = shells.sum(truth.real**2 + truth.imag**2)[: target.last + 1]
+    modes = np.bincount(band.shell, band.modes, target.last + 1)
+    power = np.bincount(band.shell, (truth.real**2 + truth.imag**2) * band.modes, target.last + 1)
     mean = power / np.maximum(modes, 1)
     used = (mean > 0) & ~target.negligible[: target.last + 1]
     used[0] = False
@@ -132,14 +123,21 @@ def _whitening(truth: C64, grid: Grid, target: Target, smooth: bool) -> F32:
 
 def _sites(target: Target, shape: Shape, inside: float, reach: int) -> Sites:
     """Indices (n, 3), (z, y, x), of all sites where the envelope exceeds `inside`, or within reach of that."""
-    mask = np.ones(shape, np.float32) if target.envelope is None else target.envelope.on_lattice(shape)
-    parity = [np.arange(n) & 1 for n in shape]
-    even = (parity[0][:, None, None] == parity[1][:, None]) & (parity[1][:, None] == parity[2])
-    near = mask > inside
+    near = np.ones(shape, bool)
+    if target.envelope is not None:
+        for z in range(shape[0]):
+            near[z] = target.envelope.planes(shape, slice(z, z + 1))[0] > inside
     if reach and not near.all():
         near = ndi.binary_dilation(near, ndi.generate_binary_structure(3, 2), iterations=reach)
-    sites = np.argwhere(near & even)
-    return sites[(sites < np.where(_thin(target), 2, shape)).all(1)]
+    for axis in np.flatnonzero(_thin(target)):
+        near[tuple(slice(2, None) if a == axis else slice(None) for a in range(3))] = False
+    kind = np.int16 if max(shape) < np.iinfo(np.int16).max else np.int32
+    planes = []
+    for z, plane in enumerate(near):
+        odd = z & 1
+        y, x = np.nonzero(plane[odd::2, odd::2])
+        planes.append(np.stack([np.full(y.size, z), 2 * y + odd, 2 * x + odd], -1).astype(kind))
+    return np.concatenate(planes)
 
 
 def _thin(target: Target) -> NDArray[np.bool_]:
@@ -172,13 +170,18 @@ def _within(whole: Lattice, field: F32, start: Shape, counts: Shape) -> Lattice:
         x, y, z = (float(c) for c in np.subtract(symmetry.center, moved))
         symmetry = replace(symmetry, center=(x, y, z))
     for axis in range(3):
-        field = np.roll(field, -start[axis], axis)
-        pad = [(0, 0)] * 3
-        pad[axis] = (0, -whole.shape[axis] % counts[axis])
-        parts = np.pad(field, pad)
-        split = (*parts.shape[:axis], -1, counts[axis], *parts.shape[axis + 1 :])
-        field = parts.reshape(split).sum(axis)
-    truth = np.asarray(sf.rfftn(field, workers=workers()), np.complex64)
-    return replace(
-        whole, grid=grid, sites=whole.sites - np.asarray(start), truth=truth, symmetry=symmetry, whole=whole
-    )
+        field = _folded(field, axis, start[axis], counts[axis])
+    band = Band.of(grid, 1 / max(whole.grid.edges), whole.last)
+    truth = band.of_spectrum(sf.rfftn(field, workers=workers()), counts, counts)
+    sites = whole.sites - np.asarray(start, whole.sites.dtype)
+    return replace(whole, grid=grid, sites=sites, band=band, truth=truth, symmetry=symmetry, whole=whole)
+
+
+def _folded(field: F32, axis: int, start: int, count: int) -> F32:
+    """A periodic field's samples along an axis from `start` on, those beyond `count` added to the first ones."""
+    n = field.shape[axis]
+    out = np.take(field, np.arange(start, start + min(count, n)), axis, mode="wrap")
+    for first in range(count, n, count):
+        more = np.take(field, np.arange(start + first, start + min(first + count, n)), axis, mode="wrap")
+        out[tuple(slice(more.shape[a]) if a == axis else slice(None) for a in range(3))] += more
+    return out

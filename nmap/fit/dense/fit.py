@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from nmap.errors import QualityError
-from nmap.fit.dense.quantise import coded_tensors, finish
+from nmap.fit.dense.bare import BareTraining, bare_recipe, bare_target
 from nmap.fit.dense.recipe import Recipe, choose_recipe
 from nmap.fit.dense.train import Training
 from nmap.fit.device import Workers
@@ -53,18 +51,28 @@ def fit_dense(task: Task) -> tuple[Result, History]:
     target, options, watch = task.target, task.options, task.watch
     goal = options.goal_for(target.masked)
     with Workers(task.device) as workers:
-        rounds = _Rounds(Training(target, choose_recipe(target, options), task.device, workers, watch), watch)
+        if options.bare:
+            target = bare_target(target)
+            training: Training = BareTraining(
+                target, bare_recipe(target, options), task.device, workers, watch
+            )
+        else:
+            training = Training(target, choose_recipe(target, options), task.device, workers, watch)
+        rounds = _Rounds(training, watch)
         rounds.grow_to(goal)
-        if options.weight_bits is None:
+        if options.weight_bits is None and not options.bare:
             rounds.take_fewer_bits(goal)
     best, training = rounds.best, rounds.training
     worst = best.result.worst
     if worst < goal and options.target_fsc is not None and not watch.stopped():
+        more = (
+            "--hidden-features or --steps" if options.bare else "--hidden-features, --steps or --weight-bits"
+        )
         raise QualityError(
             f"worst shell to {target.band_limit:g} A reached {floored(worst)} of the wanted {goal:g}: allow more "
-            "--hidden-features, --steps or --weight-bits, more time, or a coarser --resolution"
+            f"{more}, more time, or a coarser --resolution"
         )
-    if worst < goal:
+    if worst < goal and goal > 0:
         watch.warn("below-goal", worst=worst, goal=goal)
     settings = {
         "batch": best.recipe.batch,
@@ -137,7 +145,7 @@ class _Rounds:
         training.run(self._end())
         watch.say("storing")
         trained = watch.seconds
-        result = _stored_result(training)
+        result = training.stored()
         self._closing = watch.seconds - trained
         watch.fsc = result.worst
         return Round(result, training.recipe, watch.seconds - began)
@@ -154,14 +162,3 @@ class _Rounds:
             return watch.budget - self._closing
         closing = _EVALUATIONS * self.training.evaluation_seconds()
         return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
-
-
-def _stored_result(training: Training) -> Result:
-    """The trained network coded as its recipe says, and measured as a decoder sees it."""
-    parameters = {name: p.detach().cpu().numpy() for name, p in training.parameters.items()}
-    steps = None
-    if training.row_steps is not None:
-        steps = training.row_steps[..., 0].cpu().numpy().astype(np.float16)
-    coded = coded_tensors(parameters, training.recipe, steps)
-    recipe = training.recipe
-    return finish(training.target, recipe.kind, training.settings, coded, recipe.gains)

@@ -39,7 +39,7 @@ def initial_parameters(recipe: Recipe, random: torch.Generator) -> dict[str, Ten
     if recipe.kind == "siren":
         hidden = math.sqrt(6 / n) / recipe.omega_hidden
         return {
-            "first.weight": uniform(1 / 3, n, 3),
+            "first.weight": uniform(recipe.spread / 3, n, 3),
             "first.bias": uniform(math.pi / recipe.omega0, n),
             "hidden.weight": uniform(hidden, layers, n, n),
             "hidden.bias": uniform(hidden, layers, n),

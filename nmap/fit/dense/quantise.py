@@ -51,16 +51,17 @@ def coded_tensors(
         recipe: tells the bits.
         steps: of each row of the hidden weights, trained with; None picks those of least squared error.
     """
-    coded = {name: _float16(values) for name, values in parameters.items() if name != "hidden.weight"}
+    coded = {name: float16(values) for name, values in parameters.items() if name != "hidden.weight"}
     hidden = parameters["hidden.weight"]
     if recipe.bits <= 8:
         coded["hidden.weight"] = encode_uniform(hidden, recipe.bits, steps)
     else:
-        coded["hidden.weight"] = _float16(hidden)
+        coded["hidden.weight"] = float16(hidden)
     return coded
 
 
-def _float16(values: F32) -> CodedTensor:
+def float16(values: F32) -> CodedTensor:
+    """A tensor as 16-bit floats, or as 32-bit ones where it has values beyond those."""
     fits = float(np.abs(values).max(initial=0)) < np.finfo(np.float16).max
     return encode_float(values, "F16" if fits else "F32")
 

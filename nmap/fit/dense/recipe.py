@@ -13,7 +13,7 @@ from nmap.fit.target.prepare import Target
 _DENSITY = 0.72
 _AT = 0.9
 _DENSITY_RANGE = (0.25, 2.0)
-_LAYERS = 3
+LAYERS = 3
 _LEAST_FEATURES = 16
 _MULTIPLE = 8
 # The first layer's omega, in units of the highest phase in the domain, 2 pi reach / resolution.
@@ -50,6 +50,7 @@ class Recipe:
         sized: whether the map, not the caller, decided the number of neurons.
         gains: how strong each shell of the decode is.
         settles: whether trained weights go on as they will be stored, at lower learning rates, from the first step.
+        spread: factor of the first layer's weights of a SIREN at the start.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Recipe:
     sized: bool
     gains: GainRule = "power"
     settles: bool = False
+    spread: float = 1.0
 
     @property
     def coarser(self) -> Recipe:
@@ -85,7 +87,7 @@ class Recipe:
 
 def choose_recipe(target: Target, options: EncodeOptions) -> Recipe:
     """The recipe for a map: what the options say, and defaults from its size and band limit."""
-    layers = options.hidden_layers or _LAYERS
+    layers = options.hidden_layers or LAYERS
     features = options.hidden_features or default_features(
         target.freedom, layers, options.goal_for(target.masked)
     )

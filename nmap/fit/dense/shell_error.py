@@ -39,10 +39,10 @@ class ShellError:
 
         index = shells.index.reshape(-1)
         band = np.flatnonzero(index <= target.last)
-        self._band, self._shell = there(band), there(index[band].astype(np.int64))
+        self.band, self._shell = there(band), there(index[band].astype(np.int64))
         multiplicity = np.broadcast_to(shells.multiplicity, shells.index.shape).reshape(-1)[band]
         self._modes = there(multiplicity.astype(np.float64))
-        self._wanted = there(target.whitened.reshape(-1)[band].astype(np.complex64))
+        self.wanted = there(target.whitened.reshape(-1)[band].astype(np.complex64))
         self._reference = there(target.reference.reshape(-1)[band].astype(np.complex64))
         self._inside = there(inside)
         self.mask = there(mask)
@@ -69,7 +69,7 @@ class ShellError:
         """Modes within the band limit of values (n,) of the network times the envelope at the points inside."""
         volume = torch.zeros(math.prod(self._shape), device=self._device)
         volume[self._inside] = values
-        out: Tensor = rfftn(volume.reshape(self._shape)).reshape(-1)[self._band]
+        out: Tensor = rfftn(volume.reshape(self._shape)).reshape(-1)[self.band]
         return out
 
     def fsc(self, modes: Tensor) -> F64:
@@ -86,15 +86,21 @@ class ShellError:
 
         With `weights` the lack of each shell is multiplied by its weight.
         """
-        gain = torch.from_numpy(gains.astype(np.float32)).to(self._device)
+        lack = self.wanted * self.spread(gains) - modes
+        return self.waves(lack if weights is None else lack * self.spread(weights))
+
+    def spread(self, factors: F64) -> Tensor:
+        """A factor for each shell, (last + 1,), laid over the modes within the band limit."""
+        return torch.from_numpy(factors.astype(np.float32)).to(self._device)[self._shell]
+
+    def waves(self, modes: Tensor) -> Tensor:
+        """Values (n,), at the points inside, of modes within the band limit."""
         nz, ny, nx = self._shape
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self._device)
-        lack = self._wanted * gain[self._shell] - modes
-        if weights is not None:
-            lack = lack * torch.from_numpy(weights.astype(np.float32)).to(self._device)[self._shell]
-        half[self._band] = lack
-        error = irfftn(half.reshape(nz, ny, -1), self._shape).reshape(-1)[self._inside]
-        return error / math.prod(self._shape)
+        half[self.band] = modes
+        return irfftn(half.reshape(nz, ny, -1), self._shape).reshape(-1)[self._inside] / math.prod(
+            self._shape
+        )
 
     @property
     def counted(self) -> NDArray[np.bool_]:

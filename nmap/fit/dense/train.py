@@ -21,11 +21,12 @@ from torch import Tensor
 
 from nmap.fit.dense.adam import EAGER, Adam
 from nmap.fit.dense.parameters import initial_parameters, learning_rates, network_settings, widened
-from nmap.fit.dense.quantise import as_stored, row_steps
+from nmap.fit.dense.quantise import as_stored, coded_tensors, finish, row_steps
 from nmap.fit.dense.recipe import Recipe
 from nmap.fit.dense.shell_error import ShellError
 from nmap.fit.device import Recorded, Workers, bfloat16_is_fast, forward
 from nmap.fit.progress import Watch
+from nmap.fit.result import Result
 from nmap.fit.target.prepare import F64, Target
 
 # Shares of the run: rising learning rate; shells followed from and to; from where on weights are trained as
@@ -135,6 +136,13 @@ class Training:
             self.loss.append((self.done, float(loss)))
         self._watch.step = self.done
 
+    def stored(self) -> Result:
+        """The trained network coded as its recipe says, and measured as a decoder sees it."""
+        parameters = {name: p.detach().cpu().numpy() for name, p in self.parameters.items()}
+        steps = None if self.row_steps is None else self.row_steps[..., 0].cpu().numpy().astype(np.float16)
+        coded = coded_tensors(parameters, self.recipe, steps)
+        return finish(self.target, self.recipe.kind, self.settings, coded, self.recipe.gains)
+
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of the lattice takes."""
         begin = self._watch.seconds
@@ -184,17 +192,24 @@ class Training:
 
     def _targets(self) -> F64:
         """Renew the points' targets; the fidelity FSC by shell."""
+        wanted, fsc = self._error(self._evaluated(), np.exp(self._factors()))
+        self._wanted.copy_(wanted)
+        self._note_fsc(self._error.worst(fsc))
+        return fsc
+
+    def _evaluated(self) -> Tensor:
+        """Values (n,) of the network at all points."""
         used = self._used()
 
         def values(part: slice) -> Tensor:
             return forward(self.recipe.kind, self.settings, used, self._t[part], self._hidden)
 
-        u = self._workers.evaluate(values, len(self._t))
-        wanted, fsc = self._error(u, np.exp(self._factors()))
-        self._wanted.copy_(wanted)
-        self._watch.fsc = self._error.worst(fsc)
-        self.fsc.append((self.done, self._watch.fsc))
-        return fsc
+        return self._workers.evaluate(values, len(self._t))
+
+    def _note_fsc(self, worst: float) -> None:
+        """Keep the worst-shell fidelity FSC of now."""
+        self._watch.fsc = worst
+        self.fsc.append((self.done, worst))
 
     def _factors(self) -> F64:
         """Logarithm of what each shell's target is multiplied by; smooth, as the gains are."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from nmap.envelope.automatic import automatic_mask, solvent_value
 from nmap.envelope.envelope import Envelope
 from nmap.grid import Grid
 from nmap.outcomes import BandLimitOutcome
-from nmap.spectrum import Shells, shell_power, transform
+from nmap.spectrum import Planes, Shells, shell_power, transform_planes
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -39,14 +41,20 @@ def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, BandLimitOutcom
     shells = Shells(grid)
     found = automatic_mask(values, grid, _FIRST_LOOK / grid.nyquist)
     first = max(_FIRST_SHELL, shells.count // 6)
-    density = values - np.float32(solvent_value(values))
+    density = Planes.of(values, solvent_value(values))
     if found.mask is None:
-        inside, noise = shell_power(transform(density), shells), np.zeros(shells.count)
+        inside, noise = shell_power(transform_planes(density), shells), np.zeros(shells.count)
     else:
-        envelope = Envelope.covering(found.mask, found.grid, 1 / grid.nyquist).on_lattice(grid.shape)
-        inside = shell_power(transform(density * envelope), shells) / float((envelope**2).mean())
-        outside = 1 - envelope
-        noise = shell_power(transform(density * outside), shells) / max(float((outside**2).mean()), 1e-6)
+        envelope = Envelope.covering(found.mask, found.grid, 1 / grid.nyquist)
+
+        def within(part: slice) -> F32:
+            return envelope.planes(grid.shape, part)
+
+        def without(part: slice) -> F32:
+            return 1 - envelope.planes(grid.shape, part)
+
+        inside = _power_within(density, within, shells, 0)
+        noise = _power_within(density, without, shells, 1e-6)
     inside, noise = _smooth(inside), _smooth(noise)
     cliff, crossing = _cliff(inside, first), _crossing(inside, noise, first)
     last = min(cliff, crossing, shells.count - 1)
@@ -57,6 +65,15 @@ def estimate_band_limit(values: F32, grid: Grid) -> tuple[float, BandLimitOutcom
     else:
         return 1 / grid.nyquist, BandLimitOutcome("nyquist")
     return float(1 / shells.frequency[last]), how
+
+
+def _power_within(density: Planes, window: Callable[[slice], F32], shells: Shells, least: float) -> F64:
+    """Power of each shell of the density in a window, for a whole box of it."""
+    share = sum(
+        float(np.square(slab).sum(dtype=np.float64)) for _, slab in Planes(density.shape, window).slabs()
+    )
+    power = shell_power(transform_planes(density.times(window)), shells)
+    return np.asarray(power / max(share / shells.grid.size, least), np.float64)
 
 
 def _smooth(power: F64) -> F64:

@@ -16,7 +16,7 @@ from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.maps.checked import mask_by_position, samples_agree
 from nmap.outcomes import MaskOutcome
-from nmap.spectrum import Shells, crop_spectrum, invert, lattice_shape, transform
+from nmap.spectrum import Planes, Shells, invert, lattice_shape, squared, transform, transform_planes
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -225,18 +225,16 @@ def _grown(
     steps = _GROWTH if allowed == _LOSS else (*_GROWTH, *_GROWTH_NEAR_1)
     shells = Shells(lattice)
     count = shells.last(band_limit) + 1
-    spectrum = crop_spectrum(
-        transform(density.values - np.float32(solvent)), density.grid.shape, lattice.shape
-    )
+    spectrum = transform_planes(Planes.of(density.values, solvent), lattice.shape)
     spectrum *= shells.spread(np.ones(count, np.float32))
     inner = slice(1, max(count - _RINGING, 2))
-    power = shells.sum(np.abs(spectrum) ** 2)[inner]
+    power = shells.sum(squared(spectrum))[inner]
     values = invert(spectrum, lattice.shape)
     distance = _distance(mask > 0.5, lattice, steps[-1] * band_limit)
     for growth in steps:
         envelope = _covering((distance <= growth * band_limit).astype(np.float32), lattice, band_limit)
         outside = values * (1 - envelope.on_lattice(lattice.shape))
-        lost = shells.sum(np.abs(transform(outside)) ** 2)[inner]
+        lost = shells.sum(squared(transform(outside)))[inner]
         if (lost <= allowed * power).all():
             break
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nmap.errors import MapError, OptionError, VoxelSizeError
 from nmap.maps import DensityMap
 
@@ -12,6 +14,12 @@ _COARSEST = 1e6
 # is this small vanishes.
 _LARGEST = 1e19
 _SMALLEST = 1e-20
+# Largest skewness and excess kurtosis of noise. White and smoothed noise of 32 to 100 voxels an edge has at most 0.14
+# and 0.16; the middles of EMD-0093, 3488 and 11007, all molecule, have 0.85 to 1.3 and 1.1 to 2.2, whole maps more.
+_NOISE_SKEWNESS = 0.2
+_NOISE_KURTOSIS = 0.3
+# Values that tell both well enough.
+_ENOUGH = 1 << 20
 
 
 def check_density(density: DensityMap, name: str = "") -> None:
@@ -59,3 +67,17 @@ def check_contour(density: DensityMap, level: float | None) -> None:
     low, high = float(density.values.min()), float(density.values.max())
     if not low <= level < high:
         raise OptionError(f"contour level {level:g}: wanted one between the map's {low:.4g} and {high:.4g}")
+
+
+def like_noise(density: DensityMap) -> tuple[float, float] | None:
+    """Skewness and excess kurtosis of a map whose values are spread as those of noise; None for others."""
+    flat = density.values.reshape(-1)
+    values = flat[:: flat.size // _ENOUGH | 1].astype(np.float64)
+    values -= values.mean()
+    squares = values * values
+    variance = float(squares.mean())
+    skewness = float((squares * values).mean()) / variance**1.5
+    kurtosis = float((squares * squares).mean()) / variance**2 - 3
+    return (
+        (skewness, kurtosis) if abs(skewness) < _NOISE_SKEWNESS and abs(kurtosis) < _NOISE_KURTOSIS else None
+    )

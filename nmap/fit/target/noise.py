@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nmap.envelope.automatic import automatic_mask
 from nmap.envelope.envelope import Envelope
 from nmap.fit.target.prepare import Target
-from nmap.spectrum import Shells, crop_spectrum, shell_power, transform
+from nmap.spectrum import Planes, Shells, shell_power, transform_planes
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -51,13 +51,13 @@ def noise_share(target: Target) -> F64 | None:
     if found.mask is None or found.quiet:
         return None
     soft = Envelope.covering(found.mask, found.grid, _EDGE * target.band_limit)
-    solvent = 1 - soft.on_lattice(grid.shape)
-    room = float(np.square(solvent, dtype=np.float64).mean())
+    solvent = Planes(grid.shape, lambda part: 1 - soft.planes(grid.shape, part))
+    room = sum(float(np.square(slab).sum(dtype=np.float64)) for _, slab in solvent.slabs()) / grid.size
     if room < _LEAST_SOLVENT:
         return None
     shells = Shells(target.lattice)
-    outside = transform((target.density.values - np.float32(target.solvent)) * solvent)
-    noise = shell_power(crop_spectrum(outside, grid.shape, target.lattice.shape), shells) / room
+    outside = Planes.of(target.density.values, target.solvent).times(solvent.make)
+    noise = shell_power(transform_planes(outside, target.lattice.shape), shells) / room
     every = shell_power(target.reference, shells)
     share = np.divide(noise, every, out=np.zeros_like(noise), where=every > 0)
     return np.asarray(share[: target.last + 1], np.float64)

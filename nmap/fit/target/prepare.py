@@ -29,14 +29,16 @@ from nmap.outcomes import BandLimitOutcome, MaskOutcome, SymmetryOutcome
 from nmap.point_group import PointGroup
 from nmap.spectrum import (
     Complex,
+    Planes,
     ShellCurve,
     Shells,
     correlate_shells,
-    crop_spectrum,
     invert,
     lattice_shape,
     negligible_shells,
-    transform,
+    squared,
+    transform_planes,
+    transform_values,
 )
 
 F32 = NDArray[np.float32]
@@ -115,7 +117,7 @@ class Target:
     @cached_property
     def negligible(self) -> NDArray[np.bool_]:
         """Shells in which the source holds nothing, by its own voxels and before any mask; as `validate` has it."""
-        return negligible_shells(transform(self.density.values), Shells(self.density.grid))
+        return negligible_shells(transform_values(self.density.values), Shells(self.density.grid))
 
     @property
     def masked(self) -> bool:
@@ -187,9 +189,8 @@ def target_of(specimen: Specimen, group: PointGroup | None, outcome: SymmetryOut
     specimen = specimen.with_copies(group)
     density, envelope, band_limit = specimen.density, specimen.chosen.envelope, specimen.band_limit
     grid = density.grid
-    mask = None if envelope is None else envelope.on_lattice(grid.shape)
     lattice = grid.resampled(lattice_shape(grid, band_limit))
-    truth, reference, left_out = _truth(density, mask, specimen.solvent, lattice, band_limit)
+    truth, reference, left_out = _truth(density, envelope, specimen.solvent, lattice, band_limit)
     _require_detail(truth, density, lattice, band_limit)
     if envelope is not None and not envelope.on_lattice(lattice.shape).any():
         raise MapError(
@@ -227,27 +228,24 @@ def prepare(density: DensityMap, options: EncodeOptions) -> Target:
 
 
 def _truth(
-    density: DensityMap, mask: F32 | None, solvent: float, lattice: Grid, band_limit: float
+    density: DensityMap, envelope: Envelope | None, solvent: float, lattice: Grid, band_limit: float
 ) -> tuple[Complex, Complex, float]:
-    """Transform within the band limit of the enveloped source and of the reference, and the variance left out.
-
-    `mask` is the envelope on the source's grid.
-    """
+    """Transform within the band limit of the enveloped source and of the reference, and the variance left out."""
     shells = Shells(lattice)
     keep = shells.spread(np.ones(shells.last(band_limit) + 1, np.float32))
 
-    def within(values: F32) -> Complex:
-        return np.asarray(
-            crop_spectrum(transform(values), density.grid.shape, lattice.shape) * keep, np.complex64
-        )
+    def within(volume: Planes) -> Complex:
+        spectrum = transform_planes(volume, lattice.shape)
+        spectrum *= keep
+        return spectrum
 
-    values = density.values - np.float32(solvent)
+    values = Planes.of(density.values, solvent)
     whole = within(values)
-    if mask is None:
+    if envelope is None:
         return whole, whole, 0.0
-    values *= 1 - mask
-    part = within(values)
-    everything, left = (shells.total(np.abs(f) ** 2) for f in (whole, part))
+    outside = values.times(lambda part: 1 - envelope.planes(density.grid.shape, part))
+    part = within(outside)
+    everything, left = (shells.total(squared(f)) for f in (whole, part))
     truth = np.asarray(whole - part, np.complex64)
     masked = constant_solvent(density.values) is not None
     return truth, whole if masked else truth, left / everything if everything > 0 else 0.0
@@ -256,11 +254,17 @@ def _truth(
 def _require_detail(truth: Complex, density: DensityMap, lattice: Grid, band_limit: float) -> None:
     """Refuse a map with nothing but its mean within the band limit; `truth` is a half transform on the lattice."""
     held = float(np.var(invert(truth, lattice.shape), dtype=np.float64))
-    if held <= _NOTHING * float(np.var(density.values, dtype=np.float64)):
+    if held <= _NOTHING * _variance(density.values):
         raise MapError(
             f"nothing coarser than the band limit of {band_limit:g} A is in this map, all its density is finer: "
             "there is nothing to fit: give a finer resolution"
         )
+
+
+def _variance(values: F32) -> float:
+    """Of all values, in double precision, plane by plane."""
+    mean = float(values.mean(dtype=np.float64))
+    return sum(float(np.square(plane - mean, dtype=np.float64).sum()) for plane in values) / values.size
 
 
 def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:
@@ -282,7 +286,7 @@ def _gains(
     truth: Complex, shells: Shells, last: int, half_width: Triple, envelope: Envelope | None
 ) -> tuple[CodedTensor, float]:
     """Gains that whiten the truth, at most 1, as stored, and the scale that gives it unit variance inside."""
-    power = (shells.sum(np.abs(truth) ** 2) / np.maximum(shells.modes, 1))[: last + 1]
+    power = (shells.sum(squared(truth)) / np.maximum(shells.modes, 1))[: last + 1]
     power = np.maximum(power, _FLOOR * power[1:].mean())
     coherent = max(1.0, max(shells.grid.edges) / (2 * half_width[0] * shells.grid.edges[2]))
     smooth = np.exp(smoothed(np.log(power), _SMOOTH * coherent) / 2)

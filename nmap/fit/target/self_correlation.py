@@ -6,6 +6,7 @@ resolution only, as a pseudo-symmetric complex has, is told from one that holds 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,19 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, map_coordinates, spline_filter
 
 from nmap.errors import OptionError, QualityError
-from nmap.grid import Grid, Triple
+from nmap.grid import Grid, Shape, Triple
 from nmap.point_group import PointGroup
-from nmap.spectrum import Complex, Shells, correlate_shells, crop_spectrum, invert, lattice_shape, transform
+from nmap.spectrum import (
+    Complex,
+    Planes,
+    Shells,
+    correlate_shells,
+    invert_onto,
+    lattice_shape,
+    products,
+    transform,
+    transform_planes,
+)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -32,6 +43,8 @@ _DOUBT = 0.2
 _ERRORS = 2.0
 # Correlation by which it may do so at most.
 _LARGEST_DOUBT = 0.02
+# Samples that splines go through at most: larger maps are measured at a coarser resolution.
+_LARGEST = 1 << 27
 # Density of the samples that splines go through, along an axis.
 _FINER = 1.8
 # Width in shells of the smoothing of the half maps' FSC.
@@ -72,9 +85,9 @@ def box_centre(grid: Grid) -> Triple:
 
 
 def measure(
-    values: F32,
+    values: F32 | Planes,
     grid: Grid,
-    mask: F32 | None,
+    mask: F32 | Planes | None,
     band_limit: float,
     names: Sequence[str],
     centre: Triple | None = None,
@@ -103,16 +116,18 @@ def measure(
     """
     centre = box_centre(grid) if centre is None else centre
     shape = lattice_shape(grid, band_limit / _FINER)
+    if (beyond := math.prod(shape) / _LARGEST) > 1:
+        band_limit *= beyond ** (1 / 3)
+        shape = lattice_shape(grid, band_limit / _FINER)
     lattice = grid.resampled(shape)
-    maps, error = _whitened((values,) if halves is None else halves, grid, mask, lattice, band_limit)
-    if mask is None:
-        chosen = np.argwhere(np.ones(shape, bool))
-    else:
-        chosen = np.argwhere(invert(crop_spectrum(transform(mask), grid.shape, shape), shape) > 0.5)
-    chosen = np.random.default_rng(0).permutation(chosen)[:_POINTS]
-    splines = [spline_filter(white, order=3, mode="grid-wrap").astype(np.float32) for white in maps]
-    points = lattice.positions(chosen / np.asarray(shape)) - np.asarray(grid.origin) - np.asarray(centre)
+    window = None if mask is None else _planes(mask)
+    given = [_planes(v) for v in ((values,) if halves is None else halves)]
+    maps, error = _whitened(tuple(given), grid, window, lattice, band_limit)
+    chosen = np.stack(np.unravel_index(_some_inside(window, grid, band_limit, shape), shape), -1)
     here = [white[tuple(chosen.T)] for white in maps]
+    # In place of what they go through: single precision is good to 1e-6.
+    splines = [spline_filter(white, order=3, mode="grid-wrap", output=white) for white in maps]
+    points = lattice.positions(chosen / np.asarray(shape)) - np.asarray(grid.origin) - np.asarray(centre)
 
     def correlate(operator: F64, count: int) -> float:
         turned = points[:count] @ operator.T + np.asarray(centre) + np.asarray(grid.origin)
@@ -136,6 +151,26 @@ def measure(
     return out
 
 
+def _some_inside(mask: Planes | None, grid: Grid, band_limit: float, shape: Shape) -> NDArray[np.intp]:
+    """Flat indices, in random order, of lattice points inside the mask, at most `_POINTS`."""
+    draw = np.random.default_rng(0)
+    if mask is None:
+        count = math.prod(shape)
+        # So many are not listed.
+        return (
+            draw.choice(count, _POINTS, replace=False)
+            if count > 50 * _POINTS
+            else draw.permutation(count)[:_POINTS]
+        )
+    coarse = lattice_shape(grid, band_limit)
+    smooth = invert_onto(transform_planes(mask, coarse), coarse, shape)
+    return draw.permutation(np.flatnonzero(smooth > 0.5))[:_POINTS]
+
+
+def _planes(values: F32 | Planes) -> Planes:
+    return values if isinstance(values, Planes) else Planes.of(values)
+
+
 def symmetric_share(truth: Complex, grid: Grid, mask: F32, last: int, group: PointGroup) -> F64:
     """Share of each shell's power that the mean of a map over the group's rotations keeps, (last + 1,).
 
@@ -151,8 +186,8 @@ def symmetric_share(truth: Complex, grid: Grid, mask: F32, last: int, group: Poi
     """
     shells = Shells(grid)
     fine = grid.resampled(lattice_shape(grid, 1 / (_FINER * (last + 0.5) * shells.width)))
-    volume = invert(crop_spectrum(truth, grid.shape, fine.shape), fine.shape)
-    spline = spline_filter(volume, order=3, mode="grid-wrap").astype(np.float32)
+    volume = invert_onto(truth, grid.shape, fine.shape)
+    spline = spline_filter(volume, order=3, mode="grid-wrap", output=volume)
     inside = np.argwhere(mask > 0)
     centre = np.asarray(grid.origin) + np.asarray(group.center)
     points = grid.positions(inside / np.asarray(grid.shape)) - centre
@@ -181,7 +216,7 @@ def _up_to_inverse(group: PointGroup) -> list[tuple[F64, int]]:
 
 
 def _whitened(
-    maps: tuple[F32, ...], grid: Grid, mask: F32 | None, lattice: Grid, band_limit: float
+    maps: tuple[Planes, ...], grid: Grid, mask: Planes | None, lattice: Grid, band_limit: float
 ) -> tuple[list[F32], float]:
     """The maps on the lattice, whole, by gains that whiten what is inside; two are weighted by what they share.
 
@@ -190,23 +225,25 @@ def _whitened(
     signal adds to either is the same and drops out. Each has the variance sum p^2 / N^2, p the noise's power in a
     mode and N the modes times the share inside (the first half of that, but for a two-fold axis).
     """
-    shells = Shells(lattice)
-    count = min(int(1 / (band_limit * shells.width) + 1e-6), shells.count - 1) + 1
-    spectra = [crop_spectrum(transform(values), grid.shape, lattice.shape) for values in maps]
-    inside, share = spectra, 1.0
-    if mask is not None:
-        inside = [crop_spectrum(transform(values * mask), grid.shape, lattice.shape) for values in maps]
-        share = float((mask > 0.5).mean())
+    coarse = grid.resampled(lattice_shape(grid, band_limit))
+    shells = Shells(coarse)
+    count = shells.last(band_limit) + 1
+    window = mask
+    inside = [v if window is None else v.times(window.make) for v in maps]
+    spectra = [transform_planes(v, coarse.shape) for v in inside]
+    share = 1.0
+    if window is not None:
+        share = sum(int((slab > 0.5).sum()) for _, slab in window.slabs()) / grid.size
 
     def by_shell(a: Complex, b: Complex) -> F64:
-        return (shells.sum(a.real * b.real + a.imag * b.imag) / np.maximum(shells.modes, 1))[:count]
+        return (shells.sum(products(a, b)) / np.maximum(shells.modes, 1))[:count]
 
-    power = np.mean([by_shell(a, a) for a in inside], axis=0)
+    power = np.mean([by_shell(a, a) for a in spectra], axis=0)
     gains = 1 / np.sqrt(np.maximum(power, max(1e-12 * float(power[1:].max()), 1e-30)))
     error = 0.0
     if len(maps) == 2:
         # Smoothed: weights that followed the chance in a shell's agreement would raise what the halves share here.
-        agree = gaussian_filter1d(by_shell(*inside) * gains**2, _SMOOTH, mode="nearest")
+        agree = gaussian_filter1d(by_shell(*spectra) * gains**2, _SMOOTH, mode="nearest")
         agree = np.clip(agree, 0, 1)
         weight = 2 * agree / (1 + agree)
         gains *= np.sqrt(weight)
@@ -215,13 +252,15 @@ def _whitened(
         error = float(noise / max((modes * weight * agree).sum(), 1e-9 * noise))
     gains[0] = 0
     factor = shells.spread(gains.astype(np.float32))
-    return [invert(spectrum * factor, lattice.shape) for spectrum in spectra], error
+    if window is not None:
+        spectra = [transform_planes(v, coarse.shape) for v in maps]
+    return [invert_onto(spectrum * factor, coarse.shape, lattice.shape) for spectrum in spectra], error
 
 
 def choose(
-    values: F32,
+    values: F32 | Planes,
     grid: Grid,
-    mask: F32 | None,
+    mask: F32 | Planes | None,
     band_limit: float,
     wanted: str,
     *,

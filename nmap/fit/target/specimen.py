@@ -16,7 +16,10 @@ from nmap.maps import DensityMap, map_of
 from nmap.maps.checked import judge_mask, mask_on, samples_agree, sound_mask
 from nmap.outcomes import BandLimitOutcome
 from nmap.point_group import PointGroup
-from nmap.spectrum import Shells, resample
+from nmap.spectrum import Shells, lattice_shape, resample
+
+# A network is where the envelope exceeds this, at least.
+_INSIDE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,14 @@ class Specimen:
     half_maps: tuple[DensityMap, DensityMap] | None
     mask_is_own: bool
     cross_validate: bool
+
+    @property
+    def share_inside(self) -> float:
+        """Share of the box where the envelope lets a network be."""
+        if self.chosen.envelope is None:
+            return 1.0
+        shape = lattice_shape(self.density.grid, self.band_limit)
+        return float((self.chosen.envelope.on_lattice(shape) > _INSIDE).mean())
 
     def halves(self) -> Halves | None:
         """The half maps and their FSC inside the envelope, where given."""
@@ -113,7 +124,7 @@ def _solvent(fitted: DensityMap, chosen: Chosen) -> float:
     """Density of the solvent: of what is fitted outside the envelope."""
     if chosen.envelope is None:
         return solvent_value(fitted.values)
-    return solvent_value(fitted.values, chosen.envelope.on_lattice(fitted.grid.shape))
+    return solvent_value(fitted.values, chosen.envelope)
 
 
 def _checked(mask: DensityMap, density: DensityMap) -> DensityMap:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Watch
 from nmap.fit.target.self_correlation import choose
 from nmap.fit.target.specimen import Specimen
 from nmap.outcomes import SymmetryOutcome
 from nmap.point_group import PointGroup
+from nmap.spectrum import Planes
 
 # Share of a time budget that looking for a symmetry may take.
 _SHARE = 0.3
@@ -34,9 +33,9 @@ def find_symmetry(
     watch.say("measuring-symmetry")
     grid, envelope, halves = specimen.density.grid, specimen.chosen.envelope, specimen.halves()
     group, table = choose(
-        specimen.density.values - np.float32(specimen.solvent),
+        Planes.of(specimen.density.values, specimen.solvent),
         grid,
-        None if envelope is None else envelope.on_lattice(grid.shape),
+        None if envelope is None else Planes(grid.shape, lambda part: envelope.planes(grid.shape, part)),
         specimen.band_limit,
         options.symmetry,
         threshold=options.symmetry_threshold,
