@@ -40,6 +40,7 @@ LEAST_RATE = 10_000
 _CHUNK = 1 << 20
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://.")
 _ENTRY = re.compile(r"emd:(.*)", re.IGNORECASE | re.DOTALL)
+_MAP = re.compile(r"(.*)/map/emd_([0-9]+)\.map\.gz", re.DOTALL)
 _LONGEST_NAME = 120
 
 
@@ -56,6 +57,7 @@ class RemoteFile(os.PathLike[str]):
 
     def __init__(self, address: str, told: Told | None = None) -> None:
         self._address = _entry(address)
+        self.is_entry = self._address != address
         self._told = told
         self._here: Path | None = None
         self._remove: Callable[[], object] | None = None
@@ -179,6 +181,12 @@ def is_remote(text: str) -> bool:
     `./emd:1` is a file of that name; `URL::NAME` is one of an archive, of which no more is read.
     """
     return "::" not in text and bool(_URL.match(text) or _ENTRY.fullmatch(text))
+
+
+def header_of(path: str | os.PathLike[str]) -> RemoteFile | None:
+    """The XML header of the EMDB entry whose map a remote file is; None for any other file."""
+    found = _MAP.fullmatch(path.url) if isinstance(path, RemoteFile) and path.is_entry else None
+    return None if found is None else RemoteFile(f"{found[1]}/header/emd-{found[2]}.xml")
 
 
 def url_of(path: str | os.PathLike[str]) -> str:

@@ -104,19 +104,7 @@ def test_read_map_takes_an_entry_number_and_keeps_where_the_map_is_from(site: Si
 
 def test_a_file_encoded_from_the_archive_records_address_and_hash(site: Site, tmp_path: Path) -> None:
     out = tmp_path / "a.nmap"
-    fit = (
-        "--arch",
-        "radial-basis",
-        "--resolution",
-        8,
-        "--preset",
-        "preview",
-        "--effort",
-        "low",
-        "--device",
-        "cpu",
-    )
-    ran = run("encode", "emd:3197", out, "--mask", "none", *fit)
+    ran = run("encode", "emd:3197", out, *FIT, "--resolution", 8)
     assert ran.code == 0, ran.err
     source = open_file(out).neural_map.record["source"]
     assert source["url"] == site.address + ENTRY
@@ -124,6 +112,45 @@ def test_a_file_encoded_from_the_archive_records_address_and_hash(site: Site, tm
     assert source["file"] == "emd_3197.map.gz"
     assert site.address + ENTRY in run("inspect", out).out
     assert list((tmp_path / "fetched").iterdir()) == []
+
+
+FIT = (
+    "--arch",
+    "radial-basis",
+    "--preset",
+    "preview",
+    "--effort",
+    "low",
+    "--device",
+    "cpu",
+    "--mask",
+    "none",
+)
+HEADER = b"""<?xml version="1.0"?><emd emdb_id="EMD-3197" version="3.0">
+<map><contour_list><contour primary="true"><level>0.4</level></contour></contour_list></map>
+<final_reconstruction><resolution>9.0</resolution></final_reconstruction></emd>"""
+
+
+def test_an_entrys_header_gives_resolution_and_contour_where_they_are_not_given(
+    site: Site, tmp_path: Path
+) -> None:
+    site.answers["/structures/EMD-3197/header/emd-3197.xml"] = Answer(HEADER)
+    first, second = tmp_path / "a.nmap", tmp_path / "b.nmap"
+    ran = run("encode", "emd:3197", first, *FIT)
+    assert ran.code == 0, ran.err
+    assert "resolution 9 from the entry's header; --resolution sets another" in ran.err
+    source = open_file(first).neural_map.record["source"]
+    assert (source["resolution"], source["contour_level"]) == (9.0, pytest.approx(0.4))
+    ran = run("encode", "emd:3197", second, *FIT, "--resolution", 8, "--contour", 0.5, "-q")
+    assert (ran.code, ran.err) == (0, "")
+    source = open_file(second).neural_map.record["source"]
+    assert (source["resolution"], source["contour_level"]) == (8.0, 0.5)
+
+
+def test_an_entry_without_its_header_is_encoded_all_the_same(site: Site, tmp_path: Path) -> None:
+    ran = run("encode", "emd:3197", tmp_path / "a.nmap", *FIT, "--resolution", 8)
+    assert ran.code == 0, ran.err
+    assert "warning: without the entry's header" in ran.err
 
 
 def test_a_servers_gzip_encoding_does_not_unpack_the_file(site: Site) -> None:

@@ -38,6 +38,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import both_half_maps
+from nmap_cli.entry import take_from_header
 from nmap_cli.goal import odd_settings, poor_fit
 from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
@@ -224,11 +225,11 @@ def command(
 ) -> int:
     """Fit a network to the density map SOURCE and write it to OUT, a .nmap file.
 
-    SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2), a URL of one, or emd:NNNN, the map of an
-    EMDB entry. The quality reported is that of the
-    file as written and read back. Exit code 1 if that misses the goal: of a preset or a time budget the file is
-    written all the same, of a goal that was given it is not. Ctrl-C ends the fit: nothing is written, or with
-    --keep-on-interrupt the best so far.
+    SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2), a URL of one, or emd:NNNN, the map of
+    an EMDB entry, whose header then gives --resolution and --contour where they are not given. The quality
+    reported is that of the file as written and read back. Exit code 1 if that misses the goal: of a preset or a
+    time budget the file is written all the same, of a goal that was given it is not. Ctrl-C ends the fit:
+    nothing is written, or with --keep-on-interrupt the best so far.
     """
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
@@ -245,6 +246,7 @@ def command(
     from nmap.spectrum import worded
 
     began = time.monotonic()
+    take_from_header(source, fitting, quiet)
     density = read_map_with(source, reading)
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     if verbose:
