@@ -301,7 +301,7 @@ def _say_result(
         say_lines(words(table(rows)).split("\n"), quiet)
 
 
-def _check_size(source: Path, reading: ReadOptions, options: EncodeOptions) -> None:
+def _check_size(source: Input, reading: ReadOptions, options: EncodeOptions) -> None:
     """Refuse a map that is too large, from its header."""
     from nmap.fit.size import check_size
     from nmap.maps import read_grid
