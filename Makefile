@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-browser check docs package clean
+.PHONY: help demo test test-browser check docs package attacks faults properties fuzz clean
 
 help:
 	@echo "make demo     encode, inspect, decode and validate a real map; results in demo/"
@@ -14,6 +14,8 @@ help:
 	@echo "make docs     rewrite docs/cli.md and docs/validate-schema.json from what the code says"
 	@echo "make package  build sdist and wheel, check them, and use the wheel in an empty environment"
 	@echo "make attacks  what each class of hostile file costs, as a table"
+	@echo "make faults   kills, signals, full disks, changed inputs and little memory for every command that writes"
+	@echo "make properties  the properties of maps and files on fifty times as many examples"
 	@echo "make fuzz     fuzz every reader for FUZZ_S seconds (60) each, by atheris"
 	@echo "make clean    remove what these made, the environment in $(VENV) included"
 
@@ -53,6 +55,12 @@ package: $(READY)
 
 attacks: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -W ignore -m attacks.cost
+
+faults: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -W ignore -m faults
+
+properties: $(READY)
+	@NMAP_HYPOTHESIS=long $(BIN)/python -m pytest -q tests/maps/test_map_properties.py tests/container/test_file_properties.py
 
 fuzz: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

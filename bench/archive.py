@@ -45,10 +45,10 @@ RESOLUTIONS: Sequence[tuple[float, float, float]] = (
 """Ranges of resolution, Angstrom, and their shares. ASSUMED, from what is known of the archive: most entries lie
 between 2.5 and 4 A (Turner et al., Nucleic Acids Res. 52, D456, 2024, figure 2B is a chart without numbers)."""
 
-PER_VOXEL = (2.2, 4.0)
-"""Resolution over voxel size, drawn evenly: 2 is Nyquist. The measured maps have 2.5 to 3.6. ASSUMED."""
-IN_ENVELOPE = (0.03, 0.25)
-"""Share of the box that the envelope takes, drawn evenly. The measured maps have 0.03 to 0.3. ASSUMED."""
+PER_VOXEL = (2.54, 2.67, 2.86, 3.05, 3.60)
+"""Resolution over voxel size, each as often: those of the five maps in `bench/results/`; 2 is Nyquist."""
+IN_ENVELOPE = (0.016, 0.084, 0.089, 0.134, 0.290)
+"""Share of the box that the molecule takes, each as often: "inside_fraction" of the same five maps."""
 PACKED = 33e6
 """Bytes of a packed map on average: about 2 TB for 60 000 of them. A map is 20 to 60 MB (the README named above)."""
 
@@ -201,7 +201,7 @@ def draw_archive(count: int, seed: int = 0, table: Path | None = None) -> tuple[
         low, high, share = np.array(RESOLUTIONS).T
         chosen = draw.choice(len(low), count, p=share / share.sum())
         limit = draw.uniform(low[chosen], high[chosen])
-        voxel = limit / draw.uniform(*PER_VOXEL, count)
+        voxel = limit / draw.choice(PER_VOXEL, count)
     else:
         with open(table, encoding="utf-8", newline="") as file:
             rows = np.array(
@@ -209,7 +209,7 @@ def draw_archive(count: int, seed: int = 0, table: Path | None = None) -> tuple[
             )
         edges, voxel, limit = rows[draw.integers(0, len(rows), count)].T
     voxels = edges**3
-    volume = draw.uniform(*IN_ENVELOPE, count) * voxels * voxel**3
+    volume = draw.choice(IN_ENVELOPE, count) * voxels * voxel**3
     return voxels, volume / (limit / 2) ** 3
 
 

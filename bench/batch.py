@@ -217,26 +217,33 @@ def speed(count: int, workers: Sequence[int], work: Path) -> dict[str, Any]:
             check=False,
         )
         whole = time.monotonic() - began
-        rows.append({"workers": number, "whole_seconds": round(whole, 1), "load_before": load, **_pace(out)})
+        rows.append(
+            {"workers": number, "whole_seconds": round(whole, 1), "load_before": load, **_pace(out, number)}
+        )
     base = rows[0]["maps_per_hour"]
     for row in rows:
         row["times_one"] = round(row["maps_per_hour"] / base, 2)
     return {"maps": count, "rows": rows}
 
 
-def _pace(out: Path) -> dict[str, Any]:
-    """Maps an hour by the manifest, without each worker's first map, which loads torch."""
+def _pace(out: Path, workers: int) -> dict[str, Any]:
+    """Maps an hour by the manifest, without each worker's first maps, which wait for torch.
+
+    "busy" is the share of the workers' time that jobs took: on a machine with other work to do it says whether the
+    workers were kept at it, where the clock cannot.
+    """
     from datetime import datetime
 
     lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
-    ends = sorted(
-        datetime.fromisoformat(line["time"]).timestamp() for line in lines if line["event"] == "done"
-    )
-    skip = max(len(ends) // 10, 2)
-    cpu = sum(line["cpu_seconds"] for line in lines if line["event"] == "done")
+    done = [line for line in lines if line["event"] == "done"]
+    ends = np.array([datetime.fromisoformat(line["time"]).timestamp() for line in done])
+    begins = ends - [line["seconds"] for line in done]
+    first, last = np.sort(ends)[max(len(ends) // 10, workers) - 1], ends.max()
+    inside = np.clip(ends, first, last) - np.clip(begins, first, last)
     return {
-        "maps_per_hour": round(3600 * (len(ends) - skip) / (ends[-1] - ends[skip - 1]), 1),
-        "cpu_seconds": round(cpu, 1),
+        "maps_per_hour": round(3600 * int((ends > first).sum()) / (last - first), 1),
+        "busy": round(float(inside.sum()) / (workers * (last - first)), 3),
+        "cpu_seconds": round(sum(line["cpu_seconds"] for line in done), 1),
     }
 
 

@@ -60,14 +60,14 @@ def potential(model: gemmi.Model, grid: Grid) -> F32:
     return np.asarray(clean / clean.std(), np.float32)
 
 
-def halves(clean: F32, grid: Grid, resolution: float, seed: int) -> list[F32]:
-    """Two maps of the same signal in independent noise, (z, y, x)."""
+def halves(clean: F32, grid: Grid, resolution: float, seed: int, last: float = 0.143) -> list[F32]:
+    """Two maps of the same signal in independent noise, (z, y, x); their FSC at the resolution is `last`."""
     core = ndi.gaussian_filter(clean, 3 / grid.voxel_size[0]) > 0.3
     apart = ndi.distance_transform_edt(~core) * grid.voxel_size[0]
     mask = np.clip(1 - (apart - 3) / 4, 0, 1).astype(np.float32)
     shells = Shells(grid)
     signal = shells.sum(np.abs(transform(clean * mask)) ** 2) / shells.modes
-    ends = [0.143 / 0.857, 100.0]
+    ends = [last / (1 - last), 100.0]
     ratio = np.exp(np.interp(-shells.frequency, [-1 / resolution, -1 / 20], np.log(ends)))
     gains = np.sqrt(signal / ratio / float((mask**2).mean()) / grid.size)
     # Beyond Nyquist, in the box's corners, as at Nyquist.

@@ -89,7 +89,7 @@ def lattice(data: bytes) -> None:
     """A stream of lattice weights, on a small lattice."""
     module = _compiled("nmap.coding.lattice")
     module.stages = _compiled("nmap.coding.lattice_contexts").stages
-    words = data[1:], data[:1], (8, 8, 12)
+    words = data[1:], data[:1], (4, 4, 8)
     _alike(lambda: unpack_lattice(*words).tobytes(), lambda: module.unpack(*words).tobytes())
 
 

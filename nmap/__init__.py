@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nmap.errors import NmapError
     from nmap.export_siren import export_weights
     from nmap.fit.encode import encode
+    from nmap.fit.encode_series import encode_series
     from nmap.fit.module.density import from_torch
     from nmap.fit.options import EncodeOptions
     from nmap.grid import Grid
@@ -42,6 +43,7 @@ _HOMES = {
     "NmapError": "nmap.errors",
     "decode": "nmap.verbs",
     "encode": "nmap.fit.encode",
+    "encode_series": "nmap.fit.encode_series",
     "errors": "nmap.errors",
     "export_weights": "nmap.export_siren",
     "from_torch": "nmap.fit.module.density",
@@ -61,6 +63,7 @@ __all__ = [  # noqa: RUF022
     "open",
     "save",
     "encode",
+    "encode_series",
     "decode",
     "inspect",
     "validate",

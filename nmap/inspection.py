@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nmap.axis import Axis
 from nmap.coding.codings import CodedTensor
 from nmap.container import MapFile, labels, open_file
 from nmap.errors import MapError
@@ -60,7 +61,7 @@ class Inspection:
     @property
     def source_bytes(self) -> int | None:
         """Bytes of the source file as it lay on disk, compressed or not; None if not recorded."""
-        stored = self.record.get("source", {}).get("bytes")
+        stored = None if self.axis is not None else self.record.get("source", {}).get("bytes")
         return stored if isinstance(stored, int) else None
 
     def outcome(self, name: str, group: str = "fit") -> Mapping[str, Any]:
@@ -86,8 +87,15 @@ class Inspection:
         return is_part(self.record)
 
     @property
+    def axis(self) -> Axis | None:
+        """The fourth axis of a series; None for one map."""
+        return self.neural_map.axis
+
+    @property
     def raw_bytes(self) -> int:
-        """Bytes of the source's uncompressed MRC file; of a float32 one of what it holds if that is a part."""
+        """Bytes of the source's uncompressed MRC file; of float32 ones of what it holds for a part or a series."""
+        if self.axis is not None:
+            return len(self.axis.at) * (1024 + 4 * self.grid.size)
         return raw_bytes(self.record, self.grid)
 
     @property
@@ -204,11 +212,17 @@ class Inspection:
                 "envelope_share_of_box": self.envelope_share,
                 "symmetry": "C1" if field.symmetry is None else field.symmetry.name,
             },
+            **({} if self.axis is None else {"series": series_json(self.axis)}),
             "fidelity": _plain(self.record.get("fidelity", {})),
             "is_preview": self.is_preview,
             "fit": _plain(self.record.get("fit", {})),
             "record_error": self.record_error or None,
         }
+
+
+def series_json(axis: Axis) -> dict[str, Any]:
+    """An axis as JSON values."""
+    return {"axis": axis.name, "frames": len(axis.at), "measured_at": list(axis.at), "period": axis.period}
 
 
 def is_part(record: Record) -> bool:

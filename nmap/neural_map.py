@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as default
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmap.coding.codings import CodedTensor, decode_tensor
+from nmap.axis import Axis
+from nmap.coding.codings import CodedTensor, decode_tensor, encode_float
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
@@ -46,7 +47,9 @@ Record = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class NeuralMap:
-    """A density map that can be sampled anywhere.
+    """A density map, or a series of them, that can be sampled anywhere.
+
+    A series is sampled at a position of its fourth axis: `series.at(t)` is a map like any other.
 
     Attributes:
         field: what is computed.
@@ -63,6 +66,35 @@ class NeuralMap:
     def grid(self) -> Grid:
         """The source map's grid."""
         return self.field.box
+
+    @property
+    def axis(self) -> Axis | None:
+        """The fourth axis of a series; None for one map."""
+        return self.field.network.fourth_axis
+
+    def at(self, t: float) -> NeuralMap:
+        """The map of a series at a position of its axis: an ordinary one, with all that such a map can do.
+
+        Between measured frames it is interpolated: `axis.frame(t)` is None there.
+
+        Raises:
+            OptionError: this is one map, or the position lies beyond the ends of the axis.
+        """
+        network = self.field.network.at(t)
+        stored = {name: encode_float(values, "F32") for name, values in network.tensors().items()}
+        tensors = {**self.tensors, **stored}
+        return NeuralMap(replace(self.field, network=network), tensors, self.record)
+
+    def rate(self, t: float) -> NeuralMap:
+        """The derivative of a series by the position on its axis, as a map: how the density moves there.
+
+        It can be sampled like any other, and not be stored.
+
+        Raises:
+            OptionError: this is one map, or the position lies beyond the ends of the axis.
+        """
+        frame = replace(self.field.frame, offset=0.0)
+        return NeuralMap(replace(self.field, network=self.field.network.rate(t), frame=frame), {}, {})
 
     @property
     def contour_level(self) -> float | None:

@@ -166,7 +166,7 @@ class RemoteFile(os.PathLike[str]):
         return f"{kind}: {said}" if said else kind
 
 
-def at(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+def located(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     """A remote file where a text names a URL or an EMDB entry; every other path as it is.
 
     Raises:

@@ -30,8 +30,9 @@ from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
-from nmap.remote import at
+from nmap.remote import located
 from nmap.spectrum import Convention, Planes
+from nmap.spectrum.planes import parts
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
@@ -41,6 +42,9 @@ PathLike = str | os.PathLike[str]
 
 DOUBLED_VOXELS = 2**29
 """Largest decode at twice the sampling that is made unasked: about 1 GB of memory."""
+
+# Planes of an envelope that are made at once.
+_PLANES = 16
 
 SOFT_EDGE = 6.0
 """Width of the edge of an automatic mask, Angstrom."""
@@ -57,6 +61,7 @@ class Validation:
         mask: the mask that was used.
         opened: the file.
         record: what the file says of its source and fit.
+        neural_map: the file's map; of a series that at the position.
     """
 
     findings: Findings
@@ -65,15 +70,11 @@ class Validation:
     mask: DensityMap | None
     opened: MapFile
     record: Record
-
-    @property
-    def neural_map(self) -> NeuralMap:
-        """The file's map."""
-        return self.opened.neural_map
+    neural_map: NeuralMap
 
 
 def validate_file(
-    file: PathLike,
+    file: PathLike | MapFile,
     source: DensityMap | PathLike,
     *,
     resolution: float | None = None,
@@ -85,11 +86,12 @@ def validate_file(
     convention: Convention = "nmap",
     source_path: PathLike | None = None,
     reading: ReadOptions = DEFAULT_READING,
+    at: float | None = None,
 ) -> Validation:
     """Measure how true a `.nmap` file is to the map it was made from.
 
     Args:
-        file: the `.nmap` file.
+        file: the `.nmap` file, or what it was opened as.
         source: the map, or its path.
         resolution: shells count to here, Angstrom; the file's band limit if None, or what a bare file was fitted to.
         mask: a mask or its path, or "auto" for one made from the source.
@@ -100,6 +102,7 @@ def validate_file(
         convention: of the shells.
         source_path: where the map was read from, if it is not given as a path; to know what gzip makes of it.
         reading: how the maps given as paths are read.
+        at: position on the axis of a series; of a series only.
 
     Raises:
         FormatError: the file breaks the format. Damage to its record alone, which no decoder needs, is a remark.
@@ -107,11 +110,11 @@ def validate_file(
         GridError: the source does not cover the file's box, or another map lies elsewhere.
         OptionError: an option that cannot be used.
     """
-    from nmap.container import open_file
+    from nmap.container import MapFile, open_file
 
-    file, source = at(file), source if isinstance(source, DensityMap) else at(source)
-    opened = open_file(file)
-    neural_map = opened.neural_map
+    source = source if isinstance(source, DensityMap) else located(source)
+    opened = file if isinstance(file, MapFile) else open_file(file)
+    neural_map = opened.neural_map if at is None else opened.neural_map.at(at)
     record, damage = neural_map.record, "; ".join(opened.record_faults)
     resolution = resolution or _fitted_resolution(neural_map)
     whole = as_map(source, reading)
@@ -130,7 +133,7 @@ def validate_file(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
         sizes=measure_sizes(opened.sizes["total"], part, path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
-        model=None if model is None else at(model),
+        model=None if model is None else located(model),
         contour=_contour(record),
     )
     findings = compare_maps(
@@ -152,8 +155,8 @@ def validate_file(
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
     told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
-    findings = replace(findings, decoded=shown_name(file), container=container, remarks=told)
-    return Validation(findings, decoded, part, soft, opened, record)
+    findings = replace(findings, decoded=shown_name(opened.path), container=container, remarks=told)
+    return Validation(findings, decoded, part, soft, opened, record, neural_map)
 
 
 def validate_map(
@@ -177,7 +180,7 @@ def validate_map(
     extras = replace(
         extras,
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, DEFAULT_READING),
-        model=None if model is None else at(model),
+        model=None if model is None else located(model),
     )
     return compare_maps(
         decoded,
@@ -250,7 +253,10 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
     shape = source.grid.shape
     about = Planes.of(source.values, solvent_value(source.values, envelope))
     fitted = about.times(lambda part: envelope.planes(shape, part))
-    return replace(extras, envelope=envelope.on_lattice(shape), fitted=fitted)
+    inside = np.empty(shape, np.float32)
+    for part in parts(shape[0], _PLANES):
+        inside[part] = envelope.planes(shape, part)
+    return replace(extras, envelope=inside, fitted=fitted)
 
 
 def _halves(
@@ -264,9 +270,11 @@ def _halves(
 
 def _container(opened: MapFile, record: Record, source: DensityMap, readable: bool) -> Container:
     parts = opened.sizes
-    known = record.get("source", {}).get("sha256")
+    kept = record.get("source", {})
+    known, frames = kept.get("sha256"), kept.get("frames")
     given = None if source.header is None else source.header.sha256
-    return Container(parts, bool(record) and readable, None if known is None else known == given)
+    sums = [entry[-1] for entry in frames if entry] if isinstance(frames, list) else [known]
+    return Container(parts, bool(record) and readable, None if known is None else given in sums)
 
 
 def _decode(neural_map: NeuralMap, grid: Grid) -> F32:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap
-from nmap.remote import at
+from nmap.remote import located
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
-def decode(source: NeuralMap | str | os.PathLike[str], grid: Grid | None = None) -> DensityMap:
+def decode(
+    source: NeuralMap | str | os.PathLike[str], grid: Grid | None = None, *, at: float | None = None
+) -> DensityMap:
     """Decode a neural map to a plain density map.
 
     Args:
         source: the neural map, or the path of a `.nmap` file.
         grid: where to put the samples; the source map's own grid if None. Outside the box lies solvent.
+        at: position on the axis of a series; of a series only.
 
     Returns:
         The densities on that grid.
@@ -32,10 +35,13 @@ def decode(source: NeuralMap | str | os.PathLike[str], grid: Grid | None = None)
     Raises:
         FormatError: the file breaks the format.
         GridError: the grid cannot be decoded to.
+        OptionError: a position for a map that is no series, beyond its ends, or none for a series.
     """
     from nmap.container import open_map
 
     neural_map = source if isinstance(source, NeuralMap) else open_map(source)
+    if at is not None:
+        neural_map = neural_map.at(at)
     grid = grid or neural_map.grid
     return DensityMap(neural_map.on_grid(grid), grid)
 
@@ -74,7 +80,7 @@ def validate(
     from nmap.compare.measures import Limits
     from nmap.validation import as_map, is_nmap, validate_file, validate_map
 
-    decoded = at(decoded) if isinstance(decoded, str) else decoded
+    decoded = located(decoded) if isinstance(decoded, str) else decoded
     held = limits if isinstance(limits, Limits) else Limits(**(limits or {}))
     if isinstance(decoded, str | os.PathLike) and is_nmap(decoded):
         return validate_file(

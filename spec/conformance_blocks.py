@@ -92,8 +92,12 @@ def block_siren(
     bits: Array | None = None,
     group: tuple[list[Array], tuple[float, ...], tuple[float, ...]] | None = None,
     half: tuple[float, ...] = (0.5, 0.5, 0.5),
+    moving: Array | None = None,
 ) -> Function:
-    """Envelope times network at the lattice's points, by the page model-block-siren.md."""
+    """Envelope times network at the lattice's points, by the page model-block-siren.md.
+
+    `moving` are the codes that the output of a series has, (blocks, code); None for those of the layers.
+    """
     blocks, _, hidden, _, longest = sizes
     layers = hidden + 1
     length = [e / n for e, n in zip(box.edges[::-1], lattice, strict=True)]
@@ -134,7 +138,8 @@ def block_siren(
 
         def given(which: int) -> list[float]:
             base, turn = numbers[layers + which], numbers[2 * layers + 1 + which]
-            return [float(b[0] + code @ column) for b, column in zip(base, turn.T, strict=True)]
+            own = code if moving is None or which < layers else moving[block]
+            return [float(b[0] + own @ column) for b, column in zip(base, turn.T, strict=True)]
 
         for layer in range(layers):
             h = [math.sin(omegas[layer] * v) for v in dense(numbers[layer], np.array(given(layer)), h)]
@@ -216,6 +221,142 @@ def block_cases() -> list[tuple[str, str, NeuralMap, Function]]:
             *block_case((1, 5, 0, 2, 0), 5, 1, CUBE, even, 5.0, plain=True),
         ),
     ]
+
+
+def functions(at: list[float], period: float | None, count: int, t: float) -> list[float]:
+    """The functions of a series' axis at a position, by the page model-series-siren.md."""
+    n, out = len(at), []
+    for k in range(count):
+        if k == 0:
+            wave = [1.0] * n
+        elif period is None:
+            wave = [math.sqrt(2) * math.cos(math.pi * k * (2 * i + 1) / (2 * n)) for i in range(n)]
+        else:
+            turn = math.cos if k % 2 else math.sin
+            wave = [math.sqrt(2) * turn(2 * math.pi * ((k + 1) // 2) * i / n) for i in range(n)]
+        out.append(hermite(at, wave, period, t))
+    return out
+
+
+def hermite(at: list[float], wave: list[float], period: float | None, t: float) -> float:
+    """A cubic between two frames, its slopes those of parabolas through three (by Newton's divided differences)."""
+    points = list(zip(at, wave, strict=True))
+    if period is not None:
+        points = [(a + m * period, w) for m in (-2, -1, 0, 1, 2) for a, w in points]
+    low = max(i for i, (a, _) in enumerate(points[:-1]) if a <= t)
+
+    def slope(i: int) -> float:
+        first = min(max(i - 1, 0), len(points) - 3)
+        (a, fa), (b, fb), (c, fc) = points[first : first + 3]
+        one, two = (fb - fa) / (b - a), (fc - fb) / (c - b)
+        x = points[i][0]
+        return one + (two - one) / (c - a) * ((x - a) + (x - b))
+
+    (a, fa), (b, fb) = points[low : low + 2]
+    h, s = b - a, (t - a) / (b - a)
+    # Bezier's form of the same cubic.
+    p, q = fa + h * slope(low) / 3, fb - h * slope(low + 1) / 3
+    return (1 - s) ** 3 * fa + 3 * s * (1 - s) ** 2 * p + 3 * s * s * (1 - s) * q + s**3 * fb
+
+
+def series_case(
+    sizes: Sizes,
+    seed: int,
+    amplitudes: int,
+    at: list[float],
+    period: float | None,
+    components: int,
+    position: float,
+    bits: Array | None = None,
+) -> tuple[NeuralMap, Function]:
+    """A series, and its density at a position by the formulas."""
+    whole, steps = matrices(sizes, seed, amplitudes)
+    rng, shared = np.random.default_rng(100 + seed), len(whole) - (2 if amplitudes else 1)
+    codes = [
+        whole[shared],
+        *(np.rint(rng.laplace(0, 1.0, whole[shared].shape)) for _ in range(components - 1)),
+    ]
+    heights = [*whole[shared + 1 :]]
+    heights += [np.rint(rng.laplace(0, 1.5, h.shape)) for h in heights for _ in range(components - 1)]
+    every = [*whole[:shared], *codes, *heights]
+    each = [*steps[:shared], *[steps[shared]] * components, *[steps[-1]] * len(heights)]
+    omegas, radius, even = [3.0, *[1.5] * sizes[2]], 3.25, (10, 10, 10)
+    names = ("blocks", "width", "hidden", "code", "waves")
+    settings = {**dict(zip(names, sizes, strict=True)), "omegas": omegas, "radius": radius}
+    settings |= {"at": at, "axis": "t", "components": components}
+    if period is not None:
+        settings["period"] = period
+    tensors = {"network": encode_matrices([m.astype(int) for m in every], np.array(each))}
+    tensors["gains"] = encode_float(FLAT)
+    if bits is not None:
+        tensors["envelope"] = encode_occupancy(bits)
+    made = NeuralMap.from_tensors(
+        "series-siren", settings, tensors, Frame(CUBE, band_limit=5.0, lattice=even)
+    )
+    f = functions(at, period, components, position)
+    numbers = [m * s for m, s in zip(whole[:shared], steps, strict=False)]
+    numbers.append(codes[0] * steps[shared])
+    moving = sum(v * m for v, m in zip(f, codes, strict=True)) * steps[shared]
+    if heights:
+        numbers.append(sum(v * m for v, m in zip(f, heights, strict=True)) * steps[-1])
+    product = block_siren(numbers, sizes, omegas, radius, CUBE, even, bits, moving=moving)
+    return made, filtered(product, CUBE, even, 5.0, FLAT)
+
+
+def series_cases() -> list[tuple[str, str, NeuralMap, Function, float]]:
+    """Name, description, series, density and position of the valid files."""
+    ball = np.zeros((6, 6, 6), bool)
+    ball[2:5, 2:5, 1:6] = True
+    line, cycle = [-1.0, 0.0, 0.25, 1.5], [0.0, 0.2, 0.4, 0.6, 0.8]
+    return [
+        (
+            "series-siren",
+            "four frames on a line, an envelope, waves, a position between frames",
+            *series_case((5, 4, 1, 3, 2), 11, 19, line, None, 4, 0.9, ball),
+            0.9,
+        ),
+        (
+            "series-siren-periodic",
+            "a cycle of five frames, no waves, a position before the first",
+            *series_case((3, 4, 1, 2, -1), 12, 0, cycle, 1.0, 5, -0.15),
+            -0.15,
+        ),
+    ]
+
+
+def series_invalid() -> Iterator[Forged]:
+    """Files that break the page model-series-siren.md."""
+    header, metadata, buffer = split(encode_bytes(series_cases()[0][2], hdf5=False))
+    single = split(encode_bytes(block_cases()[0][2], hdf5=False))
+
+    def change(
+        name: str, check: int, message: str, says: str, error: str = "FormatError", **more: Any
+    ) -> Forged:
+        model = {k: v for k, v in {**metadata["model"], **more.pop("model", {})}.items() if v is not None}
+        told = {k: v for k, v in {**metadata, "model": model, **more}.items() if v is not None}
+        return Forged(name, check, error, message, says, repacked(_parts(header, buffer), told))
+
+    yield change("series-unsaid", 13, "must_understand", "a series without the feature", must_understand=None)
+    yield change(
+        "series-feature", 7, "'shift' must be understood", "another feature beside it", "UnsupportedError",
+        must_understand=["series", "shift"],
+    )  # fmt: skip
+    told = {**single[1], "must_understand": ["series"]}
+    forged = repacked(_parts(single[0], single[2]), told)
+    yield Forged("series-single", 13, "FormatError", "must_understand", "one map with the feature", forged)
+    yield change(
+        "series-order", 13, "above the one before", "positions that fall", model={"at": [0, 2, 1, 3]}
+    )
+    yield change("series-one", 13, "2 to 256", "one position", model={"at": [0.5]})
+    yield change("series-period", 13, "period", "a period shorter than the frames", model={"period": 2.5})
+    yield change("series-components", 13, "components", "more functions than frames", model={"components": 5})
+    yield change("series-no-components", 13, "components", "no functions", model={"components": None})
+    yield change("series-fewer", 13, "components", "numbers for other functions", model={"components": 3})
+    yield change("series-axis", 13, "axis", "an axis that is a number", model={"axis": 4})
+
+
+def _parts(header: Json, buffer: bytes) -> dict[str, Any]:
+    return {n: (e["dtype"], e["shape"], buffer[slice(*e["data_offsets"])]) for n, e in header.items()}
 
 
 def block_invalid() -> Iterator[Forged]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from conformance_blocks import block_cases, block_invalid
+from conformance_blocks import block_cases, block_invalid, series_cases, series_invalid
 from conformance_formulas import (
     Array,
     Function,
@@ -49,7 +49,10 @@ TOLERANCE = 2e-4
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A valid file: its map, the density at a box fraction (z, y, x), on some grids, and how to write it."""
+    """A valid file: its map, the density at a box fraction (z, y, x), on some grids, and how to write it.
+
+    Of a series the density is that at the position `at`.
+    """
 
     name: str
     says: str
@@ -58,6 +61,7 @@ class Case:
     grids: Mapping[tuple[int, int, int], Function] = default(default_factory=dict)
     hdf5: bool = True
     thumbnail: bool = False
+    at: float | None = None
 
 
 def weights(seed: int, width: int = 6, hidden: int = 2, inputs: int = 3) -> dict[str, Array]:
@@ -304,6 +308,7 @@ def manifest_entry(case: Case, path: str, data: bytes, seed: int) -> dict[str, A
         "file": path,
         "sha256": hashlib.sha256(data).hexdigest(),
         "says": case.says,
+        **({} if case.at is None else {"at": case.at}),
         "points_xyz": points.tolist(),
         "values": [rounded(v) for v in values],
         "tolerance": float(f"{TOLERANCE * spread:.2g}"),
@@ -323,6 +328,7 @@ def make(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     radial = [Case(*parts) for parts in radial_cases()]
     blocks = [Case(*parts) for parts in block_cases()]
+    blocks += [Case(*parts, at=at) for *parts, at in series_cases()]
     for seed, case in enumerate(
         [
             *bare_cases(),
@@ -340,7 +346,7 @@ def make(folder: Path) -> None:
         valid.append(manifest_entry(case, path, data, seed))
     first = valid[0]
     dual, plain = ((folder / f"valid/{name}.nmap").read_bytes() for name in ("bare-siren-f32", "no-hdf5"))
-    for forged in [*invalid_files(dual, plain), *radial_invalid(), *block_invalid()]:
+    for forged in [*invalid_files(dual, plain), *radial_invalid(), *block_invalid(), *series_invalid()]:
         if not forged.error:
             path = f"valid/{forged.name}.nmap"
             valid.append({**first, "file": path, "says": forged.says})

@@ -27,12 +27,12 @@ REFERENCE |= {"I": (0.1141592654, 0.0771828183, 1), "I1": (0.0771828183, 0.11415
 class Map:
     """The density of a file: `metadata`, decoded `tensors`, and `sample`."""
 
-    def __init__(self, data: bytes) -> None:
-        """Read a file's bytes; sections 1 to 4."""
+    def __init__(self, data: bytes, at: float | None = None) -> None:
+        """Read a file's bytes; sections 1 to 4. `at`: position on the axis of a series."""
         n = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + n])
         text = header.pop("__metadata__")["nmap"]
-        self.metadata = json.loads(text)
+        self.metadata, self.at = json.loads(text), at
         stored, sums = {}, hashlib.sha256(text.replace(self.metadata["sha256"], "0" * 64, 1).encode())
         for name, entry in sorted(i for i in header.items() if i[0] != "record" and i[0][:5] != "hdf5."):
             begin, end = (8 + n + offset for offset in entry["data_offsets"])
@@ -94,7 +94,7 @@ class Map:
 
     def network(self, t, f):
         """The pages of the model kinds; `f` are the folded box fractions of `t`."""
-        if (model := self.metadata["model"])["kind"] == "block-siren":
+        if (model := self.metadata["model"])["kind"] in ("block-siren", "series-siren"):
             return __import__(BLOCKS).values(self, f, t, group)
         w = self.tensors
         layers = [(w["first.weight"], w["first.bias"])]

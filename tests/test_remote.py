@@ -147,6 +147,11 @@ def test_an_entrys_header_gives_resolution_and_contour_where_they_are_not_given(
     assert (source["resolution"], source["contour_level"]) == (8.0, 0.5)
 
 
+def test_the_output_may_be_named_by_its_option(site: Site, tmp_path: Path) -> None:
+    ran = run("encode", "emd:3197", "-o", tmp_path / "a.nmap", *FIT, "--resolution", 8)
+    assert ran.code == 0, ran.err
+
+
 def test_an_entry_without_its_header_is_encoded_all_the_same(site: Site, tmp_path: Path) -> None:
     ran = run("encode", "emd:3197", tmp_path / "a.nmap", *FIT, "--resolution", 8)
     assert ran.code == 0, ran.err

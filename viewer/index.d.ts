@@ -81,6 +81,10 @@ export interface LayersClass {
 
 /** Opens a file and makes all checks of the format. */
 export function open(data: Uint8Array | ArrayBuffer, options?: { Layers?: LayersClass }): NmapFile;
+/** The axis of a series: its name, the positions of the measured frames, and its period; null of one map. */
+export function axisOf(map: NmapFile): { name: string; at: number[]; period: number | null } | null;
+/** The map of a series at a position of its axis. Between measured frames it is interpolated. */
+export function at(map: NmapFile, t: number): NmapFile;
 /** The density on a grid over the box; without `shape` on the source's own grid. */
 export function decode(
   map: NmapFile,

@@ -19,6 +19,7 @@ import { checkModel, latticeValues } from "./src/networks.js";
 import { Polynomial } from "./src/polynomial.js";
 import { radialCoefficients } from "./src/radial.js";
 import { readRecord } from "./src/record.js";
+import { seriesAt } from "./src/series.js";
 
 export { AppendedDataError, FormatError, LimitError, UnsupportedError } from "./src/errors.js";
 
@@ -64,6 +65,21 @@ export function open(data, { Layers = PlainLayers } = {}) {
   checkModel(metadata, tensors);
   checkBand(metadata);
   return new NmapFile(layout, metadata, tensors, bytes.length, Layers);
+}
+
+/** The axis of a series: its name, the positions of the measured frames, and its period; null of one map. */
+export function axisOf(map) {
+  const { kind, axis, at, period = null } = map.metadata.model;
+  return kind === "series-siren" ? { name: axis, at: [...at], period } : null;
+}
+
+/**
+ * The map of a series at a position of its axis: one like any other. Between measured frames it is interpolated.
+ * @throws RangeError of one map, and of a position beyond the ends of the axis
+ */
+export function at(map, t) {
+  if (!axisOf(map)) throw new RangeError("one map, not a series: it has no positions");
+  return new NmapFile(map.layout, ...seriesAt(map.metadata, map.tensors, t), map.length, map.Layers);
 }
 
 /**

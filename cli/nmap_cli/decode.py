@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +14,7 @@ import click
 import numpy as np
 
 from nmap import __version__
-from nmap.errors import GridError, LimitError, NonFiniteError, OptionError
+from nmap.errors import GridError, LimitError, NonFiniteError, OptionError, OutputExistsError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import (
     advice,
@@ -28,12 +29,14 @@ from nmap_cli.common import (
     warn,
 )
 from nmap_cli.parameters import (
+    FRAMES,
     INPUT,
     MAP_OUTPUT,
     NMAP_INPUT,
     REGION,
     SHAPE,
     VOXEL_SIZE,
+    Frames,
     Input,
     NmapInput,
     Region,
@@ -42,7 +45,7 @@ from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
-    from nmap.maps import MapFrame
+    from nmap.maps import MapFrame, MapWriter
     from nmap.neural_map import NeuralMap
 
 _LABEL = f"Decoded by nmap {__version__}"
@@ -69,6 +72,14 @@ _LABEL = f"Decoded by nmap {__version__}"
     metavar="X0:X1,Y0:Y1,Z0:Z1",
     help="Only these voxels, half open, counted on the grid that the other options give.",
 )
+@click.option("--at", type=float, metavar="T", help="Position on the axis of a series.")
+@click.option(
+    "--frames",
+    type=FRAMES,
+    metavar="T0:T1:N",
+    help="N positions from T0 to T1 of a series, both included: one file each if the output has a %d, such as "
+    "movie_%03d.mrc, else one stack of volumes (ISPG 401).",
+)
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float16"]),
@@ -87,6 +98,8 @@ def command(
     voxel_size: Triple | None,
     like: Input | None,
     region: Region | None,
+    at: float | None,
+    frames: Frames | None,
     dtype: Literal["float32", "float16"],
     permissive: bool,
     overwrite: bool,
@@ -96,14 +109,16 @@ def command(
     """Decode a .nmap FILE, or the one at a URL, to a plain MRC map.
 
     Without --shape, --voxel-size or --like the map comes back on its source's own grid. The map is written in
-    slabs, so it may be larger than memory.
+    slabs, so it may be larger than memory. A series is decoded at a position, --at, or at several, --frames;
+    between the frames that were measured it is interpolated.
     """
     target = one_output(out, output)
     given = [name for name, value in _choices(shape, voxel_size, like) if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
+    if at is not None and frames is not None:
+        raise OptionError("--at and --frames contradict each other: give one of them")
     from nmap.container import open_file
-    from nmap.maps import MapWriter
 
     started = time.monotonic()
     opened = open_file(file)
@@ -111,19 +126,111 @@ def command(
     grid = _grid(neural_map, shape, voxel_size, like, permissive)
     if region is not None:
         grid = grid.region(*region)
-    _check_room(grid, target)
+    positions = _positions(neural_map, file, at, frames)
+    outputs = _outputs(target, len(positions), frames is not None, overwrite)
+    _check_room(grid, target, len(positions))
     _check_extent(neural_map.grid, grid, quiet)
-    with (
-        _naming(file),
-        ProgressLine(quiet, patience=2.0) as line,
-        MapWriter(
-            target, grid, dtype=dtype, overwrite=overwrite, labels=_labels(opened), label=_LABEL
-        ) as writer,
-    ):
-        for start, slab in neural_map.slabs(grid):
+    with _naming(file), ProgressLine(quiet, patience=2.0) as line:
+        writing = Writing(grid, dtype, overwrite, _labels(opened), line)
+        writing.write(neural_map, positions, outputs)
+    size_of = size(sum(path.stat().st_size for path in outputs))
+    said = f"{target}: {grid}" + (f", {len(positions)} frames" if frames is not None else "")
+    say(f"{said}, {size_of}, in {span(time.monotonic() - started)}", quiet)
+
+
+def _positions(
+    neural_map: NeuralMap, file: Path | str, at: float | None, frames: Frames | None
+) -> list[float | None]:
+    """Positions to decode at; one None for one map."""
+    axis = neural_map.axis
+    if axis is None:
+        if at is not None or frames is not None:
+            raise OptionError(f"{file} holds one map, not a series: leave --at and --frames out")
+        return [None]
+    if at is None and frames is None:
+        raise OptionError(
+            f"{file} holds a series of {len(axis.at)} maps, {axis.name} from {axis.first:g} to {axis.last:g}: choose "
+            "with --at or --frames"
+        )
+    chosen: list[float | None] = [at]
+    if frames is not None:
+        chosen = [float(position) for position in np.linspace(*frames)]
+    for position in chosen:
+        if position is not None:
+            axis.frame(position)  # refuses what lies beyond the ends, before anything is written
+    return chosen
+
+
+def _outputs(target: Path, count: int, is_series: bool, overwrite: bool) -> list[Path]:
+    """The files to write: one for each position where the name has a place for its number, else one."""
+    if not is_series or "%" not in target.name:
+        return [target]
+    try:
+        names = [target.name % number for number in range(count)]
+    except (TypeError, ValueError):
+        raise OptionError(f"{target}: wanted one %d for the frame's number, such as movie_%03d.mrc") from None
+    outputs = [target.with_name(name) for name in names]
+    if len(set(outputs)) < count:
+        raise OptionError(
+            f"{target}: names the same file for several frames: wanted one %d, such as movie_%03d.mrc"
+        )
+    taken = [path for path in outputs if path.exists()]
+    if taken and not overwrite:
+        raise OutputExistsError(
+            f"{taken[0]}: exists already: give another path, or --overwrite to replace it"
+        )
+    return outputs
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How maps are written.
+
+    Attributes:
+        grid: where the voxels lie.
+        dtype: their type.
+        overwrite: whether files may be replaced.
+        labels: of the source.
+        line: shows how far it is.
+    """
+
+    grid: Grid
+    dtype: Literal["float32", "float16"]
+    overwrite: bool
+    labels: tuple[str, ...]
+    line: ProgressLine
+
+    def write(self, neural_map: NeuralMap, positions: list[float | None], outputs: list[Path]) -> None:
+        """Write the map at each position, to a file each or all to one."""
+        if len(outputs) == 1:
+            with self._writer(outputs[0], len(positions)) as writer:
+                for number, position in enumerate(positions):
+                    self._frame(writer, neural_map, position, number / len(positions), len(positions))
+            return
+        for number, (position, output) in enumerate(zip(positions, outputs, strict=True)):
+            with self._writer(output, 1) as writer:
+                self._frame(writer, neural_map, position, number / len(positions), len(positions))
+
+    def _writer(self, output: Path, volumes: int) -> MapWriter:
+        from nmap.maps import MapWriter
+
+        return MapWriter(
+            output,
+            self.grid,
+            dtype=self.dtype,
+            overwrite=self.overwrite,
+            labels=self.labels,
+            label=_LABEL,
+            volumes=volumes,
+        )
+
+    def _frame(
+        self, writer: MapWriter, neural_map: NeuralMap, position: float | None, done: float, count: int
+    ) -> None:
+        one = neural_map if position is None else neural_map.at(position)
+        for start, slab in one.slabs(self.grid):
             writer.write(slab)
-            line.show("decoding", (start + len(slab)) / grid.shape[0])
-    say(f"{target}: {grid}, {size(target.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)
+            self.line.show("decoding", done + (start + len(slab)) / self.grid.shape[0] / count)
 
 
 def _grid(
@@ -186,13 +293,14 @@ def _extent(grid: Grid) -> str:
     return f"from ({low}) to ({high}) A"
 
 
-def _check_room(grid: Grid, output: Path) -> None:
+def _check_room(grid: Grid, output: Path, frames: int) -> None:
     """Refuse, before any work, a map that the disk or a slab of it that the memory cannot hold."""
-    whole, plane = 4 * grid.size / 2**30, 4 * grid.shape[1] * grid.shape[2] / 2**30
+    whole, plane = 4 * frames * grid.size / 2**30, 4 * grid.shape[1] * grid.shape[2] / 2**30
     advice = "use a smaller --shape or a larger --voxel-size, or --region for a part"
     free = shutil.disk_usage(output.resolve().parent).free / 2**30
     if whole > free:
-        raise LimitError(f"{grid} take {whole:.4g} GiB, {free:.4g} GiB are free on the disk: {advice}")
+        what = f"{grid} in {frames} frames" if frames > 1 else f"{grid}"
+        raise LimitError(f"{what} take {whole:.4g} GiB, {free:.4g} GiB are free on the disk: {advice}")
     try:
         np.empty((3, *grid.shape[1:]), np.float32)
     except MemoryError:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmap.errors import LimitError, MapError, MapWarning
+from nmap.errors import LimitError, MapError, MapWarning, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.goal import Goal, goal_of
 from nmap.machine.packages import require_package
 from nmap.maps import ReadOptions
-from nmap.model.kinds import KINDS
+from nmap.model.kinds import CHOICES
 from nmap_cli.common import (
     WARNINGS,
     json_option,
@@ -44,12 +44,28 @@ from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
 from nmap_cli.keeping import save_fit, saying_that_it_is_written
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import BYTES, DURATION, FOLDER, INPUT, MASK, NMAP_OUTPUT, OUTPUT, SLICE, Input
+from nmap_cli.parameters import (
+    BYTES,
+    DURATION,
+    FOLDER,
+    INPUT,
+    MASK,
+    NMAP_OUTPUT,
+    OUTPUT,
+    POSITIONS,
+    SLICE,
+    Input,
+)
 from nmap_cli.progress import ProgressLine
+from nmap_cli.sources import ManySources
 
 if TYPE_CHECKING:
     from nmap.inspection import Inspection
+    from nmap.maps import DensityMap
+    from nmap.neural_map import NeuralMap
 
+# Kind of network that a series has where none is chosen.
+_SERIES_ARCH = "siren"
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
 Command = Callable[..., Any]
@@ -63,9 +79,11 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     return click.option(flag, help=text, default=default, **kind)
 
 
-@click.command("encode", short_help="Fit a network to a density map and write it as a .nmap.")
-@click.argument("source", type=INPUT)
-@output_argument(NMAP_OUTPUT, "The .nmap file to write; it may also be given as the second argument.")
+@click.command(
+    "encode", short_help="Fit a network to a density map and write it as a .nmap.", cls=ManySources
+)
+@click.argument("sources", type=INPUT, nargs=-1, metavar="SOURCE...")
+@output_argument(NMAP_OUTPUT, "The .nmap file to write; it may also be given as the last argument.")
 @_fit_option(
     "--resolution",
     "Finest detail to keep, in Angstrom. Estimated from the map if not given.",
@@ -154,7 +172,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "Kind of network. siren is a sine network in blocks, block-siren, unless an option from --steps to --weight-bits "
     "is given without --blocks: then it is one plain network. radial-basis is about a third as large and twice as "
     "fast; half maps take it unless a kind is given.",
-    type=click.Choice(list(KINDS)),
+    type=click.Choice(list(CHOICES)),
     show_default="siren",
 )
 @_fit_option(
@@ -196,6 +214,18 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "Encode half map 1 alone, and compare the result with half map 2. Takes more bytes.",
     is_flag=True,
 )
+@click.option("--axis", metavar="NAME", help="Name of the axis of a series; t if not given.")
+@click.option(
+    "--at",
+    type=POSITIONS,
+    metavar="T,T,...",
+    help="Position of each frame of a series, ascending; even steps from 0 to 1 if not given.",
+)
+@click.option(
+    "--periodic-t",
+    is_flag=True,
+    help="The series is a cycle: it closes one mean step after its last frame.",
+)
 @reading_options
 @click.option(
     "--no-hdf5",
@@ -209,9 +239,12 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @json_option
 @voice_options
 def command(
-    source: Input,
+    sources: tuple[Input, ...],
     out: Path | None,
     output: Path | None,
+    axis: str | None,
+    at: tuple[float, ...] | None,
+    periodic_t: bool,
     reading: ReadOptions,
     no_hdf5: bool,
     thumbnail: bool,
@@ -230,25 +263,32 @@ def command(
     reported is that of the file as written and read back. Exit code 1 if that misses the goal: of a preset or a
     time budget the file is written all the same, of a goal that was given it is not. Ctrl-C ends the fit:
     nothing is written, or with --keep-on-interrupt the best so far.
+
+    Several SOURCES on one grid, or one stack of volumes (ISPG 401), are a series: a molecule that moves. One
+    siren holds them all, and decodes at any position between them.
     """
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
     require_package("torch", "fit", "encode")
+    if len(sources) > 1:
+        fitting["arch"] = fitting["arch"] or _SERIES_ARCH
     # Refuse what cannot be used before anything but the header is read.
-    _check_size(source, reading, EncodeOptions(**fitting))
+    for source in sources:
+        _check_size(source, reading, EncodeOptions(**fitting))
     if report is not None:
         require_package("matplotlib", "report", "--report")
     from nmap.container import sizes
-    from nmap.fit.encode import encode
     from nmap.inspection import Inspection
-    from nmap.maps import read_map_with
-    from nmap.report.file import report_file
+    from nmap.maps import read_map_with, read_series
     from nmap.spectrum import worded
 
     began = time.monotonic()
-    take_from_header(source, fitting, quiet)
-    density = read_map_with(source, reading)
+    if len(sources) == 1:
+        take_from_header(sources[0], fitting, quiet)
+    densities = read_series(sources, reading)
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
+    fit = _fit_of(densities, fitting, at=at, periodic=periodic_t, axis=axis)
+    density = densities[0]
     if verbose:
         _describe(density.grid, fitting)
     for odd in odd_settings(EncodeOptions(**fitting), density.grid, output):
@@ -258,10 +298,8 @@ def command(
     if fitting["time_budget"] is not None:
         fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.001)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
-        with _naming(source):
-            neural_map = encode(
-                density, EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped
-            )
+        with _naming(sources):
+            neural_map = fit(EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
         save_fit(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     with saying_that_it_is_written(output):
         # The file says nothing of the time it took, so that encoding again gives the same bytes.
@@ -273,12 +311,52 @@ def command(
         warn("interrupted; the best so far was written")
         sys.exit(INTERRUPTED)
     if report is not None:
-        halves = both_half_maps(maps.get("half1"), maps.get("half2"))
-        page = partial(report_file, output, density, source_path=source, half_maps=halves, reading=reading)
+        page = _page_of(output, sources, densities, maps, reading)
         _write_report(report, page, output, overwrite=overwrite, quiet=quiet or as_json)
     if not goal.met:
         tell(words(f"nmap: falls short: {goal}") + f"; {output} is written all the same")
     return 0 if goal.met else 1
+
+
+def _fit_of(
+    densities: list[DensityMap],
+    fitting: dict[str, Any],
+    *,
+    at: tuple[float, ...] | None,
+    periodic: bool,
+    axis: str | None,
+) -> Callable[..., NeuralMap]:
+    """What fits one map, or a series, whose kind of network is chosen here."""
+    if len(densities) == 1:
+        if axis is not None or at is not None or periodic:
+            raise OptionError("--axis, --at and --periodic-t with one map: only a series can; leave them out")
+        from nmap.fit.encode import encode
+
+        return partial(encode, densities[0])
+    from nmap.fit.encode_series import encode_series
+
+    fitting["arch"] = fitting["arch"] or _SERIES_ARCH
+    return partial(encode_series, densities, at=at, periodic=periodic, name=axis or "t")
+
+
+def _page_of(
+    output: Path,
+    sources: tuple[Path, ...],
+    densities: list[DensityMap],
+    maps: dict[str, Path],
+    reading: ReadOptions,
+) -> Callable[[], str]:
+    """What makes the report of the file just written."""
+    if len(densities) > 1:
+        from nmap.report.series import report_series
+
+        return partial(report_series, output, densities)
+    from nmap.report.file import report_file
+
+    halves = both_half_maps(maps.get("half1"), maps.get("half2"))
+    return partial(
+        report_file, output, densities[0], source_path=sources[0], half_maps=halves, reading=reading
+    )
 
 
 def _say_result(
@@ -309,8 +387,8 @@ def _check_size(source: Input, reading: ReadOptions, options: EncodeOptions) -> 
     with warnings.catch_warnings():
         # What is odd about the header is said when the map is read.
         warnings.simplefilter("ignore", MapWarning)
-        grid = read_grid(source, voxel_size=reading.voxel_size, permissive=reading.permissive)
-    with _naming(source):
+        grid = read_grid(source, voxel_size=reading.voxel_size, permissive=reading.permissive, stack=True)
+    with _naming((source,)):
         check_size(grid, options)
 
 
@@ -325,12 +403,13 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
 
 
 @contextmanager
-def _naming(source: Input) -> Iterator[None]:
-    """Put the source's path before what is wrong with the map in it."""
+def _naming(sources: tuple[Input, ...]) -> Iterator[None]:
+    """Put the source's path before what is wrong with the map in it; of a series each frame has its number."""
     try:
         yield
     except (MapError, LimitError) as error:
-        raise type(error)(f"{source}: {error}", option=error.option) from error
+        name = f"{sources[0]}" if len(sources) == 1 else f"{sources[0]} and {len(sources) - 1} more"
+        raise type(error)(f"{name}: {error}", option=error.option) from error
 
 
 def _describe(grid: object, fitting: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def _worst(atoms: KeptAtoms) -> Rows:
 
 
 def _fidelity(found: Findings) -> list[str]:
-    lines = [", ".join(crossing_words(c) for c in found.judged.crossings)]
+    lines = [", ".join(crossing_words(c, found.judged) for c in found.judged.crossings)]
     for fidelity in (found.enveloped, found.fidelity):
         if fidelity is not None and fidelity is not found.judged:
             lines.append(f"FSC {where(fidelity)}: {worst_words(fidelity)}")
@@ -129,7 +129,7 @@ def fidelity_rows(fidelity: Fidelity, name: str, verbose: bool = False) -> Rows:
     """The worst shell and the crossings of an FSC; with `verbose` the shells on both sides."""
     rows = [
         (name, worst_words(fidelity)),
-        ("", ", ".join(crossing_words(c) for c in fidelity.crossings)),
+        ("", ", ".join(crossing_words(c, fidelity) for c in fidelity.crossings)),
     ]
     if verbose:
         rows += [("", line) for c in fidelity.crossings if (line := crossing_shells(c))]

@@ -17,6 +17,7 @@ from nmap.report.fit_words import (
     notices_words,
     symmetry_words,
 )
+from nmap.spectrum import floored
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
 from nmap_cli.parameters import NMAP_INPUT, NmapInput
 
@@ -42,8 +43,15 @@ def command(file: NmapInput, as_json: bool, quiet: bool, verbose: bool) -> None:
     if as_json:
         say_json({**found.to_json(), **alternatives_json(found)})
     else:
-        rows = [*_identity(found), *_fidelity(found), *_sampling(found), *_network(found), *_fit(found)]
-        rows += alternative_rows(found)
+        rows = [
+            *_identity(found),
+            *_series(found),
+            *_fidelity(found),
+            *_sampling(found),
+            *_network(found),
+            *_fit(found),
+            *alternative_rows(found),
+        ]
         if found.record_error:
             rows.append(("damage", f"of the record this could not be read: {found.record_error}"))
         text = worded(table(rows + list(_details(found)) if verbose else rows), found.grid)
@@ -55,6 +63,7 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
     kept = {
         "size",
         "ratio",
+        "series",
         "resolution kept",
         "fidelity FSC",
         "side chains",
@@ -68,7 +77,7 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
     }
     rows: list[tuple[str, str]] = []
     wanted = False
-    for rule in (_identity, _fidelity, _sampling, _network, _fit):
+    for rule in (_identity, _series, _fidelity, _sampling, _network, _fit):
         for name, value in rule(found):
             wanted = name in kept or (wanted and not name)
             if wanted:
@@ -113,6 +122,23 @@ def _identity(found: Inspection) -> Rows:
         yield "ratio", f"1/{raw / total:.4g} of {what}"
 
 
+def _series(found: Inspection) -> Rows:
+    axis, fidelity = found.axis, _group(found, "fidelity")
+    if axis is None:
+        return
+    turns = "" if axis.period is None else f", a cycle of {axis.period:g}"
+    yield "series", f"{len(axis.at)} frames, {axis.name} from {axis.first:g} to {axis.last:g}{turns}"
+    yield "", f"measured at {axis.name} = {', '.join(f'{t:.4g}' for t in axis.at)}; interpolated between"
+    by_frame = fidelity.get("frame_worst")
+    if isinstance(by_frame, list) and len(by_frame) == len(axis.at):
+        low, mean = min(by_frame), sum(by_frame) / len(by_frame)
+        at = axis.at[by_frame.index(low)]
+        yield (
+            "",
+            f"worst shell of a frame: {floored(low)} at {axis.name} = {at:.4g}, {floored(mean)} in the mean",
+        )
+
+
 def _fidelity(found: Inspection) -> Rows:
     limit, fidelity = found.neural_map.field.band_limit, _group(found, "fidelity")
     source = _group(found, "source")
@@ -130,7 +156,7 @@ def _fidelity(found: Inspection) -> Rows:
         reach, within = fidelity.get("resolution", limit), str(fidelity.get("mask", "none"))
         yield "fidelity FSC", recorded_fsc_words(fidelity["worst"], reach, within)
         crossings = [
-            recorded_crossing_words(threshold, fidelity[f"resolution_{threshold}"])
+            recorded_crossing_words(threshold, fidelity[f"resolution_{threshold}"], fidelity["worst"], reach)
             for threshold in ("0.5", "0.143")
             if f"resolution_{threshold}" in fidelity
         ]

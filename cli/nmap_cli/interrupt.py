@@ -11,6 +11,10 @@ from types import FrameType, TracebackType
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
+_received: list[Terminated] = []
+"""The wish to end that this run got; a package that is just being loaded may hide it behind an error of its own."""
+
+
 class Terminated(BaseException):
     """The process was told to end, by `kill`, `timeout`, a batch system, or a terminal that closed.
 
@@ -39,8 +43,10 @@ def ending_signals_raise() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         for one in taken:
             signal.signal(one, signal.SIG_IGN)
-        raise Terminated(number)
+        _received.append(Terminated(number))
+        raise _received[0]
 
+    _received.clear()
     for number in taken:
         signal.signal(number, end)
     try:
@@ -48,6 +54,18 @@ def ending_signals_raise() -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
+
+
+def wish_to_end(failure: BaseException) -> BaseException:
+    """The signal that a failure came of, where one came; else the failure."""
+    if _received:
+        return _received[0]
+    seen: BaseException | None = failure
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return failure
 
 
 class StopOnInterrupt:

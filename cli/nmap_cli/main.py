@@ -19,7 +19,7 @@ from nmap import __version__
 from nmap.errors import NmapError, NmapWarning
 from nmap.machine.memory import is_out_of_memory, require_start
 from nmap_cli.common import WARNINGS, put, tell, warn
-from nmap_cli.interrupt import Terminated, ending_signals_raise
+from nmap_cli.interrupt import Terminated, ending_signals_raise, wish_to_end
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it (128 + SIGINT)."""
@@ -78,7 +78,7 @@ class _Commands(click.Group):
                     require_start()
                     code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
             except BaseException as failure:
-                code = _explain(failure, verbose)
+                code = _explain(wish_to_end(failure), verbose)
             code = _flushed(code if isinstance(code, int) else 0)
         sys.exit(code)
 

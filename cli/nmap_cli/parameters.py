@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 Region = tuple["Shape", "Shape"]
 """First voxel and shape, both (z, y, x)."""
 
+Frames = tuple[float, float, int]
+"""First and last position, and how many."""
+
 Slice = tuple[str, int]
 """Axis across which a section lies, and its voxel along it."""
+
+MAX_FRAMES = 10_000
+"""Maps that one command decodes."""
 
 _BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -45,6 +51,8 @@ class InputFile(click.ParamType[Input]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Input:
         """The path, checked."""
+        if isinstance(value, RemoteFile):
+            return value
         if isinstance(value, str) and is_remote(value):
             remote = RemoteFile(value, fetching(ctx))
             if ctx is not None:
@@ -95,7 +103,8 @@ class OutputFile(click.ParamType[Path]):
         """The path, checked."""
         path = Path(value)
         if isinstance(value, str) and is_remote(value):
-            raise OptionError(f"{value}: nothing is written to a URL: give the path of a file")
+            # Refused by `check_paths`, for it may yet turn out to be a source.
+            return INPUT.convert(value, param, ctx)  # type: ignore[return-value]
         if str(value) == "-":
             raise OptionError(
                 "-: nothing is written to stdout: give the path of a file (./- for that very name)"
@@ -180,6 +189,49 @@ class RegionType(click.ParamType[Region]):
         return ((z0, y0, x0), (z1 - z0, y1 - y0, x1 - x0))
 
 
+class FramesType(click.ParamType[Frames]):
+    """`T0:T1:N`: N positions from T0 to T1, both included."""
+
+    name = "frames"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Frames:
+        """First and last position, and how many."""
+        if isinstance(value, tuple):
+            return (float(value[0]), float(value[1]), int(value[2]))
+        try:
+            first, last, count = value.split(":")
+            found = (float(first), float(last), int(count))
+        except ValueError:
+            found = (math.nan, math.nan, 0)
+        if not (math.isfinite(found[0]) and math.isfinite(found[1]) and 1 <= found[2] <= MAX_FRAMES):
+            self.fail(
+                f"{value!r}: wanted first position, last position and a count of 1 to {MAX_FRAMES}, such as 0:1:30",
+                param,
+                ctx,
+            )
+        return found
+
+
+class PositionsType(click.ParamType[tuple[float, ...]]):
+    """`T,T,...`: positions along an axis."""
+
+    name = "positions"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = (math.nan,)
+        if not all(map(math.isfinite, numbers)):
+            self.fail(f"{value!r}: wanted numbers with commas between them, such as 0,0.1,0.35", param, ctx)
+        return numbers
+
+
 class DurationType(click.ParamType[float]):
     """`30s`, `5m` or `1.5h`, as seconds; a bare number is seconds."""
 
@@ -245,6 +297,8 @@ SHAPE = ShapeType()
 SLICE = SliceType()
 VOXEL_SIZE = VoxelSizeType()
 REGION = RegionType()
+FRAMES = FramesType()
+POSITIONS = PositionsType()
 DURATION = DurationType()
 BYTES = BytesType()
 MASK = MaskType()

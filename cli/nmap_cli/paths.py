@@ -11,6 +11,7 @@ import click
 from nmap.errors import NmapError, OptionError, OutputExistsError
 from nmap.file_kind import MRC, NMAP, FileKind
 from nmap.machine.archive import member_of
+from nmap.remote import RemoteFile
 from nmap_cli.parameters import NmapFile, OutputFile
 
 
@@ -21,8 +22,12 @@ def check_paths(context: click.Context) -> None:
 
     Raises:
         OutputExistsError: an output exists and may not be replaced, is no regular file, or is an input.
-        OptionError: two outputs are one file.
+        OptionError: two outputs are one file, or one is a URL.
     """
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if isinstance(parameter.type, OutputFile) and isinstance(value, RemoteFile):
+            raise OptionError(f"{value}: nothing is written to a URL: give the path of a file")
     outputs = list(_paths_of(context, outputs=True))
     inputs = [path for _, path in _paths_of(context, outputs=False)]
     overwrite = bool(context.params.get("overwrite"))
@@ -39,7 +44,10 @@ def _paths_of(context: click.Context, outputs: bool) -> Iterator[tuple[click.Par
     """Parameters of the command, and the paths that they were given, of the one sort or the other."""
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
-        for path in value if isinstance(value, tuple) else (value,):
+        plain = isinstance(parameter, click.Argument) and not isinstance(parameter.type, NmapFile)
+        for given in value if isinstance(value, tuple) else (value,):
+            # The words of a batch: a file, a folder, or a list that is read later.
+            path = Path(given) if plain and isinstance(given, str) else given
             if isinstance(parameter.type, NmapFile) and isinstance(path, str) and not outputs:
                 yield parameter, Path((member_of(path) or (path, ""))[0])
             elif isinstance(path, Path) and isinstance(parameter.type, OutputFile) == outputs:
@@ -61,6 +69,11 @@ def _check_output(path: Path, kind: click.ParamType[Path], inputs: list[Path], o
     if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
         raise OutputExistsError(f"{path}: is the input as well: give another output path")
     assert isinstance(kind, OutputFile)
+    inside = any(source.is_dir() and path.resolve().is_relative_to(source.resolve()) for source in inputs)
+    if inside and not kind.makes and _kind(path) is not None:
+        raise OutputExistsError(
+            f"{path}: is a map in a folder that is an input as well: give another output path"
+        )
     if overwrite or kind.goes_on:
         return
     there = _kind(path)

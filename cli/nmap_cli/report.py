@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nmap.errors import OptionError
 from nmap_cli.common import (
     overwrite_option,
     say,
@@ -22,14 +23,14 @@ from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 @click.command("report")
 @click.argument("file", type=NMAP_INPUT)
-@click.argument("source", type=INPUT)
+@click.argument("sources", type=INPUT, nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", type=OUTPUT, required=True, help="The HTML page to write.")
 @comparison_options
 @overwrite_option
 @voice_options
 def command(
     file: NmapInput,
-    source: Input,
+    sources: tuple[Input, ...],
     output: Path,
     comparison: dict[str, Any],
     overwrite: bool,
@@ -40,10 +41,21 @@ def command(
 
     FSC, power spectra, slices, surfaces, local error and every number, in one HTML file that needs no
     network. Needs matplotlib: pip install 'nmap-em[report]'.
+
+    Of a series give all SOURCES in order, or a stack of volumes: the page shows a strip of slices, and the FSC of
+    each frame.
     """
+    from nmap.container import open_file
     from nmap.report.file import report_file
+    from nmap.report.series import report_series
 
     started = time.monotonic()
-    text = report_file(file, source, **comparison)
+    opened = open_file(file)
+    if opened.neural_map.axis is not None or len(sources) > 1:
+        if comparison.pop("half_maps") is not None or comparison["model"] is not None:
+            raise OptionError("half maps and a model with a series: only one map can; leave them out")
+        text = report_series(opened, sources, **{k: v for k, v in comparison.items() if k != "model"})
+    else:
+        text = report_file(opened, sources[0], **comparison)
     write_text(output, text, overwrite)
     say(f"{output}: {size(output.stat().st_size)}, in {span(time.monotonic() - started)}", quiet)

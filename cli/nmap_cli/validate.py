@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nmap.errors import OptionError
 from nmap.machine.archive import shown_name
 from nmap_cli.common import (
     json_option,
@@ -24,11 +25,12 @@ from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
+    from nmap.container import MapFile
 
 
 @click.command("validate")
 @click.argument("file", type=NMAP_INPUT)
-@click.argument("source", type=INPUT)
+@click.argument("sources", type=INPUT, nargs=-1, required=True, metavar="SOURCE...")
 @comparison_options
 @limit_options
 @click.option(
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 @voice_options
 def command(
     file: NmapInput,
-    source: Input,
+    sources: tuple[Input, ...],
     comparison: dict[str, Any],
     off_grid: bool | None,
     convention: str,
@@ -63,13 +65,30 @@ def command(
     Exit code 0 if it holds, 1 if it falls short of a limit, 2 for a usage error or a map that lies
     elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to
     decode as well between voxels as on them. A source that the file does not look like is warned of.
+
+    A series is compared with all of its frames in order, several SOURCES or a stack of volumes: the worst and the
+    mean of every number are printed, and each frame must hold.
     """
     held = checked_limits(limits)
+    from nmap.container import open_file
     from nmap.validation import validate_file
 
+    opened = open_file(file)
+    if opened.neural_map.axis is not None or len(sources) > 1:
+        if fsc_xml is not None or star is not None:
+            raise OptionError(
+                "--fsc-xml and --star with a series: they hold the curve of one map; leave them out"
+            )
+        return _validate_series(
+            opened,
+            sources,
+            {**comparison, "limits": held, "off_grid": off_grid, "convention": convention},
+            as_json=as_json,
+            quiet=quiet,
+        )
     found = validate_file(
-        file,
-        source,
+        opened,
+        sources[0],
         limits=held,
         off_grid=off_grid,
         convention=convention,  # type: ignore[arg-type]
@@ -77,6 +96,27 @@ def command(
     ).findings
     _write_curves(found, fsc_xml, star, overwrite)
     _print(found, shown_name(file), as_json=as_json, quiet=quiet, verbose=verbose)
+    return 0 if found.holds else 1
+
+
+def _validate_series(
+    opened: MapFile, sources: tuple[Input, ...], options: dict[str, Any], *, as_json: bool, quiet: bool
+) -> int:
+    """Compare each frame of a series, and print the frames, the worst and the mean."""
+    from nmap.report.finding_words import check_words
+    from nmap.report.series_words import series_lines
+    from nmap.series_validation import validate_series
+
+    if options.pop("half_maps") is not None:
+        raise OptionError("--half1 and --half2 with a series: only one map has half maps; leave them out")
+    found = validate_series(opened, sources, **options)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say_lines([shown_name(opened.path), *series_lines(found)], quiet)
+    for t, frame in zip(found.axis.at, found.frames, strict=True):
+        for check in frame.failed:
+            tell(f"nmap: {found.axis.name} = {t:g} falls short: {check_words(check, frame)}")
     return 0 if found.holds else 1
 
 

@@ -178,6 +178,7 @@ def _local(c: Comparison) -> LocalLoss | None:
         invert(crop_spectrum(spectrum, c.grid.shape, lattice.shape) * keep, lattice.shape)
         for spectrum in (c.decoded_spectrum, c.source_spectrum)
     )
+    c.forget("decoded_spectrum", "source_spectrum")
     return local_loss(decoded, source, lattice, masked=constant_solvent(c.source.values) is not None)
 
 
@@ -217,8 +218,8 @@ class Findings:
         lambda c: compare_voxels(c.decoded.values, c.source.values, c.extras.envelope)
     )
     fidelity: Fidelity = found_by(over_the_box)
-    masked: Fidelity | None = found_by(in_the_mask, order=2)
-    enveloped: Fidelity | None = found_by(in_the_envelope, order=1)
+    masked: Fidelity | None = found_by(in_the_mask, order=3)
+    enveloped: Fidelity | None = found_by(in_the_envelope, order=2)
     power: Power = found_by(_power)
     shift: Triple = found_by(lambda c: displacement(c.decoded_spectrum, c.source_spectrum, c.grid))
     sizes: Sizes | None = found_by(lambda c: c.extras.sizes)
@@ -229,7 +230,7 @@ class Findings:
     half_maps: HalfMaps | None = found_by(_half_maps)
     model: MapModel | None = found_by(_model)
     atoms: KeptAtoms | None = found_by(_atoms)
-    local: LocalLoss | None = found_by(_local)
+    local: LocalLoss | None = found_by(_local, order=1)
     container: Container | None = None
     checks: tuple[Check, ...] = ()
     remarks: tuple[Remark, ...] = ()

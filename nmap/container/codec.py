@@ -89,6 +89,11 @@ def assemble(layout: Layout, data: bytes) -> tuple[NeuralMap, tuple[str, ...]]:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"model {header.kind}: settings {header.settings!r:.80} do not fit it") from None
+    if header.features != neural_map.field.network.features:
+        raise FormatError(
+            f"must_understand {list(header.features)} of a {header.kind} model: wanted "
+            f"{list(neural_map.field.network.features)}"
+        )
     unused = set(tensors) - set(neural_map.field.network.tensors()) - {"gains", "envelope"}
     if unused:
         raise FormatError(f'tensor "{min(unused):.60}" has no place in a {header.kind} model')
@@ -218,4 +223,5 @@ def _header(neural_map: NeuralMap) -> Header:
             codings[name] = {"coding": coded.coding, **coded.parameters}
             if CODINGS[coded.coding].shape is None and coded.arrays[""].shape != coded.shape:
                 codings[name]["shape"] = list(coded.shape)
-    return Header(field.network.kind, field.network.settings(), field.frame, codings)
+    network = field.network
+    return Header(network.kind, network.settings(), field.frame, codings, features=network.features)

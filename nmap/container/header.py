@@ -14,8 +14,8 @@ from nmap.model.frame import Frame
 from nmap.point_group import PointGroup
 
 VERSION = "1.0"
-# Names of `must_understand` that this reader has; version 1.0 of the format needs none.
-FEATURES: frozenset[str] = frozenset()
+# Names of `must_understand` that this reader has.
+FEATURES = frozenset({"series"})
 MAX_GRID = 1 << 33
 MAX_GRID_EDGE = 1 << 16
 MAX_LATTICE = 1 << 30
@@ -35,6 +35,7 @@ class Header:
         codings: for every tensor not stored as plain floats, its "coding", decoded "shape" and parameters.
         checksum: SHA-256 of metadata and tensors; see `layout.digest`.
         version: format version.
+        features: names that a reader must understand.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Header:
     codings: Mapping[str, Parameters] = field(default_factory=dict)
     checksum: str = "0" * 64
     version: str = VERSION
+    features: tuple[str, ...] = ()
 
 
 def to_text(header: Header) -> str:
@@ -73,6 +75,8 @@ def to_text(header: Header) -> str:
         out["alignment"] = frame.alignment
     if header.codings:
         out["codings"] = header.codings
+    if header.features:
+        out["must_understand"] = header.features
     return canonical_json(out)
 
 
@@ -84,7 +88,7 @@ def from_text(text: str) -> Header:
         FormatError: anything that breaks the format, or a limit.
     """
     value = parse_json(text, "nmap metadata")
-    version = _version(value)
+    version, features = _version(value)
     model = _object(value, "model")
     kind = model.pop("kind", None)
     if not isinstance(kind, str):
@@ -93,10 +97,10 @@ def from_text(text: str) -> Header:
     if not isinstance(checksum, str) or len(checksum) != 64 or not set(checksum) <= set("0123456789abcdef"):
         raise FormatError(f"sha256 {checksum!r:.70}, wanted 64 hexadecimal digits in lower case")
     settings, frame = _settings(model), _frame(value)
-    return Header(kind, settings, frame, _codings(value), checksum, version)
+    return Header(kind, settings, frame, _codings(value), checksum, version, features)
 
 
-def _version(value: dict[str, Any]) -> str:
+def _version(value: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     version = value.get("version")
     parts = version.split(".") if isinstance(version, str) else []
     if len(parts) != 2 or not all(p.isascii() and p.isdigit() and len(p) < 5 for p in parts):
@@ -109,7 +113,7 @@ def _version(value: dict[str, Any]) -> str:
     unknown = [feature for feature in features if feature not in FEATURES]
     if unknown:
         raise UnsupportedError(f"feature {unknown[0]!r:.60} must be understood and is not: update nmap")
-    return str(version)
+    return str(version), tuple(features)
 
 
 def _frame(value: dict[str, Any]) -> Frame:

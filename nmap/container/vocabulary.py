@@ -34,6 +34,7 @@ VOCABULARY: dict[str, dict[str, str]] = {
         "file": "text",
         "url": "text",
         "sha256": "text",
+        "frames": "any",
         "bytes": "whole",
         "format": "text",
         "compression": "text",
@@ -67,6 +68,8 @@ VOCABULARY: dict[str, dict[str, str]] = {
         "frequency": "axis fsc half_map_fsc decode_half2_fsc",
         "fsc": "curve",
         "worst": "number",
+        "frame_worst": "any",
+        "frame_mean": "number",
         "resolution": "number",
         "resolution_0.5": "number",
         "resolution_0.143": "number",
@@ -161,7 +164,9 @@ def labels(mrc_header: bytes) -> tuple[str, ...]:
 
 def thumbnails(neural_map: NeuralMap, edge: int = 128) -> dict[str, Any]:
     """Three central slices of the decoded map, at most `edge` pixels a side, with their grey range."""
-    volume = neural_map.as_array()
+    axis = neural_map.axis
+    one = neural_map if axis is None else neural_map.at(axis.at[len(axis.at) // 2])
+    volume = one.as_array()
     z, y, x = (n // 2 for n in volume.shape)
     slices = {"xy": volume[z], "xz": volume[:, y], "yz": volume[:, :, x]}
     low = float(min(s.min() for s in slices.values()))

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from nmap.errors import MapWarning
+from nmap.errors import MapWarning, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
 from nmap.fit.size import check_size, require_room
@@ -62,6 +62,8 @@ def encode(
     from nmap.fit.task import Task, trainer_of
 
     kind = KINDS[str(options.arch)]
+    if kind.features:
+        raise OptionError(f"arch {kind.kind}: holds a series of maps: leave it out, or encode a series")
     train, device = trainer_of(kind), choose_device(options.device)
     watch = Watch(progress, should_stop, options.time_budget, start)
     watch.say("preparing")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from nmap.errors import OptionError
 from nmap.maps import DensityMap
 from nmap.model.block_siren import BlockSiren
-from nmap.model.kinds import KINDS
+from nmap.model.kinds import CHOICES, KINDS
 from nmap.model.siren import Siren
 from nmap.point_group import PointGroup
 
@@ -225,7 +225,7 @@ class EncodeOptions:
             plain = name == BlockSiren.kind and not self._is_in_blocks()
             return sum(option not in KINDS[name].options for option in given), plain
 
-        return min(KINDS, key=lacks)
+        return min(CHOICES, key=lacks)
 
     def _is_in_blocks(self) -> bool:
         """Whether a SIREN is fitted in blocks: unless one plain network, or what only plain ones have, is asked for."""
@@ -239,7 +239,7 @@ class EncodeOptions:
             if self.bare and option in _SIZES:
                 continue
             if option not in KINDS[str(self.arch)].options:
-                having = " and ".join(name for name, kind in KINDS.items() if option in kind.options)
+                having = " and ".join(name for name in CHOICES if option in KINDS[name].options)
                 raise OptionError(f"{option} with arch {self.arch}: only {having} can; leave it out")
 
     @property

@@ -55,24 +55,15 @@ def record(
     """
     header = target.density.header
     made = {
-        "fidelity": _gathered(_fidelity(target, result, options.contour), watch),
-        "source": _gathered(
+        "fidelity": gathered(_fidelity(target, result, options.contour), watch),
+        "source": gathered(
             {
                 "source": lambda: {} if header is None else source(header, options.resolution),
                 "contour level": lambda: {"contour_level": options.contour},
             },
             watch,
         ),
-        "fit": _gathered(
-            {
-                "settings": lambda: {"settings": _settings(target, options, history)},
-                "history": lambda: _history(history, options),
-                "versions and device": lambda: {"versions": _versions(), "device": device()},
-                "mask": lambda: {"mask": to_json(target.outcomes.mask)},
-                "band limit": lambda: {"band_limit_from": to_json(target.outcomes.band_limit)},
-            },
-            watch,
-        ),
+        "fit": gathered(fit_parts(target, options, history, device), watch),
     }
     made["fit"]["notes"] = [to_json(notice) for notice in watch.notices] or None
     told = {
@@ -85,7 +76,20 @@ def record(
 Part = Callable[[], Mapping[str, Any]]
 
 
-def _gathered(parts: Mapping[str, Part], watch: Watch) -> dict[str, Any]:
+def fit_parts(
+    target: Target, options: EncodeOptions, history: History, device: Callable[[], str]
+) -> dict[str, Part]:
+    """What is kept of how a fit went; arguments as of `record`."""
+    return {
+        "settings": lambda: {"settings": _settings(target, options, history)},
+        "history": lambda: _history(history, options),
+        "versions and device": lambda: {"versions": _versions(), "device": device()},
+        "mask": lambda: {"mask": to_json(target.outcomes.mask)},
+        "band limit": lambda: {"band_limit_from": to_json(target.outcomes.band_limit)},
+    }
+
+
+def gathered(parts: Mapping[str, Part], watch: Watch) -> dict[str, Any]:
     """What the parts give; one that fails is left out, with a notice that names it."""
     out: dict[str, Any] = {}
     for name, part in parts.items():

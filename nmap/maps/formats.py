@@ -15,7 +15,7 @@ from nmap.maps.density_map import DensityMap, MapFrame
 from nmap.maps.mrc_reader import MrcFormat
 from nmap.maps.packing import PackedFile, open_packed
 from nmap.maps.read_options import ReadOptions
-from nmap.remote import at, url_of
+from nmap.remote import located, url_of
 
 Result = TypeVar("Result")
 
@@ -99,7 +99,7 @@ def map_of(source: DensityMap | str | os.PathLike[str]) -> DensityMap:
 
 def read_map_with(path: str | os.PathLike[str], options: ReadOptions) -> DensityMap:
     """As `read_map`, its options as one object."""
-    path = at(path)
+    path = located(path)
     density = _named(path, lambda file, warn: _format(file, options).read(file, options, warn))
     if density.header is None or not url_of(path):
         return density
@@ -107,10 +107,19 @@ def read_map_with(path: str | os.PathLike[str], options: ReadOptions) -> Density
 
 
 def read_grid(
-    path: str | os.PathLike[str], *, voxel_size: Triple | None = None, permissive: bool = False
+    path: str | os.PathLike[str],
+    *,
+    voxel_size: Triple | None = None,
+    permissive: bool = False,
+    stack: bool = False,
 ) -> Grid:
-    """Where the voxels of a map file lie, from its header alone; Args and Raises as in `read_map`."""
-    return read_frame(path, voxel_size=voxel_size, permissive=permissive).grid
+    """Where the voxels of a map file lie, from its header alone; Args and Raises as in `read_map`.
+
+    With `stack` a stack of volumes is one volume with them one after the other along z.
+    """
+    options = ReadOptions(voxel_size, permissive=permissive, stack=stack)
+    path = located(path)
+    return _named(path, lambda file, warn: _format(file, options).read_frame(file, options, warn)).grid
 
 
 def read_frame(
@@ -118,7 +127,7 @@ def read_frame(
 ) -> MapFrame:
     """The same, and how the header says so."""
     options = ReadOptions(voxel_size, permissive=permissive)
-    return _named(at(path), lambda file, warn: _format(file, options).read_frame(file, options, warn))
+    return _named(located(path), lambda file, warn: _format(file, options).read_frame(file, options, warn))
 
 
 def printed(path: str | os.PathLike[str]) -> str:

@@ -32,6 +32,7 @@ _OTHER_MODES = {
 }
 _MAX_COUNT = 65535  # no map is longer; a header read in the wrong byte order nearly always is
 _IMOD_STAMP = 1146047817
+_STACKS = (400, 630)  # space groups that mean a stack of volumes
 _NOTHING = 1e-6  # Angstrom; integers that a program left in words for lengths look like 1e-44
 
 
@@ -78,6 +79,11 @@ class Layout:
         """Voxels along (z, y, x)."""
         x, y, z = _by_axis(self.counts, self.axes)
         return (z, y, x)
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it says that it is a stack of volumes: ISPG 401 is one of volumes in space group 1."""
+        return _STACKS[0] <= self.space_group <= _STACKS[1]
 
     @property
     def data_bytes(self) -> int:
@@ -144,7 +150,7 @@ class Layout:
         return voxel
 
 
-def parse_header(raw: bytes, permissive: bool = False) -> Layout:
+def parse_header(raw: bytes, permissive: bool = False, stack: bool = False) -> Layout:
     """What the 1024 header bytes `raw` say, if they are those of a volume that nmap reads.
 
     The machine stamp gives the byte order; where it is unknown, or the header makes no sense under it, the
@@ -154,6 +160,7 @@ def parse_header(raw: bytes, permissive: bool = False) -> Layout:
     Args:
         raw: the header.
         permissive: read another MAP word too, and a space group that contradicts the counts.
+        stack: read a stack of volumes too, as one volume with them one after the other along z.
 
     Raises:
         MapError: not an MRC header, a field that cannot be, or other than one volume of real numbers.
@@ -192,7 +199,7 @@ def parse_header(raw: bytes, permissive: bool = False) -> Layout:
         oddities=oddities + unsigned,
         is_exact=bool(oddities) and not permissive,
     )
-    layout = _as_volume(layout, permissive)
+    layout = _as_stack(layout) if stack and layout.is_stack else _as_volume(layout, permissive)
     _refuse_skew(raw, fields)
     return layout
 
@@ -264,14 +271,28 @@ def _as_volume(layout: Layout, permissive: bool) -> Layout:
             option="permissive",
         )
     odd = f"space group ISPG {group}"
-    if 400 <= group <= 630:
+    if layout.is_stack:
         if permissive and sampled == sections:
             return replace(layout, oddities=(*layout.oddities, f"{odd}, a stack of one volume: read as it"))
-        raise MapError(f"a stack of volumes (ISPG {group}, {sections} sections): wanted one: take one out")
+        raise MapError(
+            f"a stack of volumes (ISPG {group}, {sections} sections): wanted one: take one out, or encode them all as "
+            "a series"
+        )
     if group < 0:
         if permissive:
             return replace(layout, oddities=(*layout.oddities, f"{odd}: wanted 0 or more: ignored"))
         raise MapError(f"{odd}: wanted 0 or more: mend the header", option="permissive")
+    return layout
+
+
+def _as_stack(layout: Layout) -> Layout:
+    """The layout of a stack of volumes, if its sections are a whole number of volumes, one after the other along z."""
+    sections, deep = layout.counts[2], layout.sampling[2]
+    if deep < 1 or sections % deep or layout.axes[2] != 2:
+        raise MapError(
+            f"a stack of volumes (ISPG {layout.space_group}) of {sections} sections, {deep} to a volume (MZ), along "
+            f"{'xyz'[layout.axes[2]]}: wanted whole volumes along z: mend the header"
+        )
     return layout
 
 

@@ -73,7 +73,7 @@ def _layout(file: PackedFile, options: ReadOptions) -> Layout:
     raw = file.start(HEADER_BYTES)
     if len(raw) < HEADER_BYTES:
         raise MapError(f"{len(raw)} bytes, an MRC header alone has {HEADER_BYTES}: not an MRC or CCP4 map")
-    return parse_header(raw, permissive=options.permissive)
+    return parse_header(raw, permissive=options.permissive, stack=options.stack)
 
 
 def _check_lengths(file: PackedFile, layout: Layout, options: ReadOptions) -> Layout:

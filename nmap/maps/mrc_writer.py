@@ -87,6 +87,7 @@ class MapWriter:
         overwrite: whether an existing file may be replaced.
         labels: text lines of the source to keep.
         label: our own line, by default "Written by nmap"; 80 characters are kept, and "?" for any not ASCII.
+        volumes: how many maps on the grid follow each other; more than one make a stack of volumes, ISPG 401.
 
     Raises:
         OutputExistsError: the path is taken.
@@ -104,6 +105,7 @@ class MapWriter:
         overwrite: bool = False,
         labels: Sequence[str] = (),
         label: str | None = None,
+        volumes: int = 1,
     ) -> None:
         if dtype not in _MODES:
             raise OptionError(f"dtype {dtype!r}: wanted 'float32' or 'float16'")
@@ -112,7 +114,10 @@ class MapWriter:
             raise OptionError(f"{self._path}: no bzip2 is written: end the name in .mrc, .map or .gz")
         self._mode, self._dtype = _MODES[dtype][0], np.dtype(_MODES[dtype][1])
         self._labels = _all_labels(labels, DEFAULT_LABEL if label is None else label)
-        build_header(grid, self._mode, Statistics(), self._labels)  # raises now what would raise at the end
+        self._volumes = volumes
+        build_header(
+            grid, self._mode, Statistics(), self._labels, volumes
+        )  # raises now what would raise at the end
         self._statistics, self._peak, self._planes = Statistics(), 0.0, 0
         self._stack = ExitStack()
 
@@ -127,11 +132,11 @@ class MapWriter:
 
     def write(self, slab: NDArray[np.floating]) -> None:
         """Append the next planes, (k, ny, nx)."""
-        nz, ny, nx = self._grid.shape
+        nz, ny, nx = self._volumes * self._grid.shape[0], *self._grid.shape[1:]
         if slab.ndim != 3 or slab.shape[1:] != (ny, nx):
             raise GridError(f"slab of shape {slab.shape}: wanted (planes, {ny}, {nx})")
         if self._planes + slab.shape[0] > nz:
-            raise GridError(f"{self._planes + slab.shape[0]} planes written: wanted the grid's {nz}")
+            raise GridError(f"{self._planes + slab.shape[0]} planes written: wanted {nz}")
         step = max(1, _SLAB_BYTES // (4 * ny * nx))
         for first in range(0, slab.shape[0], step):
             self._write_part(slab[first : first + step])
@@ -169,14 +174,14 @@ class MapWriter:
         self._stack.__exit__(kind, error, trace)
 
     def _finish(self) -> None:
-        if self._planes != self._grid.shape[0]:
-            raise GridError(f"{self._planes} planes written: wanted the grid's {self._grid.shape[0]}")
+        if self._planes != self._volumes * self._grid.shape[0]:
+            raise GridError(f"{self._planes} planes written: wanted {self._volumes * self._grid.shape[0]}")
         if self._mode == 12 and 0 < self._peak < _FLOAT16_TINY:
             raise OptionError(
                 f"{self._path}: no value above {self._peak:.3g}: float16 loses precision below 6.1e-05: write float32"
             )
         self._plain.seek(0)
-        self._plain.write(build_header(self._grid, self._mode, self._statistics, self._labels))
+        self._plain.write(build_header(self._grid, self._mode, self._statistics, self._labels, self._volumes))
         if self._plain is not self._output:
             _compress(self._plain, self._output)
 
@@ -211,14 +216,16 @@ def write_map(
         writer.write(density.values)
 
 
-def build_header(grid: Grid, mode: int, statistics: Statistics, labels: Sequence[str]) -> bytes:
+def build_header(
+    grid: Grid, mode: int, statistics: Statistics, labels: Sequence[str], volumes: int = 1
+) -> bytes:
     """The 1024 bytes of a little-endian MRC2014 header.
 
     Raises:
         GridError: a shape, a cell or an origin that the header's fields cannot hold.
     """
     header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
-    if max(grid.shape) > np.iinfo(np.int32).max:
+    if max(*grid.shape, volumes * grid.shape[0]) > np.iinfo(np.int32).max:
         raise GridError(f"{grid.shape} voxels (z, y, x): an MRC header cannot count them")
     for axis, count, start in zip("xyz", grid.shape[::-1], whole_voxels(grid), strict=True):
         header["n" + axis] = header["m" + axis] = count
@@ -233,6 +240,9 @@ def build_header(grid: Grid, mode: int, statistics: Statistics, labels: Sequence
     header["cella"], header["cellb"] = tuple(cell), grid.angles
     header["origin"] = tuple(origin + 0.0)  # -0.0 becomes 0.0
     header["mode"], header["ispg"], header["nversion"] = mode, 1, 20141
+    if volumes > 1:
+        # MRC2014: MZ counts the sections of one volume, NZ those of all.
+        header["nz"], header["ispg"] = volumes * grid.shape[0], 401
     header["mapc"], header["mapr"], header["maps"] = 1, 2, 3
     if statistics.count:
         header["dmin"], header["dmax"] = statistics.lowest, statistics.highest

@@ -22,6 +22,7 @@ class ReadOptions:
         replace_nonfinite: "mean" puts the mean of all finite values where a value is NaN or infinite.
         max_memory: most bytes that the values, as float32, and the extended header may take; half of what is
             free if None.
+        stack: read a stack of volumes too, as one volume with them one after the other along z.
         permissive: read a file whose header contradicts itself or the file, with a warning that says how.
 
     Raises:
@@ -32,6 +33,7 @@ class ReadOptions:
     replace_nonfinite: str | None = None
     max_memory: int | None = None
     permissive: bool = False
+    stack: bool = False
 
     def __post_init__(self) -> None:
         size = self.voxel_size

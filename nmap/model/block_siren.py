@@ -131,8 +131,9 @@ class BlockSiren(Network):
     )
     has_point_values: ClassVar[bool] = False
     trainer: ClassVar[str] = "nmap.fit.blocks.fit:fit_blocks"
+    series_kind: ClassVar[str] = "series-siren"
     # bench/results: EMD-3488 and EMD-11007 at 0.9 and 0.98.
-    cost: ClassVar[Cost | None] = Cost(bits=2.4, bits_power=2.0, seconds=7e-4, seconds_power=0.7)
+    cost: ClassVar[Cost | None] = Cost(bits=2.4, bits_power=1.8, seconds=7e-4, seconds_power=0.7)
     arch: ClassVar[str] = "siren"
     options: ClassVar[tuple[str, ...]] = (
         *("blocks", "steps", "hidden_features", "hidden_layers", "omega_hidden"),

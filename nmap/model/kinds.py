@@ -13,15 +13,20 @@ from nmap.model.block_siren import BlockSiren
 from nmap.model.fourier_features import FourierFeatures
 from nmap.model.network import Network
 from nmap.model.radial_basis import RadialBasis
+from nmap.model.series_siren import SeriesSiren
 from nmap.model.siren import Siren
 
 # In the order in which a fit prefers them, where its options leave the kind open.
 KINDS: dict[str, type[Network]] = {
     BlockSiren.kind: BlockSiren,
+    SeriesSiren.kind: SeriesSiren,
     Siren.kind: Siren,
     RadialBasis.kind: RadialBasis,
     FourierFeatures.kind: FourierFeatures,
 }
+
+# Kinds of one map, which a user chooses from; a series has the kind that its `series_kind` names.
+CHOICES = tuple(name for name, kind in KINDS.items() if not kind.features)
 
 
 def build_network(kind: str, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Network:

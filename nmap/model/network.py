@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from nmap.axis import Axis
 from nmap.envelope.envelope import Envelope
-from nmap.errors import FormatError
+from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
 from nmap.model.frame import Frame
 from nmap.model.layers import Array
@@ -68,6 +69,8 @@ class Network(ABC):
         point_bytes: memory that fitting takes for each lattice point inside the envelope.
         trainer: what fits it, "module:function"; the function takes a `nmap.fit.task.Task`.
         options: fields of `EncodeOptions` that it has and other kinds may lack.
+        series_kind: name of the kind that holds a series of maps by such a network; "" where there is none.
+        features: names that a file of it has in `must_understand`.
         cost: what it takes; None for a kind that is not compared with others.
         arch: the name by which a user asks for it, where that is not `kind`.
     """
@@ -80,6 +83,8 @@ class Network(ABC):
     point_bytes: ClassVar[int] = 250
     trainer: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
+    series_kind: ClassVar[str] = ""
+    features: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[Cost | None] = None
     arch: ClassVar[str] = ""
 
@@ -114,6 +119,23 @@ class Network(ABC):
     @abstractmethod
     def build(settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Network:
         """The network of `settings()` and `tensors()`."""
+
+    @property
+    def fourth_axis(self) -> Axis | None:
+        """The axis along which it changes; None for a network of one map."""
+        return None
+
+    def at(self, t: float) -> Network:
+        """The network of one map, at a position of the fourth axis.
+
+        Raises:
+            OptionError: it has no such axis, or the position lies beyond its ends.
+        """
+        raise OptionError(f"position {t:g}: the file holds one map, not a series: leave the position out")
+
+    def rate(self, t: float) -> Network:
+        """Its derivative by the position; raises as `at`."""
+        return self.at(t)
 
     @property
     def parameters(self) -> int:

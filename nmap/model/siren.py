@@ -49,6 +49,7 @@ class Siren(Network):
     kind: ClassVar[str] = "siren"
     tensor_names: ClassVar[tuple[str, ...]] = DENSE_TENSORS
     setting_names: ClassVar[tuple[str, ...]] = ("omegas", "output")
+    series_kind: ClassVar[str] = "series-siren"
     trainer: ClassVar[str] = "nmap.fit.dense.fit:fit_dense"
     options: ClassVar[tuple[str, ...]] = DENSE_OPTIONS
 

@@ -277,7 +277,9 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Rows:
 
 
 def _crossings(found: Findings) -> Fold:
-    rows = [(worded("whole box", found.grid), crossing_words(c)) for c in found.fidelity.crossings]
+    rows = [
+        (worded("whole box", found.grid), crossing_words(c, found.fidelity)) for c in found.fidelity.crossings
+    ]
     return Fold("crossings", rows=[(name, worded(said, found.grid)) for name, said in rows])
 
 

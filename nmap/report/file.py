@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,12 @@ from nmap.report.page import Rows
 from nmap.validation import PathLike, Validation, validate_file
 from nmap.version import __version__
 
+if TYPE_CHECKING:
+    from nmap.container import MapFile
+
 
 def report_file(
-    file: PathLike,
+    file: PathLike | MapFile,
     source: DensityMap | PathLike,
     *,
     resolution: float | None = None,
@@ -30,7 +33,7 @@ def report_file(
     """One self-contained HTML page on how true a `.nmap` file is to its source.
 
     Args:
-        file: the `.nmap` file.
+        file: the `.nmap` file, or what it was opened as.
         source: the map that it was made from, or its path.
         resolution: shells count to here, Angstrom; the file's band limit if None.
         mask: a mask file, or "auto".

@@ -104,13 +104,25 @@ _REMARKS = {
 }
 
 
-def crossing_words(crossing: Crossing) -> str:
-    """A crossing: "FSC 0.9 at 3.28 A"."""
-    return recorded_crossing_words(f"{crossing.threshold:g}", crossing.resolution)
+def crossing_words(crossing: Crossing, fidelity: Fidelity | None = None) -> str:
+    """A crossing: "FSC 0.9 at 3.28 A"; of a fidelity "not before 3.2 A" where no shell to there lies below."""
+    worst, to = (None, None) if fidelity is None else (fidelity.worst, fidelity.resolution)
+    return recorded_crossing_words(f"{crossing.threshold:g}", crossing.resolution, worst, to)
 
 
-def recorded_crossing_words(threshold: str, resolution: float | None) -> str:
-    """The same of a threshold and the resolution where a curve first falls below it, Angstrom; None: nowhere."""
+def recorded_crossing_words(
+    threshold: str, resolution: float | None, worst: float | None = None, to: float | None = None
+) -> str:
+    """The same of a threshold and the resolution where a curve first falls below it, Angstrom; None: nowhere.
+
+    Args:
+        threshold: correlation.
+        resolution: between two shells, of which the finer may lie beyond `to`.
+        worst: lowest correlation of the shells to `to`.
+        to: Angstrom.
+    """
+    if worst is not None and to is not None and worst >= float(threshold):
+        return f"FSC {threshold} not before {to:.4g} A"
     return f"FSC {threshold} " + ("not before Nyquist" if resolution is None else f"at {resolution:.2f} A")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nmap_cli.batch import encode
+from nmap_cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "archive.md").read_text(encoding="utf-8")
@@ -44,7 +45,7 @@ def test_the_array_script_gives_each_task_its_shard(tmp_path: Path) -> None:
     )
     threads, *arguments = ran.stdout.split()
     assert (threads, arguments[:2]) == ("1", ["batch", "encode"])
-    context = encode.make_context("encode", arguments[2:])
+    context = encode.make_context("encode", arguments[2:], **cli.context_settings)
     assert (context.params["shard"], context.params["sources"]) == ((3, 8), ("maps",))
 
 

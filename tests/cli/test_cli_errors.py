@@ -292,3 +292,16 @@ def test_overwrite_replaces_the_file_that_a_link_leads_to_and_the_help_says_so(
     assert run("strip", neural, "-o", link, "--overwrite").code == 0
     assert link.is_symlink() and target.read_bytes() != b"old"
     assert "symbolic link" in run("strip", "--help").out
+
+
+def test_a_signal_that_a_package_hides_while_it_is_loaded_is_named_all_the_same() -> None:
+    from nmap_cli.interrupt import wish_to_end
+
+    try:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise ImportError("initialization failed") from interrupt
+    except ImportError as error:
+        assert isinstance(wish_to_end(error), KeyboardInterrupt)
+    assert isinstance(wish_to_end(ImportError("else")), ImportError)

@@ -60,7 +60,7 @@ def test_a_file_that_holds_exits_0_and_prints_every_number_with_its_convention(f
         "PSNR",
         "bits a voxel",
         "RMSE",
-        "FSC 0.5 at ",
+        "FSC 0.5 not before 4.5 A",
         "nothing invented beyond 4.5 A",
         "finer sampling is as accurate as the map's own",
     ):

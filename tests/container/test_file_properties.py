@@ -58,7 +58,7 @@ def as_kept(value: Any) -> Any:
     return {name: as_kept(item) for name, item in value.items()}
 
 
-@few(40)
+@few(25)
 @given(RECORDS)
 def test_a_record_opens_as_it_was_packed(record: dict[str, dict[str, Any]]) -> None:
     again, faults = unpack(pack(record))
@@ -68,7 +68,7 @@ def test_a_record_opens_as_it_was_packed(record: dict[str, dict[str, Any]]) -> N
         assert again.get(group, {}) == kept
 
 
-@few(40)
+@few(30)
 @given(
     st.sampled_from(VALID),
     st.floats(-(2.0**99), 2.0**99, width=32),
@@ -128,7 +128,7 @@ def regions(draw: st.DrawFn) -> tuple[Path, tuple[int, ...], tuple[int, ...]]:
     return path, tuple(start), tuple(size)
 
 
-@few(40)
+@few(30)
 @given(regions())
 def test_a_region_is_the_crop_of_the_whole_for_every_kind(region: Any) -> None:
     path, start, size = region

@@ -162,18 +162,20 @@ PAIRS = [
 
 def test_every_command_that_writes_has_pairs_of_inputs_and_outputs() -> None:
     writing = {
-        "encode",
-        "decode",
-        "strip",
-        "repair",
-        "import-weights",
-        "report",
-        "validate",
-        "fsc",
-        "view",
-        "study",
+        words
+        for words, command in commands(cli)
+        if any(isinstance(p.type, OutputFile) for p in command.params)
     }
-    assert {words[0] for words, *_ in PAIRS} == writing and len(PAIRS) > 30
+    writing = {words for words in writing if words[0] != "batch"}  # these read folders
+    assert {words for words, *_ in PAIRS} == writing and len(PAIRS) > 30
+
+
+@pytest.mark.parametrize("words", [("pack",), ("report",), ("inspect",)], ids=lambda words: words[0])
+def test_no_output_of_a_batch_replaces_a_map_of_its_folder(words: tuple[str, ...], world: Path) -> None:
+    source = world / "in" / "a.nmap"
+    before = source.read_bytes()
+    ran = run("batch", *words, source.parent, "-o", source, "--overwrite")
+    assert ran.code == 2 and "is an input as well" in ran.err and source.read_bytes() == before, ran
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,11 @@ def test_a_goal_out_of_reach_says_how_far_it_came(phantom) -> None:
     assert "below-goal" in str(notices)
 
 
+def test_a_low_goal_is_met_too(phantom) -> None:
+    neural_map = encode(phantom, options(target_fsc=0.5))
+    assert worst(neural_map, phantom) > 0.5 - 1e-3
+
+
 def test_a_time_budget_ends_training_early(phantom) -> None:
     made = encode(phantom, options(time_budget=0.5))
     assert made.record["fit"]["steps"] < 640

@@ -16,6 +16,7 @@ from nmap.outcomes import (
     SymmetryOutcome,
     to_json,
 )
+from nmap.report.finding_words import recorded_crossing_words
 from nmap.report.fit_words import (
     band_limit_words,
     cross_validation_words,
@@ -125,6 +126,9 @@ FACTS: dict[str, Any] = {
     "error": "MemoryError: too large",
     "budget": 20.0,
     "seconds": 1.5,
+    "what": "the fidelity",
+    "skewness": 0.01,
+    "kurtosis": -0.02,
 }
 
 
@@ -150,3 +154,17 @@ def test_what_a_file_does_not_hold_is_left_out(odd: dict[str, Any]) -> None:
 )
 def test_notices_that_this_version_does_not_know_are_left_out(odd: Any) -> None:
     assert notices_words(odd) == []
+
+
+@pytest.mark.parametrize(
+    ("worst", "to", "said"),
+    [
+        (0.9008, 3.2, "FSC 0.5 not before 3.2 A"),
+        (0.41, 3.2, "FSC 0.5 at 3.24 A"),
+        (None, None, "FSC 0.5 at 3.24 A"),
+    ],
+)
+def test_a_curve_that_holds_to_the_last_shell_kept_crosses_nothing_before(
+    worst: float | None, to: float | None, said: str
+) -> None:
+    assert recorded_crossing_words("0.5", 3.24, worst, to) == said

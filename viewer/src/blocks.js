@@ -16,21 +16,26 @@ function refuse(message) {
 }
 
 /** Rows and columns of the matrices in the tensor, but for the waves' amplitudes. */
-function shapesOf({ blocks, width: w, hidden, code }) {
+export function shapesOf({ blocks, width: w, hidden, code }) {
   const layers = Array.from({ length: hidden + 1 });
   const trunk = layers.map((_, l) => [w, l ? w : 3]);
   const bases = [...layers.map(() => [w, 1]), [w + 1, 1]];
   return [...trunk, ...bases, ...bases.map(([n]) => [code, n]), [blocks, code]];
 }
 
-/** Check 13 of this kind. */
-export function checkBlocks({ model, band, lattice }, tensors) {
-  if (!band || !lattice) refuse("block-siren without band limit or lattice");
+/** That the sizes of a network are whole numbers within the limits. */
+export function checkSizes(model) {
   for (const [name, [low, high]] of Object.entries(LIMITS)) {
     if (!Number.isInteger(model[name]) || model[name] < low || model[name] > high) {
       refuse(`model.${name} is ${shown(model[name])}, wanted a whole number from ${low} to ${high}`);
     }
   }
+}
+
+/** Check 13 of this kind. */
+export function checkBlocks({ model, band, lattice }, tensors) {
+  if (!band || !lattice) refuse("block-siren without band limit or lattice");
+  checkSizes(model);
   const { omegas, hidden, radius } = model;
   if (!Array.isArray(omegas) || omegas.length !== hidden + 1) refuse(`model.omegas is ${shown(omegas)}, wanted ${hidden + 1} numbers`);
   if (typeof radius !== "number" || !(radius > 0)) refuse(`model.radius is ${shown(radius)}, wanted a positive number`);

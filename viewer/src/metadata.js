@@ -9,7 +9,7 @@ const MAX_COUNT = 65536;
 const MAX_VOXELS = 2 ** 33;
 const MAX_LATTICE = 2 ** 30;
 const MAX_SETTINGS = 256;
-const FEATURES = [];
+const FEATURES = ["series"];
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const isNumber = (value) => typeof value === "number" && Math.abs(value) <= MAX_NUMBER;
@@ -29,6 +29,7 @@ function checkVersion(metadata) {
   if (!Array.isArray(features) || features.some((name) => typeof name !== "string")) refuse("must_understand", features, "a list of texts");
   const unknown = features.find((name) => !FEATURES.includes(name));
   if (unknown !== undefined) throw new UnsupportedError(7, `the file needs the feature "${shown(unknown)}", which this reader does not have`);
+  return features;
 }
 
 function number(name, value, low = -MAX_NUMBER, high = MAX_NUMBER) {
@@ -103,7 +104,7 @@ function readCodings(codings) {
  *   highest frequency along each axis
  */
 export function readMetadata(metadata) {
-  checkVersion(metadata);
+  const features = checkVersion(metadata);
   const { alignment = "box", band_limit: bandLimit, lattice } = metadata;
   if (typeof metadata.sha256 !== "string" || !/^[0-9a-f]{64}$/.test(metadata.sha256)) refuse("sha256", metadata.sha256, "64 digits");
   if (alignment !== "box" && alignment !== "corners") refuse("alignment", alignment, '"box" or "corners"');
@@ -111,6 +112,7 @@ export function readMetadata(metadata) {
   const limit = bandLimit === undefined ? null : number("band_limit", bandLimit, 1e-3, 1e6);
   return {
     version: metadata.version,
+    features,
     model: readModel(metadata.model),
     grid,
     frame: readFrame(given(metadata.frame, {})),

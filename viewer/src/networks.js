@@ -4,6 +4,7 @@ import { FormatError, UnsupportedError, shown } from "./errors.js";
 import { blockValues, checkBlocks } from "./blocks.js";
 import { BATCH } from "./layers.js";
 import { checkRadialBasis } from "./radial.js";
+import { checkSeries } from "./series.js";
 
 function refuse(message) {
   throw new FormatError(13, message);
@@ -110,12 +111,35 @@ const blockSiren = {
   onLattice: blockValues,
 };
 
-const KINDS = { siren, "fourier-features": fourierFeatures, "radial-basis": radialBasis, "block-siren": blockSiren };
+// No density without a position: series.js makes a block-siren of it there.
+const seriesSiren = {
+  features: ["series"],
+  check(tensors, metadata) {
+    checkSeries(metadata, tensors);
+    fit(tensors, { network: tensors.get("network").shape });
+  },
+  network: null,
+  onLattice() {
+    throw new RangeError("a series of maps: take it at a position first, at(map, t)");
+  },
+};
+
+const KINDS = {
+  siren,
+  "fourier-features": fourierFeatures,
+  "radial-basis": radialBasis,
+  "block-siren": blockSiren,
+  "series-siren": seriesSiren,
+};
 
 /** Check 13, and that of the gains and the envelope, which any kind may have. */
 export function checkModel(metadata, tensors) {
   const { kind } = metadata.model;
   if (!Object.hasOwn(KINDS, kind)) throw new UnsupportedError(13, `the model kind "${shown(kind)}", which this reader does not have`);
+  const { features = [] } = KINDS[kind];
+  if (metadata.features.length !== features.length || features.some((name, i) => metadata.features[i] !== name)) {
+    refuse(`must_understand is ${shown(metadata.features)}, wanted ${shown(features)} of the kind ${kind}`);
+  }
   KINDS[kind].check(tensors, metadata);
   const envelope = tensors.get("envelope");
   if (envelope && envelope.shape.length !== 3) refuse(`tensor "envelope" has shape [${envelope.shape}], wanted three counts`);

@@ -5,11 +5,13 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { SimdLayers } from "../simd.js";
-import { decode, gridOf, open, record, sample } from "../nmap.js";
+import { at, axisOf, decode, gridOf, open, record, sample } from "../nmap.js";
 
 const suite = new URL(process.env.NMAP_SUITE ?? "../../spec/conformance/", import.meta.url);
 const manifest = JSON.parse(readFileSync(new URL("manifest.json", suite)));
 const read = (file) => new Uint8Array(readFileSync(new URL(file, suite)));
+
+const openAt = (file, t, options) => (t === undefined ? open(read(file), options) : at(open(read(file), options), t));
 
 function worst(found, wanted) {
   assert.equal(found.length, wanted.length);
@@ -20,23 +22,33 @@ test("the suite is not empty", () => {
   assert.ok(manifest.valid.length >= 25 && manifest.invalid.length >= 86);
 });
 
-for (const { file, says, points_xyz: points, values, tolerance, grids = [] } of manifest.valid) {
+for (const { file, says, points_xyz: points, values, tolerance, grids = [], at: t } of manifest.valid) {
   test(`${file} has the stated values: ${says}`, () => {
-    const map = open(read(file));
+    const map = openAt(file, t);
     assert.ok(worst(sample(map, points), values) <= tolerance);
     for (const grid of grids) assert.ok(worst(decode(map, grid.shape).values, grid.values) <= tolerance);
   });
 
   test(`${file} decodes to the same on its grid as at the grid's points`, () => {
-    const map = open(read(file));
+    const map = openAt(file, t);
     const { shape, origin, axes } = gridOf(map);
     const { values } = decode(map);
-    const at = [[0, 0, 0], shape.map((n) => n - 1), shape.map((n) => n >> 1), [shape[0] >> 2, shape[1] >> 1, 0]];
-    const positions = at.map(([z, y, x]) => origin.map((o, i) => o + x * axes[0][i] + y * axes[1][i] + z * axes[2][i]));
-    const found = at.map(([z, y, x]) => values[(z * shape[1] + y) * shape[2] + x]);
+    const corners = [[0, 0, 0], shape.map((n) => n - 1), shape.map((n) => n >> 1), [shape[0] >> 2, shape[1] >> 1, 0]];
+    const positions = corners.map(([z, y, x]) => origin.map((o, i) => o + x * axes[0][i] + y * axes[1][i] + z * axes[2][i]));
+    const found = corners.map(([z, y, x]) => values[(z * shape[1] + y) * shape[2] + x]);
     assert.ok(file.includes("nyquist") || worst(found, [...sample(map, positions)]) <= tolerance);
   });
 }
+
+test("a series has no density without a position, and none beyond its ends", () => {
+  const { file } = manifest.valid.find((entry) => entry.file.endsWith("series-siren.nmap"));
+  const series = open(read(file));
+  const { at: frames } = axisOf(series);
+  assert.throws(() => decode(series), /position/);
+  assert.throws(() => at(series, frames.at(-1) + 0.1), RangeError);
+  assert.equal(axisOf(at(series, frames[1])), null);
+  assert.throws(() => at(at(series, frames[1]), 0), /not a series/);
+});
 
 for (const { file, says, points_xyz: points, values, tolerance } of manifest.record) {
   test(`${file} has the stated values, whatever its record holds: ${says}`, () => {
@@ -63,8 +75,8 @@ for (const { file, says, points_xyz: points, values, tolerance, kept } of manife
 
 test("layers of four numbers at a time keep the tolerance of every file", () => {
   assert.ok(SimdLayers.isSupported());
-  for (const { file, points_xyz: points, values, tolerance } of manifest.valid) {
-    assert.ok(worst(sample(open(read(file), { Layers: SimdLayers }), points), values) <= tolerance, file);
+  for (const { file, points_xyz: points, values, tolerance, at: t } of manifest.valid) {
+    assert.ok(worst(sample(openAt(file, t, { Layers: SimdLayers }), points), values) <= tolerance, file);
   }
 });
 

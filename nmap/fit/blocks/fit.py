@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from nmap.coding.codings import CodedTensor, encode_matrices
-from nmap.errors import QualityError
+from nmap.errors import FormatError, QualityError
 from nmap.fit.blocks.layout import Layout
 from nmap.fit.blocks.recipe import BlockRecipe, choose_recipe
 from nmap.fit.blocks.training import BlockTraining
 from nmap.fit.dense.quantise import finish
 from nmap.fit.device import Workers
 from nmap.fit.result import History, Result
+from nmap.fit.target.fittable import nothing_left
 from nmap.fit.target.goal import ShellGoal, shell_goal
 from nmap.fit.target.prepare import Target
 from nmap.fit.task import Task
@@ -35,16 +36,25 @@ _SPARE = 0.03
 _LEAST_BYTES = 64
 # Evaluations of the lattice that storing and measuring takes, before the first round has shown it.
 _EVALUATIONS = 10.0
+# Evaluations that a pass of training takes. Where there is no time for this share of the passes, the network is made
+# for the first of these lower goals for which there is.
+_PASS = 4.0
+_ENOUGH = 0.7
+_LOWER = (0.98, 0.95, 0.9, 0.8)
 
 
 def fit_blocks(task: Task) -> tuple[Result, History]:
     """Fit a block SIREN, with longer codes until it reaches the goal.
 
     Raises:
+        MapError: the mask leaves nothing to fit.
         QualityError: a goal that was asked for and not reached.
     """
     target, options, watch = task.target, task.options, task.watch
-    places = Places.of(target.lattice, target.envelope, target.group)
+    try:
+        places = Places.of(target.lattice, target.envelope, target.group)
+    except FormatError:
+        raise nothing_left(target.lattice.shape) from None
     order = 1 if target.group is None else target.group.order
     goal, most = shell_goal(target, options), _max_bits(task)
     recipe = choose_recipe(target.freedom / order, places.own.size, options, goal.level, most)
@@ -55,6 +65,9 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
             began = watch.seconds
             try:
                 training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
+                if number == 0 and most is None and (smaller := _in_time(training, task)) is not recipe:
+                    recipe = smaller
+                    training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
                 _train(training, task, rounds.closing, _state_file(task, number))
                 rounds.store(training)
             except Exception as error:
@@ -71,7 +84,7 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
             recipe = recipe.grown if most is None else replace(recipe, max_bits=most - 8 * rounds.excess)
     best, kept = rounds.best, rounds.training
     _check(best, rounds, task)
-    return best, History(kept.done, _settings(kept.recipe, kept.omegas), kept.loss, kept.fsc)
+    return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
 
 
 class _Rounds:
@@ -126,7 +139,7 @@ def _taken(result: Result) -> int:
 def _train(training: BlockTraining, task: Task, closing: float | None, state_file: Path | None) -> None:
     """Train to the end; a failure on the way is one only while there is no candidate."""
     try:
-        training.run(_end(training, task, closing), state_file)
+        training.run(training_end(training, task, closing), state_file)
     except Exception as error:
         if training.best is None:
             raise
@@ -187,7 +200,8 @@ def _check(best: Result, rounds: _Rounds, task: Task) -> None:
         )
 
 
-def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
+def settings_of(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
+    """What the fit chose, JSON values."""
     sizes = recipe.sizes
     return {
         "blocks": sizes.blocks,
@@ -200,7 +214,7 @@ def _settings(recipe: BlockRecipe, omegas: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _end(training: BlockTraining, task: Task, closing: float | None) -> float | None:
+def training_end(training: BlockTraining, task: Task, closing: float | None) -> float | None:
     """Second of the watch at which training must end for storing and measuring to fit; None without a budget.
 
     The first round takes at least as long as preparing did, to have something to show.
@@ -212,6 +226,26 @@ def _end(training: BlockTraining, task: Task, closing: float | None) -> float | 
         return watch.budget - closing
     closing = _EVALUATIONS * training.evaluation_seconds()
     return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
+
+
+def _in_time(training: BlockTraining, task: Task) -> BlockRecipe:
+    """The recipe of a training, or that of a lower goal where the time budget asks for a smaller network."""
+    recipe, end = training.recipe, training_end(training, task, None)
+    if end is None or not recipe.sized:
+        return recipe
+    target = task.target
+    freedom = target.freedom / (1 if target.group is None else target.group.order)
+    passes = (end - task.watch.seconds) / (_PASS * training.evaluation_seconds()) / _ENOUGH
+    found, width = recipe, recipe.sizes.width
+    for goal in (g for g in _LOWER if g < recipe.goal):
+        if found.passes * found.sizes.width / width <= passes:
+            break
+        lower = choose_recipe(freedom, recipe.sizes.blocks, task.options, goal)
+        found = replace(lower, sizes=replace(lower.sizes, blocks=recipe.sizes.blocks))
+    if found is recipe:
+        return recipe
+    pace = min(passes * _ENOUGH * width / found.sizes.width / found.passes, 1.0)
+    return replace(found, pace=pace)
 
 
 def _stored_result(training: BlockTraining, task: Task) -> Result:

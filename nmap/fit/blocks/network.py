@@ -143,18 +143,25 @@ class BlockNetwork:
     def _backward(self, batch: Batch, wanted: Tensor, part: slice) -> tuple[Tensor, list[Tensor]]:
         x, mask = batch.x[part], batch.mask[part]
         blocks, points, _ = x.shape
-        rows, width, layers = blocks * points, self._sizes.width, len(self._trunk)
+        rows, width = blocks * points, self._sizes.width
         error = self._forward(x, part, slopes=True).mul_(mask).sub_(wanted[part])
         weighted = error * batch.weight[part]
         loss = (weighted * error).sum()
         weighted.mul_(mask).mul_(2)
         last = self._biases[part, -width - 1 : -1]
         out = self._biases_gradient[part]
-        sine = self._buffer(f"sine {layers - 1}", rows).view(blocks, points, width)
+        sine = self._buffer(f"sine {len(self._trunk) - 1}", rows).view(blocks, points, width)
         out[:, -width - 1 : -1] = torch.bmm(weighted[:, None, :], sine)[:, 0]
         out[:, -1] = weighted.sum(1)
-        back, other = self._buffer("back", rows), self._buffer("other", rows)
+        back = self._buffer("back", rows)
         torch.mul(weighted[:, :, None], last[:, None, :], out=back.view(blocks, points, width))
+        return loss, self._through_layers(back, x, part)
+
+    def _through_layers(self, back: Tensor, x: Tensor, part: slice) -> list[Tensor]:
+        """Gradients of the trunk, and of the biases of these blocks, from that by the last sines, (rows, width)."""
+        blocks, points, _ = x.shape
+        rows, width, layers = blocks * points, self._sizes.width, len(self._trunk)
+        out, other = self._biases_gradient[part], self._buffer("other", rows)
         trunk: list[Tensor] = []
         for layer in reversed(range(layers)):
             back.mul_(self._buffer(f"cosine {layer}", rows))
@@ -164,7 +171,7 @@ class BlockNetwork:
             if layer:
                 torch.mm(back, self._trunk[layer], out=other)
                 back, other = other, back
-        return loss, trunk[::-1]
+        return trunk[::-1]
 
 
 def _sine(phase: Tensor, out: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from torch import Tensor
 from nmap.model.block_siren import BlockSizes
 
 # How each kind of matrix begins, what it moves in a training step at most, and the step by which it is rounded at
-# first. First-layer weights and biases are radians of phase; so are the hidden ones.
+# first. First-layer weights and biases are radians of phase; so are the hidden ones. Rates are for a width of 36 and
+# a code of 16: what sums over more numbers moves each of them less, or phases would move too far.
 _RATE = {
     "first": 0.05,
     "hidden": 0.025,
@@ -23,6 +24,8 @@ _RATE = {
     "map": 0.025,
     "code": 0.1,
 }
+_AT_WIDTH = 36
+_AT_CODE = 16
 _STEP = {"first": 0.1, "hidden": 0.06, "bias": 0.06, "phase": 0.1, "output": 0.02, "map": 0.06, "code": 0.5}
 # Spread of what codes do at first: phases of the first layer, of hidden layers, and share of the output weights.
 _PHASES = 1.0
@@ -55,11 +58,18 @@ class Parameters:
         self.slices = [slice(end - math.prod(s), end) for end, s in zip(ends, self.shapes, strict=True)]
         first = _beginning(sizes, omegas[0], random)
         self.flat = torch.cat([part.reshape(-1) for part in first]).to(device)
-        self.rates = self._spread(_RATE).to(device)
+        self.rates = (
+            self._spread([_RATE[k] * f for k, f in zip(self.kinds, _by_sum(sizes), strict=True)])
+        ).to(device)
         self.logs = torch.tensor([math.log(_STEP[kind]) for kind in self.kinds]).to(device)
         self.matrix_of = torch.cat([torch.full((math.prod(s),), i) for i, s in enumerate(self.shapes)]).to(
             device
         )
+
+    @property
+    def codes(self) -> slice:
+        """Where the codes lie."""
+        return self.slices[-1]
 
     def views(self, vector: Tensor) -> list[Tensor]:
         """Each matrix in a vector as long as `flat`; no copy."""
@@ -78,11 +88,18 @@ class Parameters:
         """Matrices of whole numbers."""
         return [m.cpu().numpy().astype(np.int64) for m in self.views(whole)]
 
-    def _spread(self, values: dict[str, float]) -> Tensor:
-        """A value for each kind of matrix as one for each number."""
-        return torch.cat(
-            [torch.full((math.prod(s),), values[k]) for k, s in zip(self.kinds, self.shapes, strict=True)]
-        )
+    def _spread(self, values: list[float]) -> Tensor:
+        """A value for each matrix as one for each number."""
+        return torch.cat([torch.full((math.prod(s),), v) for v, s in zip(values, self.shapes, strict=True)])
+
+
+def _by_sum(sizes: BlockSizes) -> list[float]:
+    """Share of its rate at which each matrix of `BlockSizes.shapes` moves, by how many numbers are summed with it."""
+    wide, coded = _AT_WIDTH / sizes.width, _AT_CODE / sizes.code
+    layers = sizes.hidden + 1
+    base = [*[1.0] * layers, wide]
+    maps = [*[coded] * layers, coded * wide]
+    return [1.0, *[wide] * sizes.hidden, *base, *maps, math.sqrt(coded)]
 
 
 def _kinds(hidden: int) -> list[str]:

@@ -14,7 +14,7 @@ _FREEDOM = 46.0
 # Gaussian source takes, log2(1 / (1 - FSC^2)) / 2, by these powers. Both grow with the map, slowly: a
 # larger one has less of its network in common.
 _CODE = 16.0
-_CODE_POWER = 1.38
+_CODE_POWER = 1.1
 _CODE_GROWTH = 0.3
 _WIDTH = 36.0
 _WIDTH_POWER = 0.66
@@ -35,14 +35,16 @@ _OMEGA_HIDDEN = 30.0
 _PASSES = 80
 _PASSES_POWER = 0.5
 _PASSES_GROWTH = -0.1
+# All learning rates fall with the bits of a mode by this power: the more is asked, the less may a step undo.
+_RATE_POWER = -1.6
 _STEPS_OF_PASS = 8
 _WAVES = 9
 # Passes of an effort, in units of the default's.
 _EFFORTS = {"low": 0.5, "default": 1.0, "high": 2.0}
 # Bits that a degree of freedom takes at a goal of 0.9, and the power by which they grow with the bits of a mode: for
-# the size that suits a limit of bytes (measured on EMD-3488: 2.4 at 0.9, 9 at 0.98).
+# the size that suits a limit of bytes (measured on EMD-3488: 2.4 at 0.9, 7.6 at 0.98, 15 at 0.995 as C2).
 _BITS_AT = 2.4
-_BITS_POWER = 2.0
+_BITS_POWER = 1.8
 # Bits of a mode, in units of those at 0.9, that are within reach.
 _BITS_RANGE = (0.2, 4.5)
 # After a round that fell short: so many times the code and the width.
@@ -58,22 +60,28 @@ class BlockRecipe:
         omega: first omega, in units of the highest phase in a block.
         omega_hidden: of the hidden layers.
         passes: over the points.
+        rate: of learning, in units of that at a goal of 0.9.
         steps_of_pass: training steps of a pass.
         goal: FSC aimed at, the level of what the shells owe.
+        bits: of a mode at that goal, in units of those at 0.9.
         max_bits: most that the network may take, if that is the goal; then `goal` is what it may reach.
         seed: of all that is random.
         sized: whether the map, not the caller, decided the width and the steps.
+        pace: share of the passes that there is time for; 1 for all.
     """
 
     sizes: BlockSizes
     omega: float
     omega_hidden: float
     passes: int
+    rate: float
     steps_of_pass: int
     goal: float
+    bits: float
     max_bits: float | None
     seed: int
     sized: bool
+    pace: float = 1.0
 
     @property
     def grown(self) -> BlockRecipe:
@@ -111,7 +119,9 @@ def choose_recipe(
     width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
     blocks = options.blocks or round(freedom / _FREEDOM)
     sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
-    passes = round(_EFFORTS[options.effort] * _PASSES * bits**_PASSES_POWER * size**_PASSES_GROWTH)
+    passes = round(
+        _EFFORTS[options.effort] * _PASSES * max(bits, 1.0) ** _PASSES_POWER * size**_PASSES_GROWTH
+    )
     if options.steps is not None:
         passes = max(1, -(-options.steps // _STEPS_OF_PASS))
     return BlockRecipe(
@@ -119,8 +129,10 @@ def choose_recipe(
         omega=_OMEGA0,
         omega_hidden=options.omega_hidden or _OMEGA_HIDDEN,
         passes=passes,
+        rate=min(bits**_RATE_POWER, 1.0),
         steps_of_pass=_STEPS_OF_PASS,
         goal=goal,
+        bits=bits,
         max_bits=max_bits,
         seed=options.seed,
         sized=options.hidden_features is None and options.steps is None and max_bits is None,

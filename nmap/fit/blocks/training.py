@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from nmap.fit.target.prepare import F64, Target
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
 _WARM_UP = 0.03
 _RAMP = 0.2
-_STEERED = 0.6
+_STEERED = 0.65
 # Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on so long
 # with them to land on the goal.
 _LEAST_RATES = (0.01, 0.03)
@@ -50,6 +51,7 @@ _STEP_RATE = 0.05
 _LAMBDA = 0.38
 _LAMBDA_RANGE = (0.15, 5.0)
 _GAIN = 0.12
+_LAST_GAIN = 0.5
 # The same where bits are the goal: they follow lambda at once, so it may move from here on, further and faster.
 _BITS_STEERED = 0.3
 _BITS_RANGE = (0.05, 40.0)
@@ -58,14 +60,18 @@ _BITS_GAIN = 0.4
 # lag.
 _AT_FREEDOM = 24_000.0
 _LAMBDA_GROWTH = -0.75
+# It falls by this power of the share of the passes that there is time for: in few steps bits would win.
+_HURRIED = 2.0
 # Numbers of the network for each degree of freedom up to which lambda begins so.
 _NUMBERS = 2.0
-# What is still missing in the best shell falls by 1 + this * (1 - share)^2 to the end of the run, for the rate falls.
-_PREDICTED = 2.2
+# What is missing falls by exp(this * (1 - share)^2) to the end of the run, for the rate falls: measured at a goal of
+# 0.9, and the power by which it grows with the bits of a mode.
+_PREDICTED = 4.0
+_PREDICTED_POWER = 0.8
 # Shares of the run between which the goal moves from the median shell to the worst one.
 _WORST = (0.6, 0.8)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
-_IN_BAND = 0.6
+IN_BAND = 0.6
 # Points are dealt to batches anew every few passes.
 _DEALT = 4
 # Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
@@ -131,6 +137,7 @@ class BlockTraining:
         self._random = torch.Generator().manual_seed(recipe.seed)
         omega0 = recipe.omega * 2 * math.pi * layout.radius / target.band_limit
         self.omegas = (float(f"{omega0:.4g}"), *[recipe.omega_hidden] * recipe.sizes.hidden)
+        self._batches, self._share = recipe.steps_of_pass, float(recipe.steps_of_pass)
         self.parameters = Parameters(recipe.sizes, self.omegas, self._random, device)
         self._network = BlockNetwork(self.parameters, workers, device)
         self._rate = Rate(self.parameters)
@@ -142,7 +149,10 @@ class BlockTraining:
         # Where numbers are many more than what they hold, they cannot all be worth their bits.
         share = min(1.0, _NUMBERS * target.freedom / order / self.parameters.flat.numel())
         size = max(target.freedom / order / _AT_FREEDOM, 1.0)
-        self._first_lambda = self.lambda_ = _LAMBDA * share * slope * size**_LAMBDA_GROWTH
+        self._first_lambda = self.lambda_ = (
+            _LAMBDA * share * slope * size**_LAMBDA_GROWTH * recipe.pace**_HURRIED * min(recipe.bits, 1.0)
+        )
+        self._predicted = _PREDICTED * recipe.bits**_PREDICTED_POWER
         self._boost = np.zeros(target.last + 1)
         self._even = np.ones(target.last + 1)
         self._weights = np.minimum(goal.weights, _MOST_WEIGHT)
@@ -179,7 +189,7 @@ class BlockTraining:
         `state_file`, and taken from it if it is there.
         """
         begin = saved = self._watch.seconds
-        adam = _Adam(self.parameters.flat, self.parameters.logs)
+        adam = Adam(self.parameters.flat, self.parameters.logs)
         batches: list[Batch] = []
         deals = _DEALT * self.recipe.steps_of_pass
         if state_file is not None and state_file.exists():
@@ -189,14 +199,18 @@ class BlockTraining:
             if until is None:
                 return self.done / self.steps
             in_time = (self._watch.seconds - begin) / max(until - begin, 1e-3)
-            return max(self.done / self.steps, in_time * (1 + _LANDING / 2))
+            return max(self.done / self.steps, in_time * (1 + _LANDING))
 
         loss = torch.tensor(0.0)
         while (now := share()) < 1 + _LANDING and not self._watch.stopped():
             place = self.done % deals
             if state_file is not None and place == 0 and self._watch.seconds - saved >= SAVE_EVERY:
-                self._save(state_file, adam)
                 saved = self._watch.seconds
+                try:
+                    self._save(state_file, adam)
+                except Exception as error:  # a full disk, say: the fit itself goes on
+                    state_file = None
+                    self._watch.warn("no-checkpoint", error=f"{type(error).__name__}: {error}")
             if self.done % self.recipe.steps_of_pass == 0:
                 if self.done:
                     self.loss.append((self.done, float(loss)))
@@ -214,7 +228,8 @@ class BlockTraining:
         if self.best is None or not self._met(self.best):
             self._evaluate(2.0)
         if state_file is not None and not self._watch.stopped():
-            state_file.unlink(missing_ok=True)
+            with suppress(OSError):
+                state_file.unlink(missing_ok=True)
         self._watch.step = self.done
 
     @property
@@ -223,7 +238,7 @@ class BlockTraining:
         arrays = (t.cpu().numpy() for t in (self._x, self._table, self._mask))
         return checkpoint.digest(repr(self.recipe).encode(), self._goal.wanted, self._truth, *arrays)
 
-    def _save(self, path: Path, adam: _Adam) -> None:
+    def _save(self, path: Path, adam: Adam) -> None:
         """Keep all that a run goes on from; what an evaluation of the lattice tells is told again."""
         best, p = self.best, self.parameters
         kept: dict[str, Any] = {"flat": p.flat, "logs": p.logs, **adam.state()}
@@ -236,7 +251,7 @@ class BlockTraining:
         kept |= {"random": self._random.get_state().numpy(), "numbers": np.array([self.done, self.lambda_])}
         checkpoint.save(path, self._task, kept)
 
-    def _load(self, path: Path, adam: _Adam) -> None:
+    def _load(self, path: Path, adam: Adam) -> None:
         kept = checkpoint.load(path, self._task)
 
         def there(name: str) -> Tensor:
@@ -300,12 +315,15 @@ class BlockTraining:
         network = self._network_values()
         modes = self._modes(network + self.waves.values().to(self._device))
         modes = modes + self._modes(self.waves.follow(self._lacking(modes, None)))
-        self._wanted = network + self._lacking(modes, self._weights) / _IN_BAND
-        reached = self._error.fsc(modes)
-        self._watch.fsc = self._error.worst(reached)
+        self._wanted = network + self._lacking(modes, self._weights) / IN_BAND
+        self._learn(now, whole, self._error.fsc(modes))
+
+    def _learn(self, now: float, whole: Tensor, reached: F64) -> None:
+        """Keep the state if it is the best one, give weight to shells that lag, and steer, by the FSC of each shell."""
+        self._watch.fsc = float(reached[self._counted].min(initial=1.0))
         self.fsc.append((self.done, self._watch.fsc))
         fsc = self._goal.alike(reached)
-        worst = self._error.worst(fsc)
+        worst = float(fsc[self._counted].min(initial=1.0))
         if now >= _CANDIDATES:
             self._keep(whole, worst)
         if _FOLLOWED[0] < now < _FOLLOWED[1]:
@@ -334,12 +352,12 @@ class BlockTraining:
         missing = np.maximum(1 - fsc**2, 1e-5)
         median = float(np.median(missing[self._counted]))
         missing[~self._counted] = median
-        missing[: self._first] = median
+        missing[..., : self._first] = median
         self._boost += _FOLLOW * np.log(missing / median)
         np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
-        at = np.arange(self._boost.size)
+        at = np.arange(self._boost.shape[-1])
         kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
-        weights = self._goal.weights * np.exp(kernel @ self._boost / kernel.sum(1))
+        weights = self._goal.weights * np.exp(self._boost @ kernel.T / kernel.sum(1))
         self._weights = np.minimum(weights, _MOST_WEIGHT)
 
     def _steer(self, now: float, fsc: F64, worst: float, whole: Tensor) -> None:
@@ -350,18 +368,21 @@ class BlockTraining:
             self.lambda_ = min(max(self.lambda_ * math.exp(min(max(change, -0.3), 0.3)), low), high)
             return
         low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
+        if now < _CANDIDATES:
+            high = self._first_lambda
         median = float(np.median(fsc[self._counted]))
         share = min(max((now - _WORST[0]) / (_WORST[1] - _WORST[0]), 0.0), 1.0)
         reached = max(share * worst + (1 - share) * median, 0.0)
-        missing = (1 - reached**2) / (1 + _PREDICTED * max(1 - now, 0.0) ** 2)
+        missing = (1 - reached**2) * math.exp(-self._predicted * max(1 - now, 0.0) ** 2)
         allowed = (1 - _MARGIN) * (1 - self.recipe.goal**2)
-        change = min(max(_GAIN * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
+        gain = _GAIN + _LAST_GAIN * max(now - _CANDIDATES, 0.0)
+        change = min(max(gain * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
         self.lambda_ = min(max(self.lambda_ * math.exp(change), low), high)
 
     def _deal(self) -> list[Batch]:
         """The points of each block, dealt to the batches of a pass."""
         blocks, slots = self._table.shape
-        batches = self.recipe.steps_of_pass
+        batches = self._batches
         size = -(-slots // batches)
         order = torch.argsort(torch.rand(blocks, slots, generator=self._random), 1).to(self._device)
         # The last batches are filled up with points of the first ones, which do not count twice.
@@ -376,12 +397,12 @@ class BlockTraining:
             for first in range(0, size * batches, size)
         ]
 
-    def _step(self, adam: _Adam, batch: Batch, now: float) -> Tensor:
+    def _step(self, adam: Adam, batch: Batch, now: float) -> Tensor:
         """One step on a batch; the weighted sum of squared errors before it."""
         p = self.parameters
         whole, steps = self._rounded()
         loss = self._network.descend(batch, self._wanted[batch.position])
-        gradient = self._network.gradient.mul_(self.recipe.steps_of_pass * _IN_BAND)
+        gradient = self._network.gradient.mul_(self._share * IN_BAND)
         levels = p.flat / steps
         slope = self._rate.slope(levels).mul_(self.lambda_ * min(1.0, now / _RAMP))
         # Through the rounding: a number moves by its step, a step by how it rounds.
@@ -392,13 +413,13 @@ class BlockTraining:
         rise = min(1.0, now / _WARM_UP + 1e-2)
         fall = rise * 0.5 * (1 + math.cos(math.pi * min(now, 1.0)))
         shared, own = (max(fall, least) for least in _LEAST_RATES)
-        rates = p.rates * shared
-        rates[p.slices[-1]] = p.rates[p.slices[-1]] * own
+        rates = p.rates * (shared * self.recipe.rate)
+        rates[p.codes] = p.rates[p.codes] * (own * self.recipe.rate)
         adam.step(gradient, by_step, rates, _STEP_RATE * shared)
         return loss
 
 
-class _Adam:
+class Adam:
     """Moves the numbers and the logarithms of their steps in place."""
 
     def __init__(self, flat: Tensor, logs: Tensor) -> None:

@@ -15,9 +15,10 @@ import scipy.ndimage as ndi
 import torch
 from numpy.typing import NDArray
 
-from nmap.errors import MapError, OptionError
+from nmap.errors import OptionError
 from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
 from nmap.fit.bumps.waves import Band
+from nmap.fit.target.fittable import nothing_left
 from nmap.fit.target.prepare import Target
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
@@ -73,10 +74,7 @@ def lattice_of(
         points = places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
         sites = every[symmetry.fold(points)[1] == 0]
     if not len(sites):
-        raise MapError(
-            f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
-            "nothing to fit: give a finer resolution or a wider mask"
-        )
+        raise nothing_left(shape)
     if len(sites) > most_sites(shape):
         raise OptionError(
             f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a coarser "

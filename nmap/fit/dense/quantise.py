@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,22 +86,13 @@ def finish(
     """
 
     def assembled(tensors: Mapping[str, CodedTensor], scale: float, offset: float) -> NeuralMap:
-        frame = Frame(
-            target.density.grid,
-            center=target.center,
-            half_width=target.half_width,
-            offset=offset,
-            scale=scale,
-            band_limit=target.band_limit,
-            lattice=target.lattice.shape,
-            symmetry=symmetry,
-        )
+        frame = frame_of(target, symmetry, scale, offset)
         return NeuralMap.from_tensors(kind, settings, tensors, frame)
 
     tensors = {**tensors, **target.coded_envelope}
     trial = assembled({**tensors, "gains": target.coded_gains}, target.scale, target.solvent)
     spectrum = transform(trial.field.lattice_values())
-    gains = _fitted_gains(target, spectrum, rule)
+    gains = fitted_gains([target], [spectrum], rule)
     scale = float(gains.max())
     coded = encode_log((gains / scale).astype(np.float32))
     stored = {**tensors, "gains": coded}
@@ -119,13 +110,36 @@ def finish(
     return Result(neural_map, curve, float(curve.worst(target.band_limit)))
 
 
-def _fitted_gains(target: Target, spectrum: Complex, rule: GainRule) -> F64:
-    """Gain of each shell by the rule, near the one that was trained with."""
-    last = target.last + 1
-    cross = target.shells.sum((spectrum * target.truth.conj()).real)[:last]
-    power = target.shells.sum(np.abs(spectrum) ** 2)[:last]
-    trained = target.gains.astype(np.float64) * target.scale
-    wanted = target.shells.sum(np.abs(target.truth) ** 2)[:last]
+def frame_of(target: Target, symmetry: PointGroup | None, scale: float, offset: float) -> Frame:
+    """The frame of a network fitted to a target, with this scale and offset, density units."""
+    return Frame(
+        target.density.grid,
+        center=target.center,
+        half_width=target.half_width,
+        offset=offset,
+        scale=scale,
+        band_limit=target.band_limit,
+        lattice=target.lattice.shape,
+        symmetry=symmetry,
+    )
+
+
+def fitted_gains(targets: Sequence[Target], spectra: Sequence[Complex], rule: GainRule) -> F64:
+    """Gain of each shell by the rule, near the one that was trained with.
+
+    Args:
+        targets: what was fitted: one map, or the frames of a series, which have the same gains.
+        spectra: half transforms of m . u on the lattice, one for each.
+        rule: how strong shells are.
+    """
+    first = targets[0]
+    last, shells = first.last + 1, first.shells
+    cross, power, wanted = np.zeros(last), np.zeros(last), np.zeros(last)
+    for target, spectrum in zip(targets, spectra, strict=True):
+        cross += shells.sum((spectrum * target.truth.conj()).real)[:last]
+        power += shells.sum(np.abs(spectrum) ** 2)[:last]
+        wanted += shells.sum(np.abs(target.truth) ** 2)[:last]
+    trained = first.gains.astype(np.float64) * first.scale
     fitted = np.where(power > 0, shell_gains(cross, power, wanted, rule), trained)
     if not 0 < fitted[0] < _MOST_GAIN * trained[0]:
         fitted[0] = trained[0]  # one mode, the mean, which the offset can mend

@@ -21,6 +21,9 @@ class ShellError:
         device: torch device.
         inside: flat lattice indices (n,) of the points whose values are given; the target's if None.
         mask: the envelope there (n,); the target's if None.
+
+    Attributes:
+        wanted: modes of the target within the band limit.
     """
 
     def __init__(

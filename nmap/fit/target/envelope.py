@@ -114,6 +114,19 @@ def _from_map(density: DensityMap, mask: DensityMap, band_limit: float) -> Chose
     return _chosen(_covering(given, lattice, band_limit), outcome)
 
 
+def envelope_around(mask: DensityMap, density_grid: Grid, band_limit: float, outcome: MaskOutcome) -> Chosen:
+    """The tightest envelope around a mask.
+
+    Args:
+        mask: 0 to 1.
+        density_grid: of what is fitted.
+        band_limit: Angstrom.
+        outcome: how the mask came about.
+    """
+    lattice = density_grid.resampled(lattice_shape(density_grid, band_limit))
+    return _chosen(_covering(mask_by_position(mask, density_grid, lattice), lattice, band_limit), outcome)
+
+
 def with_union(
     chosen: Chosen,
     union: DensityMap,

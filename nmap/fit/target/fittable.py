@@ -81,3 +81,11 @@ def like_noise(density: DensityMap) -> tuple[float, float] | None:
     return (
         (skewness, kurtosis) if abs(skewness) < _NOISE_SKEWNESS and abs(kurtosis) < _NOISE_KURTOSIS else None
     )
+
+
+def nothing_left(shape: tuple[int, ...]) -> MapError:
+    """What to raise where a mask leaves no point of the lattice `shape` (z, y, x) to fit."""
+    return MapError(
+        f"no site of the band limit's lattice, {shape} (z, y, x), lies where the mask leaves density: there is "
+        "nothing to fit: give a finer resolution or a wider mask"
+    )

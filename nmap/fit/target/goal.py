@@ -56,8 +56,8 @@ class ShellGoal:
         return (1 - self.level**2) / self.missing
 
     def alike(self, fsc: NDArray[np.floating]) -> F64:
-        """Correlations by shell, (last + 1,), as they count beside `level`: at least that where the goal is met."""
-        missed = (1 - np.square(np.clip(fsc[: self.ceiling.size], 0, 1))) * self.weights
+        """Correlations by shell, (..., last + 1), as they count beside `level`: at least that where the goal is met."""
+        missed = (1 - np.square(np.clip(fsc[..., : self.ceiling.size], 0, 1))) * self.weights
         alike: F64 = np.sqrt(np.clip(1 - missed, 0, 1))
         return alike
 

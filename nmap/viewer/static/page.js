@@ -58,6 +58,35 @@ const molstarReady = loadMolstar(config).then(async (molstar) => {
   mark("molstar");
 });
 
+/** The slider of a series, at its first frame. */
+function showAxis(axis) {
+  byId("series-controls").hidden = !axis;
+  if (!axis) return;
+  const [first, last] = [axis.at[0], axis.period === null ? axis.at.at(-1) : axis.at[0] + axis.period];
+  Object.assign(byId("position"), { min: first, max: last, value: first });
+  notePosition(first);
+}
+
+/** Says where the slider is, and whether the file was measured there. */
+function notePosition(t) {
+  const { name, at } = state.about.axis;
+  const near = (at.at(-1) - at[0]) * 1e-6;
+  const measured = at.some((frame) => Math.abs(frame - t) <= near);
+  byId("position-note").textContent = `${name} = ${Number(t.toPrecision(4))}, ${measured ? "measured" : "interpolated"}`;
+}
+
+/** Decodes a series at another position, at the sampling that is shown; of several asked for, the last. */
+async function changePosition(t) {
+  const turn = ++state.turn;
+  state.isReady = false;
+  notePosition(t);
+  await decoder.ask("turn", { t });
+  if (turn !== state.turn) return;
+  const shape = state.about.shape.map((n) => (n === 1 ? 1 : Math.round(n * state.sampling)));
+  await showDecode(turn, await decoded(shape, middle(shape)), "turned");
+  if (turn === state.turn) finish();
+}
+
 /** Opens a file's bytes: a first surface on the band-limit lattice, then the whole grid. */
 async function openFile(name, bytes, isStranger = false) {
   const turn = ++state.turn;
@@ -73,6 +102,7 @@ async function openFile(name, bytes, isStranger = false) {
   byId("facts").textContent = factsLine(about);
   byId("warning").textContent = warningLine(about);
   byId("warning").hidden = !warningLine(about);
+  showAxis(about.axis);
   document.querySelector('input[name="sampling"][value="1"]').checked = true;
   byId("sampling-note").textContent = "";
   if (isStranger) await forgetCompany();
@@ -262,6 +292,7 @@ function listen() {
   dark.addEventListener("change", ({ matches }) => setTheme(matches ? "dark" : "light"));
   byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   byId("sampling").addEventListener("change", ({ target }) => guarded(() => changeSampling(Number(target.value))));
+  byId("position").addEventListener("change", ({ target }) => guarded(() => changePosition(Number(target.value))));
   byId("arrangement").addEventListener("change", ({ target }) => {
     state.arrangement = target.value;
     guarded(arrange);

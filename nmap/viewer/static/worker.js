@@ -1,19 +1,27 @@
 // Decodes in a worker, so that the page stays alive. One message, one answer.
 
-import { decode, inspect, open, record } from "./reader/nmap.js";
+import { at, axisOf, decode, inspect, open, record } from "./reader/nmap.js";
 import { SimdLayers } from "./reader/simd.js";
 import { fastCount } from "./reader/src/fft.js";
 import { statistics } from "./statistics.js";
 
 const OPTIONS = SimdLayers.isSupported() ? { Layers: SimdLayers } : {};
+// The file, and its map: of a series that at a position.
+let file = null;
 let map = null;
 
 const answers = {
   async open({ bytes }) {
     const opened = open(bytes, OPTIONS);
     const { record: groups, dropped } = await record(opened);
-    map = opened;
-    return { ...inspect(map), first: firstShape(map.metadata), ...told(groups), dropped };
+    const axis = axisOf(opened);
+    file = opened;
+    map = axis ? at(file, axis.at[0]) : file;
+    return { ...inspect(file), axis, first: firstShape(map.metadata), ...told(groups), dropped };
+  },
+  turn({ t }) {
+    map = at(file, t);
+    return {};
   },
   decode({ shape, region }) {
     const density = decode(map, shape, { region });

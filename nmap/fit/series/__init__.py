@@ -1,0 +1,1 @@
+"""Fits a SIREN in blocks to a series of maps."""

@@ -1,0 +1,151 @@
+"""Fit a series SIREN: lay out, train, store, measure in every frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nmap.coding.codings import CodedTensor, decode_tensor, encode_log, encode_matrices
+from nmap.errors import QualityError
+from nmap.fit.blocks.fit import settings_of, training_end
+from nmap.fit.blocks.layout import Layout
+from nmap.fit.blocks.recipe import BlockRecipe, choose_recipe
+from nmap.fit.dense.quantise import fitted_gains, frame_of
+from nmap.fit.device import Workers
+from nmap.fit.options import EncodeOptions
+from nmap.fit.result import History, Result
+from nmap.fit.series.task import SeriesResult, SeriesTask
+from nmap.fit.series.training import SeriesTraining
+from nmap.fit.target.goal import ShellGoal
+from nmap.fit.target.prepare import Target
+from nmap.fit.task import Task
+from nmap.model.block_siren import MAX_WIDTH
+from nmap.model.blocks import Places
+from nmap.model.series_siren import SeriesSiren
+from nmap.neural_map import NeuralMap
+from nmap.spectrum import floored, invert, transform
+
+# A layer has so many times the neurons, and training so many times the passes, that one map wants.
+_WIDER = 1.4
+_PASSES = 1.5
+
+
+def fit_series(task: Task) -> tuple[Result, History]:
+    """Fit a series SIREN.
+
+    Raises:
+        QualityError: a target FSC that was not reached in every frame.
+    """
+    assert isinstance(task, SeriesTask)
+    target, watch = task.target, task.watch
+    places = Places.of(target.lattice, target.envelope, target.group)
+    order = 1 if target.group is None else target.group.order
+    goal = _goal(task)
+    single = choose_recipe(target.freedom / order, places.own.size, task.options, goal.level)
+    recipe = _recipe(single, task.options)
+    layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
+    with Workers(task.device) as workers:
+        training = SeriesTraining(
+            task.targets, task.axis, task.components, layout, recipe, goal, task.device, workers, watch
+        )
+        training.run(training_end(training, task, None))
+        watch.say("storing")
+        result = _stored_result(training, task)
+    watch.fsc = result.worst
+    _check(result, goal, task)
+    settings = {**settings_of(recipe, training.omegas), "components": task.components}
+    return result, History(training.done, settings, training.loss, training.fsc)
+
+
+def _goal(task: SeriesTask) -> ShellGoal:
+    """The goal of every frame: one correlation for all shells. What noise a frame has its neighbours do not share."""
+    target = task.target
+    count = target.last + 1
+    modes = target.shells.modes[:count].astype(np.float64)
+    modes[target.negligible[:count]] = 0
+    modes[0] = 0
+    return ShellGoal(task.options.goal_for(target.masked), np.ones(count), modes, "fsc")
+
+
+def _check(result: SeriesResult, goal: ShellGoal, task: SeriesTask) -> None:
+    """Refuse or tell what fell short of the goal."""
+    if result.worst >= goal.share:
+        return
+    if task.options.target_fsc is not None and not task.watch.stopped():
+        raise QualityError(
+            f"worst shell of a frame to {task.target.band_limit:g} A reached {floored(result.worst)} of the wanted "
+            f"{goal.share:g}: allow more time, or a coarser --resolution"
+        )
+    task.watch.warn("below-goal", worst=result.worst, goal=goal.share)
+
+
+def _recipe(single: BlockRecipe, options: EncodeOptions) -> BlockRecipe:
+    """The recipe for one map, for a series: its features serve all frames."""
+    passes, width = single.passes, single.sizes.width
+    if options.steps is None:
+        passes = math.ceil(passes * _PASSES)
+    if options.hidden_features is None:
+        width = min(4 * math.ceil(width * _WIDER / 4), MAX_WIDTH)
+    return replace(single, passes=passes, sizes=replace(single.sizes, width=width))
+
+
+def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:
+    """The best candidate coded, and measured as a decoder sees it."""
+    best, parameters, waves = training.best, training.parameters, training.waves
+    assert best is not None
+    parameters.logs.copy_(best.logs)
+    matrices, steps = parameters.matrices(best.whole), parameters.stored_steps()
+    amplitudes = best.amplitudes.astype(np.int64).reshape(task.components, -1, 1)
+    if amplitudes.size:
+        matrices = [*matrices, *amplitudes]
+        steps = np.append(steps, np.full(task.components, waves.step, np.float16))
+    coded: Mapping[str, CodedTensor] = {"network": encode_matrices(matrices, steps)}
+    # What decoding needs beside the numbers.
+    network = SeriesSiren(
+        np.zeros(coded["network"].size, np.float32),
+        training.recipe.sizes,
+        training.omegas,
+        training.radius,
+        task.axis,
+        task.components,
+    )
+    return _finish(task, network, coded, task.options)
+
+
+def _finish(
+    task: SeriesTask, network: SeriesSiren, coded: Mapping[str, CodedTensor], options: EncodeOptions
+) -> SeriesResult:
+    """The series of coded tensors, with the gains, scale and offset that suit all frames best."""
+    target, targets = task.target, task.targets
+
+    def assembled(tensors: Mapping[str, CodedTensor], scale: float, offset: float) -> NeuralMap:
+        frame = frame_of(target, target.group, scale, offset)
+        return NeuralMap.from_tensors(network.kind, network.settings(), tensors, frame)
+
+    tensors = {**coded, **target.coded_envelope}
+    trial = assembled({**tensors, "gains": target.coded_gains}, target.scale, target.solvent)
+    spectra = [transform(trial.at(t).field.lattice_values()) for t in task.axis.at]
+    gains = fitted_gains(targets, spectra, options.gains)
+    scale = float(gains.max())
+    stored = {**tensors, "gains": encode_log((gains / scale).astype(np.float32))}
+    decoded = np.asarray(decode_tensor(stored["gains"]), np.float32)
+    spectra = [spectrum * target.shells.spread(decoded) for spectrum in spectra]
+    neural_map = assembled(stored, scale, target.solvent + _offset(targets, spectra, scale))
+    curves = tuple(t.fidelity(s) for t, s in zip(targets, spectra, strict=True))
+    worst = [float(curve.worst(target.band_limit)) for curve in curves]
+    last = int(np.argmin(worst))
+    return SeriesResult(neural_map, curves[last], worst[last], curves)
+
+
+def _offset(targets: Sequence[Target], spectra: Sequence[np.ndarray], scale: float) -> float:
+    """What the frames' mean is above that of their decodes, density units."""
+    shape = targets[0].lattice.shape
+    apart = [
+        float(invert(t.truth, shape).mean(dtype=np.float64))
+        - scale * float(invert(spectrum, shape).mean(dtype=np.float64))
+        for t, spectrum in zip(targets, spectra, strict=True)
+    ]
+    return float(np.mean(apart))

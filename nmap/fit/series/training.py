@@ -1,0 +1,126 @@
+"""Training a series SIREN: that of a block SIREN, its error summed over the frames, its goal that of the worst frame.
+
+The network has an output for each function of the axis. A frame is the sum of these, times the functions' values
+there; so all frames are trained in every step, at the cost of little more than one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmap.axis import Axis
+from nmap.fit.blocks.layout import Layout
+from nmap.fit.blocks.rate import Rate
+from nmap.fit.blocks.recipe import BlockRecipe
+from nmap.fit.blocks.training import IN_BAND, BlockTraining
+from nmap.fit.dense.shell_error import ShellError
+from nmap.fit.device import Workers
+from nmap.fit.progress import Watch
+from nmap.fit.series.network import SeriesNetwork
+from nmap.fit.series.parameters import SeriesParameters
+from nmap.fit.series.waves import SeriesWaves
+from nmap.fit.target.goal import ShellGoal
+from nmap.fit.target.prepare import F64, Target
+
+# Components that hold a good part of a series, for each root of the number of frames.
+_MOVING = 2.0
+
+
+class SeriesTraining(BlockTraining):
+    """A series SIREN in training.
+
+    Args:
+        targets: what to fit, a target for each frame.
+        axis: where they lie.
+        components: functions of the axis.
+        layout: where, the same in all frames.
+        recipe: how.
+        goal: what each shell of each frame owes.
+        device: where it computes.
+        workers: share the work out.
+        watch: reports progress; says when to end.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        axis: Axis,
+        components: int,
+        layout: Layout,
+        recipe: BlockRecipe,
+        goal: ShellGoal,
+        device: torch.device,
+        workers: Workers,
+        watch: Watch,
+    ) -> None:
+        super().__init__(targets[0], layout, recipe, goal, device, workers, watch)
+        functions = axis.at_frames(components)
+        self.components = components
+        self.parameters = SeriesParameters(recipe.sizes, components, self.omegas, self._random, device)
+
+        def there(values: NDArray[np.floating]) -> Tensor:
+            return torch.from_numpy(values.astype(np.float32)).to(device)
+
+        # Frames of components, (frames, components), and components of frames by least squares.
+        self._functions, self._projection = there(functions), there(np.linalg.pinv(functions))
+        self._network = SeriesNetwork(self.parameters, there(functions.T @ functions), workers, device)
+        self._rate = Rate(self.parameters)
+        places = layout.places
+        self._errors = [ShellError(target, device, places.flat, places.mask) for target in targets]
+        self._counted = np.stack([error.counted for error in self._errors])
+        self.waves = SeriesWaves(targets[0], layout, recipe.sizes.waves, recipe.goal, components)
+        # An error in a component is one in all frames, and so many of them share the error that a frame may have.
+        shared = min(components, _MOVING * math.sqrt(len(targets)))
+        self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / shared
+        self._boost = np.zeros((len(targets), targets[0].last + 1))
+        self._weights = np.broadcast_to(self._weights, self._boost.shape)
+
+    def evaluation_seconds(self) -> float:
+        """Seconds that one evaluation of all frames takes."""
+        begin = self._watch.seconds
+        self._rounded()
+        self._lacks(self._component_modes(self._network_values()), None)
+        return self._watch.seconds - begin
+
+    def _network_values(self) -> Tensor:
+        """U m of each function of the network alone at the positions, (m, components)."""
+        out = torch.zeros(len(self._mask), self.components, device=self._device)
+        out[self._table[self._filled]] = self._network.values(self._x)[self._filled]
+        return out * self._mask[:, None]
+
+    def _component_modes(self, values: Tensor) -> Tensor:
+        """Modes within the band limit of values (m, components) of u m, (components, modes)."""
+        return torch.stack([self._modes(column.contiguous()) for column in values.unbind(1)])
+
+    def _lacks(self, modes: Tensor, weights: F64 | None) -> Tensor:
+        """What the components lack for the frames, each shell of a frame times its weight, (m, components)."""
+        total = torch.zeros_like(modes)
+        for frame, error in enumerate(self._errors):
+            lack = error.wanted - self._frame(modes, frame)
+            if weights is not None:
+                lack *= error.spread(weights[frame])
+            total += self._projection[:, frame, None] * lack
+        inside = [self._at_positions(self._error.waves(component)) for component in total]
+        return torch.stack(inside, 1)
+
+    def _frame(self, modes: Tensor, frame: int) -> Tensor:
+        """Modes of a frame, of those of the components."""
+        out: Tensor = (self._functions[frame, :, None] * modes).sum(0)
+        return out
+
+    def _evaluate(self, now: float) -> None:
+        """Renew all that an evaluation of the frames tells, and keep the state if it is the best one."""
+        whole, steps = self._rounded()
+        self._rate.renew(self.parameters.flat / steps)
+        network = self._network_values()
+        modes = self._component_modes(network + self.waves.values().to(self._device))
+        modes = modes + self._component_modes(self.waves.follow(self._lacks(modes, None)))
+        self._wanted = network + self._lacks(modes, self._weights) / IN_BAND
+        fsc = [error.fsc(self._frame(modes, frame)) for frame, error in enumerate(self._errors)]
+        self._learn(now, whole, np.stack(fsc))

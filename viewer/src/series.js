@@ -1,0 +1,134 @@
+// The model kind `series-siren`: block-sirens along a fourth axis. At a position it is one of them.
+
+import { FormatError, shown } from "./errors.js";
+import { checkBlocks, checkSizes, shapesOf } from "./blocks.js";
+
+const MAX_FRAMES = 256;
+const MAX_COMPONENTS = 64;
+// At a position the codes are twice as long.
+const MAX_CODE = 512;
+// Positions this share of the axis beyond its ends are its ends.
+const ROUNDING = 1e-9;
+
+function refuse(message) {
+  throw new FormatError(13, message);
+}
+
+/** Numbers of the tensor that all positions share, and of the codes of a component. */
+function sizesOf(model) {
+  const sizes = shapesOf(model).map(([rows, columns]) => rows * columns);
+  return { shared: sizes.slice(0, -1).reduce((a, b) => a + b, 0), codes: sizes.at(-1) };
+}
+
+/** Check 13 of this kind. */
+export function checkSeries(metadata, tensors) {
+  const { at, axis, components, period } = metadata.model;
+  if (!Array.isArray(at) || at.length < 2 || at.length > MAX_FRAMES) refuse(`model.at is ${shown(at)}, wanted 2 to ${MAX_FRAMES} positions`);
+  if (at.some((t, i) => i && !(t > at[i - 1]))) refuse(`model.at is ${shown(at)}, wanted each above the one before`);
+  if (typeof axis !== "string") refuse(`model.axis is ${shown(axis)}, wanted a name`);
+  const span = at.at(-1) - at[0];
+  if (period !== undefined && !(typeof period === "number" && period > span)) refuse(`model.period is ${shown(period)}, wanted above ${span}`);
+  const most = Math.min(MAX_COMPONENTS, at.length);
+  if (!Number.isInteger(components) || components < 1 || components > most) {
+    refuse(`model.components is ${shown(components)}, wanted a whole number from 1 to ${most}`);
+  }
+  const network = tensors.get("network");
+  if (!network) refuse('tensor "network" is missing');
+  if (network.shape.length !== 1) refuse(`tensor "network" has shape [${network.shape}], wanted one axis`);
+  checkSizes(metadata.model);
+  if (metadata.model.code > MAX_CODE) refuse(`model.code is ${shown(metadata.model.code)}, wanted at most ${MAX_CODE}`);
+  const { shared, codes } = sizesOf(metadata.model);
+  const left = network.shape[0] - shared - components * codes;
+  if (left < 0 || left % components) refuse(`tensor "network" has ${network.shape[0]} numbers, wanted those of ${components} components`);
+  const one = { shape: [shared + codes + left / components] };
+  checkBlocks(metadata, new Map([...tensors, ["network", one]]));
+}
+
+/** A function of the axis at frame i of n. */
+function wave(k, i, n, isCycle) {
+  if (k === 0) return 1;
+  if (!isCycle) return Math.SQRT2 * Math.cos((Math.PI * k * (2 * i + 1)) / (2 * n));
+  const phase = (2 * Math.PI * ((k + 1) >> 1) * i) / n;
+  return Math.SQRT2 * (k % 2 ? Math.cos(phase) : Math.sin(phase));
+}
+
+/** Frames and their shares in the slope at a frame: of the parabola through it and its neighbours. */
+function slopeAt(places, number) {
+  if (places.length === 2) {
+    const h = places[1] - places[0];
+    return [[0, -1 / h], [1, 1 / h]];
+  }
+  const middle = Math.min(Math.max(number, 1), places.length - 2);
+  const [a, b, c] = places.slice(middle - 1, middle + 2);
+  const x = places[number];
+  return [
+    [middle - 1, (2 * x - b - c) / ((a - b) * (a - c))],
+    [middle, (2 * x - a - c) / ((b - a) * (b - c))],
+    [middle + 1, (2 * x - a - b) / ((c - a) * (c - b))],
+  ];
+}
+
+/** The functions of the axis at a position: cubics between frames. */
+function functions({ at, components, period }, t) {
+  const n = at.length;
+  const [first, last] = [at[0], at.at(-1)];
+  const isCycle = period !== undefined;
+  const margin = ROUNDING * (last - first);
+  if (!isCycle && !(t >= first - margin && t <= last + margin)) {
+    throw new RangeError(`position ${t}: the series was measured from ${first} to ${last}`);
+  }
+  const turns = (t - first) / period;
+  const place = isCycle ? first + (turns - Math.floor(turns)) * period : Math.min(Math.max(t, first), last);
+  const places = isCycle ? [-1, 0, 1].flatMap((m) => at.map((a) => a + m * period)) : at;
+  let low = 0;
+  while (low < places.length - 2 && places[low + 1] <= place) low++;
+  const h = places[low + 1] - places[low];
+  const s = (place - places[low]) / h;
+  const shares = new Float64Array(n);
+  const add = (number, end, tangent) => {
+    shares[number % n] += end;
+    for (const [frame, share] of slopeAt(places, number)) shares[frame % n] += h * tangent * share;
+  };
+  add(low, 2 * s ** 3 - 3 * s ** 2 + 1, s ** 3 - 2 * s ** 2 + s);
+  add(low + 1, 3 * s ** 2 - 2 * s ** 3, s ** 3 - s ** 2);
+  return Array.from({ length: components }, (_, k) => shares.reduce((sum, share, i) => sum + share * wave(k, i, n, isCycle), 0));
+}
+
+/**
+ * Metadata and tensors of the block-siren at a position of a series: its codes are that of function 0, which the
+ * layers have, and then the sum over the functions, which the output has.
+ */
+export function seriesAt(metadata, tensors, t) {
+  const { model } = metadata;
+  if (!Number.isFinite(t)) throw new RangeError(`position ${t}, wanted a finite number`);
+  const { values } = tensors.get("network");
+  const { width, code, blocks } = model;
+  const { shared, codes } = sizesOf(model);
+  const f = functions(model, t);
+  const sum = (from, count, i) => f.reduce((total, factor, k) => total + factor * values[from + k * count + i], 0);
+  const shapes = shapesOf(model);
+  const maps = shapes.slice(-1 - (model.hidden + 2), -1);
+  const before = shared - maps.reduce((total, [rows, columns]) => total + rows * columns, 0);
+  const amplitudes = (values.length - shared - f.length * codes) / f.length;
+  const out = new Float32Array(before + 2 * (shared - before) + 2 * codes + amplitudes);
+  out.set(values.subarray(0, before));
+  let to = before;
+  let from = before;
+  for (const [rows, columns] of maps) {
+    const size = rows * columns;
+    const isOutput = columns === width + 1;
+    out.set(values.subarray(from, from + size), to + (isOutput ? size : 0));
+    from += size;
+    to += 2 * size;
+  }
+  for (let block = 0; block < blocks; block++) {
+    for (let i = 0; i < code; i++) {
+      out[to + i] = values[shared + block * code + i];
+      out[to + code + i] = sum(shared, codes, block * code + i);
+    }
+    to += 2 * code;
+  }
+  for (let i = 0; i < amplitudes; i++) out[to + i] = sum(shared + f.length * codes, amplitudes, i);
+  const single = { ...metadata, model: { ...model, kind: "block-siren", code: 2 * code }, features: [] };
+  return [single, new Map([...tensors, ["network", { shape: [out.length], values: out }]])];
+}
