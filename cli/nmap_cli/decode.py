@@ -139,7 +139,7 @@ def command(
 
 
 def _positions(
-    neural_map: NeuralMap, file: Path | str, at: float | None, frames: Frames | None
+    neural_map: NeuralMap, file: NmapInput, at: float | None, frames: Frames | None
 ) -> list[float | None]:
     """Positions to decode at; one None for one map."""
     axis = neural_map.axis

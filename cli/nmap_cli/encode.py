@@ -341,9 +341,9 @@ def _fit_of(
 
 def _page_of(
     output: Path,
-    sources: tuple[Path, ...],
+    sources: tuple[Input, ...],
     densities: list[DensityMap],
-    maps: dict[str, Path],
+    maps: dict[str, Input],
     reading: ReadOptions,
 ) -> Callable[[], str]:
     """What makes the report of the file just written."""
