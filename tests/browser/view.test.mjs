@@ -229,7 +229,7 @@ test("the widget of a notebook draws and decodes in a frame that reaches neither
 
 test("with its source beside it a model is coloured by what each residue loses", async (t) => {
   const model = `${root}tests/data/5me2_A1-30.pdb.gz`;
-  const { page, said } = await view(t, [file, "--source", source, "--model", model]);
+  const { page, said } = await view(t, [file, "--source", source, "--model", model, "--level", "0.22"]);
   assert.equal(await complaint(page), "");
   assert.match(await page.textContent("#model-note"), /red loses/);
   await shoot(page, "view-marked");
