@@ -147,7 +147,8 @@ def growth(rows: Sequence[dict[str, Any]], field: str) -> float | None:
     known = sorted(known)[len(known) // 2 - (len(known) > 2) :]
     if len(known) < 2:
         return None
-    return float(np.polyfit(*np.transpose(known), 1)[0])
+    x, y = np.transpose(known)
+    return float(np.polyfit(x, y, 1)[0])
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

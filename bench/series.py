@@ -85,7 +85,7 @@ def held_out(
     ours, linear = [], []
     for i in left:
         ours.append(curve(series.at(at[i]).as_array(), truths[i], mask, last))
-        between = (frames[i - 1].values + frames[i + 1].values) / 2
+        between = np.asarray((frames[i - 1].values + frames[i + 1].values) / 2, np.float32)
         linear.append(curve(between, truths[i], mask, last))
     return left, np.array(ours), np.array(linear), np.asarray(shells.frequency[1 : last + 1])
 

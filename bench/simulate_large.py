@@ -40,7 +40,7 @@ def random_rotation(rng: np.random.Generator) -> F64:
     """A rotation (3, 3), uniform over all of them: QR of a Gaussian matrix (Stewart 1980)."""
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     q = q * np.sign(np.diag(r))
-    return q * np.sign(np.linalg.det(q))
+    return np.asarray(q * np.sign(np.linalg.det(q)))
 
 
 def places(copies: int, middle: F64, step: float) -> F64:
@@ -48,7 +48,7 @@ def places(copies: int, middle: F64, step: float) -> F64:
     side = math.ceil(copies ** (1 / 3))
     index = np.stack(np.meshgrid(*(np.arange(side),) * 3, indexing="ij"), -1).reshape(-1, 3) - (side - 1) / 2
     nearest = np.argsort(np.square(index).sum(1), kind="stable")[:copies]
-    return middle + step * (index[nearest] - index[nearest].mean(0))
+    return np.asarray(middle + step * (index[nearest] - index[nearest].mean(0)))
 
 
 def potential(model: gemmi.Model, copies: int, grid: Grid, seed: int) -> F32:
