@@ -32,7 +32,6 @@ from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
 from nmap.remote import located
 from nmap.spectrum import Convention, Planes
-from nmap.spectrum.planes import parts
 
 if TYPE_CHECKING:
     from nmap.container import MapFile
@@ -42,9 +41,6 @@ PathLike = str | os.PathLike[str]
 
 DOUBLED_VOXELS = 2**29
 """Largest decode at twice the sampling that is made unasked: about 1 GB of memory."""
-
-# Planes of an envelope that are made at once.
-_PLANES = 16
 
 SOFT_EDGE = 6.0
 """Width of the edge of an automatic mask, Angstrom."""
@@ -117,13 +113,15 @@ def validate_file(
     neural_map = opened.neural_map if at is None else opened.neural_map.at(at)
     record, damage = neural_map.record, "; ".join(opened.record_faults)
     resolution = resolution or _fitted_resolution(neural_map)
-    whole = as_map(source, reading)
     path = source_path if isinstance(source, DensityMap) else source
+    whole = as_map(source, reading)
     part = part_of_source(neural_map.grid, whole)
+    cropped = part is not whole
+    del whole  # where it was read here, its memory is free again
     require_contrast(part, "source" if path is None else os.fspath(path))
     soft = read_mask(mask, part, neural_map.field.band_limit or resolution, reading)
     large = off_grid is None and 8 * part.grid.size > DOUBLED_VOXELS
-    container = _container(opened, record, whole, readable=not damage)
+    container = _container(opened, record, part, readable=not damage)
     decoded = DensityMap(_decode(neural_map, part.grid), part.grid)
     if not np.isfinite(decoded.values).all():
         raise NonFiniteError(
@@ -131,7 +129,7 @@ def validate_file(
         )
     extras = replace(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
-        sizes=measure_sizes(opened.sizes["total"], part, path if part is whole else None),
+        sizes=measure_sizes(opened.sizes["total"], part, None if cropped else path),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
         model=None if model is None else located(model),
         contour=_contour(record),
@@ -147,7 +145,7 @@ def validate_file(
         convention=convention,
     )
     remarks = (
-        (part is not whole, Remark("part-of-source", {"grid": str(part.grid)})),
+        (cropped, Remark("part-of-source", {"grid": str(part.grid)})),
         (mask is not None and soft is None, Remark("no-mask")),
         (large, Remark("off-grid-left-out")),
         (container.same_source is False, Remark("other-source")),
@@ -253,9 +251,7 @@ def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Ex
     shape = source.grid.shape
     about = Planes.of(source.values, solvent_value(source.values, envelope))
     fitted = about.times(lambda part: envelope.planes(shape, part))
-    inside = np.empty(shape, np.float32)
-    for part in parts(shape[0], _PLANES):
-        inside[part] = envelope.planes(shape, part)
+    inside = Planes(shape, lambda part: envelope.planes(shape, part))
     return replace(extras, envelope=inside, fitted=fitted)
 
 
@@ -326,26 +322,26 @@ def _doubled(neural_map: NeuralMap, grid: Grid) -> Finer | None:
     return Finer(fine, Planes(fine.shape, make, lambda: neural_map.slabs(fine)))
 
 
-def envelope_on(field: Field, grid: Grid) -> F32 | None:
+def envelope_on(field: Field, grid: Grid) -> Planes | None:
     """The field's envelope on a grid over its own box, (z, y, x); None if it has none.
 
     Under symmetry it is taken at every other voxel: folding positions is slow, and the envelope is coarse.
     """
-    if field.envelope is None or not np.allclose(grid.edges, field.box.edges):
+    envelope, shape = field.envelope, grid.shape
+    if envelope is None or not np.allclose(grid.edges, field.box.edges):
         return None
     if field.symmetry is None:
-        return field.envelope.on_lattice(grid.shape)
-    coarse = np.empty([-(-n // 2) for n in grid.shape], np.float32)
+        return Planes(shape, lambda part: envelope.planes(shape, part))
+    coarse = np.empty([-(-n // 2) for n in shape], np.float32)
     centre = np.asarray(grid.origin) + np.asarray(field.symmetry.center)
-    y, x = np.meshgrid(*(np.arange(0, n, 2) / n for n in grid.shape[1:]), indexing="ij")
+    y, x = np.meshgrid(*(np.arange(0, n, 2) / n for n in shape[1:]), indexing="ij")
     for row in range(len(coarse)):
-        z = np.full(y.shape, 2 * row / grid.shape[0])
+        z = np.full(y.shape, 2 * row / shape[0])
         points = grid.positions(np.stack([z, y, x], -1).reshape(-1, 3)) - centre
         folded, _ = field.symmetry.fold(points)
-        coarse[row] = field.envelope.at(grid.fractions(folded + centre)).reshape(y.shape)
-    for axis, n in enumerate(grid.shape):
-        coarse = np.repeat(coarse, 2, axis).take(range(n), axis)
-    return coarse
+        coarse[row] = envelope.at(grid.fractions(folded + centre)).reshape(y.shape)
+    nearest = [np.arange(n) // 2 for n in shape]
+    return Planes(shape, lambda part: coarse[np.ix_(nearest[0][part], *nearest[1:])])
 
 
 def read_mask(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from nmap.errors import GridError
 from nmap.grid import Grid, Triple
 from nmap.maps import DensityMap
 from nmap.point_group import PointGroup
-from nmap.spectrum import Complex, Planes, ShellCurve, Shells, correlate_shells, squared, transform_cut
+from nmap.spectrum import Complex, Planes, ShellCurve, Shells, ShellSums, squared, transform_cut
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -136,18 +137,18 @@ class Symmetry:
     points: int
 
 
-def compare_voxels(decoded: F32, source: F32, envelope: F32 | None = None) -> RealSpace:
+def compare_voxels(decoded: F32, source: F32, envelope: Planes | None = None) -> RealSpace:
     """Voxel-by-voxel agreement of two volumes (z, y, x), in double precision, plane by plane."""
     means = float(decoded.mean(dtype=np.float64)), float(source.mean(dtype=np.float64))
     inside, outside = np.zeros(6), np.zeros(6)
     worst = 0.0
-    for z in range(source.shape[0]):
-        d, s = decoded[z].astype(np.float64), source[z].astype(np.float64)
-        worst = max(worst, float(np.abs(d - s).max()))
-        d, s = d - means[0], s - means[1]
-        within = np.zeros(s.shape, bool) if envelope is None else envelope[z] > 0.5
-        inside += _moments(d[within], s[within])
-        outside += _moments(d[~within], s[~within])
+    for planes, within in _within(decoded.shape, envelope):
+        for z, chosen in enumerate(within, planes.start):
+            d, s = decoded[z].astype(np.float64), source[z].astype(np.float64)
+            worst = max(worst, float(np.abs(d - s).max()))
+            d, s = d - means[0], s - means[1]
+            inside += _moments(d[chosen], s[chosen])
+            outside += _moments(d[~chosen], s[~chosen])
     every = inside + outside
     offset = means[0] - means[1]
     rmse = _rmse(every, offset)
@@ -166,6 +167,14 @@ def compare_voxels(decoded: F32, source: F32, envelope: F32 | None = None) -> Re
         mean_source=means[1],
         mean_decoded=means[0],
     )
+
+
+def _within(shape: tuple[int, ...], envelope: Planes | None) -> Iterator[tuple[slice, NDArray[np.bool_]]]:
+    """Planes along z, and which of their voxels lie inside."""
+    if envelope is not None:
+        yield from ((planes, slab > 0.5) for planes, slab in envelope.slabs())
+        return
+    yield slice(0, shape[0]), np.broadcast_to(np.False_, shape)
 
 
 def _moments(d: F64, s: F64) -> F64:
@@ -195,9 +204,14 @@ def displacement(fa: Complex, fb: Complex, grid: Grid) -> Triple:
     One Newton step to the top of the cross correlation, whose gradient and curvature at zero shift are sums
     over the modes; exact in the limit of small shifts, good to a few per cent at a quarter of a voxel.
     """
-    nz, ny, nx = grid.shape
-    weight = Shells(grid).multiplicity
-    h, k, m = np.fft.rfftfreq(nx), np.fft.fftfreq(ny), np.fft.fftfreq(nz)
+    return _top(_slopes(fa, fb, Shells(grid)))
+
+
+def _slopes(fa: Complex, fb: Complex, shells: Shells) -> F64:
+    """Gradient and curvature (x, y, z) of the cross correlation at zero shift, (3, 4); of parts they add up."""
+    nz, ny, nx = shells.grid.shape
+    weight = shells.multiplicity
+    h, k, m = shells.x / nx, np.fft.fftfreq(ny), np.fft.fftfreq(nz)
     for index in (h, k, m):
         index[np.abs(index) == 0.5] = 0  # a Nyquist plane stands for both signs and tells no direction
     gradient, curvature = np.zeros(3), np.zeros((3, 3))
@@ -210,72 +224,125 @@ def displacement(fa: Complex, fb: Complex, grid: Grid) -> Triple:
         xx, yy, zz = rx @ h**2, ry @ k**2, ry.sum() * m[z] ** 2
         xy, xz, yz = k @ real @ h, rx @ h * m[z], ry @ k * m[z]
         curvature += [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]
-    shift = -np.linalg.pinv(curvature, hermitian=True) @ gradient / (2 * np.pi)
+    return np.column_stack((gradient, curvature))
+
+
+def _top(slopes: F64) -> Triple:
+    """The shift to the top of the cross correlation, voxels (x, y, z)."""
+    shift = -np.linalg.pinv(slopes[:, 1:], hermitian=True) @ slopes[:, 0] / (2 * np.pi)
     return (float(shift[0]), float(shift[1]), float(shift[2]))
 
 
-def share_beyond(spectrum: Complex, grid: Grid, limit: float | None) -> float:
-    """Share of a half transform's power, without the zero mode, beyond a resolution.
+def _power_beyond(spectrum: Complex, shells: Shells, last: int) -> F64:
+    """Power of a half transform, without the zero mode, beyond a shell, and in all, (2,)."""
+    total = shells.total(squared(spectrum, mean=not shells.holds_mean))
+    planes = zip(squared(spectrum, mean=not shells.holds_mean), shells.index, strict=True)
+    return np.array([shells.total(np.where(index > last, plane, 0) for plane, index in planes), total])
 
-    Args:
-        spectrum: half transform on `grid`.
-        grid: its sampling.
-        limit: Angstrom; shells are counted to the last one within it, to Nyquist if None.
+
+def _share(power: F64, more: float = 0.0) -> float:
+    """Share of the power that lies beyond, of which so much more lies beyond the half transform itself."""
+    beyond, total = power + more
+    return float(beyond / total) if total > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class ModeSums:
+    """What is summed over the modes of the half transforms of two maps; of parts of their columns the sums add up.
+
+    Attributes:
+        shells: by shell.
+        beyond: power of either beyond the last shell that is looked at, and in all, (2, 2).
+        slopes: of their cross correlation at zero shift.
     """
-    shells = Shells(grid)
-    return _share_beyond(spectrum, shells, shells.count - 1 if limit is None else shells.last(limit))
+
+    shells: ShellSums
+    beyond: F64
+    slopes: F64
+
+    @staticmethod
+    def of(first: Complex, second: Complex, shells: Shells, limit: float | None) -> ModeSums:
+        """Of two half transforms, or of the columns of them that the shells look at.
+
+        Args:
+            first: of a decode.
+            second: of what it is set against.
+            shells: of their grid, in any convention; power and shift are summed in our own.
+            limit: Angstrom; power is told beyond the last shell within it, beyond Nyquist if None.
+        """
+        own = shells if shells.convention == "nmap" else replace(shells, convention="nmap")
+        last = own.count - 1 if limit is None else own.last(limit)
+        beyond = np.array([_power_beyond(f, own, last) for f in (first, second)])
+        return ModeSums(ShellSums.of(first, second, shells), beyond, _slopes(first, second, own))
+
+    def __add__(self, other: ModeSums) -> ModeSums:
+        return ModeSums(self.shells + other.shells, self.beyond + other.beyond, self.slopes + other.slopes)
+
+    @property
+    def shift(self) -> Triple:
+        """How far the first map is displaced from the second, as `displacement` has it."""
+        return _top(self.slopes)
+
+    @property
+    def shares_beyond(self) -> tuple[float, float]:
+        """Share of the power of either that lies beyond."""
+        return _share(self.beyond[0]), _share(self.beyond[1])
 
 
-def _share_beyond(spectrum: Complex, shells: Shells, last: int, more: float = 0.0) -> float:
-    """The same beyond a shell; `more` power lies beyond the half transform itself."""
-    total = shells.total(squared(spectrum, mean=False)) + more
-    planes = zip(squared(spectrum, mean=False), shells.index, strict=True)
-    beyond = shells.total(np.where(index > last, plane, 0) for plane, index in planes) + more
-    return beyond / total if total > 0 else 0.0
+@dataclass(frozen=True, eq=False)
+class FinerSums:
+    """The sums of a finer decode, cropped to the source's sampling: of parts of its columns they add up.
+
+    Attributes:
+        with_source: of it and the source.
+        slopes: of its cross correlation with the decode on the source's own grid.
+    """
+
+    with_source: ModeSums
+    slopes: F64
+
+    @staticmethod
+    def of(
+        finer: Complex, decoded: Complex, source: Complex, shells: Shells, limit: float | None
+    ) -> FinerSums:
+        """Arguments as `ModeSums.of`."""
+        return FinerSums(ModeSums.of(finer, source, shells, limit), _slopes(finer, decoded, shells))
+
+    def __add__(self, other: FinerSums) -> FinerSums:
+        return FinerSums(self.with_source + other.with_source, self.slopes + other.slopes)
 
 
-def compare_off_grid(
-    doubled: Finer,
-    decoded: Complex,
-    source: Complex,
-    grid: Grid,
-    *,
-    on_grid: ShellCurve,
-    limit: float | None,
-    resolution: float | None,
-) -> OffGrid:
-    """A decode at a finer sampling of the source's box, against the source Fourier-padded to it.
+def cropped_decode(doubled: Finer, grid: Grid) -> tuple[Complex, float]:
+    """Half transform of a finer decode, cropped to the source's sampling, and the power that is cut off.
 
-    Padding adds nothing within the source's Nyquist, so the comparison is made there, on the cropped
-    transform.
-
-    Args:
-        doubled: the finer decode.
-        decoded: half transform of the decode on the source's own grid.
-        source: half transform of the source.
-        grid: the source's sampling.
-        on_grid: fidelity FSC of the decode on the source's own grid.
-        limit: band limit of the file, Angstrom, if it has one.
-        resolution: the ratio to the FSC on the grid is sought to here, Angstrom; to Nyquist if None.
+    Fourier-padding the source adds nothing within its Nyquist, so the two are compared there.
 
     Raises:
         GridError: the finer decode does not cover the source's box.
     """
     if not grid.resampled(doubled.grid.shape).matches(doubled.grid):
         raise GridError(f"the finer decode lies on {doubled.grid}: wanted a sampling of the box of {grid}")
-    shells = Shells(grid, on_grid.convention)
-    cropped, cut = transform_cut(doubled.planes, grid.shape)
-    last = Shells(grid).count - 1 if limit is None else Shells(grid).last(limit)
-    beyond = _share_beyond(cropped, Shells(grid), last, cut)
-    curve = correlate_shells(cropped, source, shells, "second")
+    return transform_cut(doubled.planes, grid.shape)
+
+
+def compare_off_grid(sums: FinerSums, cut: float, on_grid: ShellCurve, resolution: float | None) -> OffGrid:
+    """A decode at a finer sampling of the source's box, against the source Fourier-padded to it.
+
+    Args:
+        sums: of the finer decode.
+        cut: its power beyond the source's sampling.
+        on_grid: fidelity FSC of the decode on the source's own grid.
+        resolution: the ratio to the FSC on the grid is sought to here, Angstrom; to Nyquist if None.
+    """
+    curve = sums.with_source.shells.curve("second")
     counted = on_grid.fsc >= INFORMATIVE
     counted[0] = False
     if resolution is not None:
-        counted[shells.last(resolution) + 1 :] = False
+        counted[sums.with_source.shells.shells.last(resolution) + 1 :] = False
     if on_grid.negligible is not None:
         counted &= ~on_grid.negligible
     ratio = float((curve.fsc[counted] / on_grid.fsc[counted]).min()) if counted.any() else None
-    return OffGrid(curve, ratio, beyond, displacement(cropped, decoded, grid))
+    return OffGrid(curve, ratio, _share(sums.with_source.beyond[0], cut), _top(sums.slopes))
 
 
 def compare_symmetry(decoded: DensityMap, source: DensityMap, group: PointGroup, seed: int = 0) -> Symmetry:

@@ -1,16 +1,18 @@
-"""What is compared: two maps on one grid, what else is known of them, and their transforms, made once."""
+"""What is compared: two maps on one grid, what else is known of them, and sums over their transforms."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property, reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nmap.compare.agreement import Finer, FinerSums, ModeSums, cropped_decode
 from nmap.errors import OptionError
 from nmap.grid import Grid
 from nmap.maps.checked import require_same_grid, sound_mask
@@ -20,19 +22,16 @@ from nmap.spectrum import (
     Planes,
     ShellCurve,
     Shells,
-    correlate_shells,
-    crop_spectrum,
+    ShellSums,
     negligible_shells,
+    over_columns,
     transform_values,
 )
 
 if TYPE_CHECKING:
-    from nmap.compare.agreement import Finer
     from nmap.compare.sizes import Sizes
     from nmap.maps import DensityMap
     from nmap.point_group import PointGroup
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Extras:
 
     sizes: Sizes | None = None
     band_limit: float | None = None
-    envelope: F32 | None = None
+    envelope: Planes | None = None
     fitted: Planes | None = None
     doubled: Finer | None = None
     symmetry: PointGroup | None = None
@@ -97,45 +96,54 @@ class Comparison:
         return Shells(self.grid, self.convention)
 
     @cached_property
-    def decoded_spectrum(self) -> Complex:
-        """Half transform of the decoded map."""
-        return transform_values(self.decoded.values)
+    def sums(self) -> tuple[ModeSums, FinerSums | None, float]:
+        """What is summed over Fourier modes: of the two maps, of a finer decode, and what that holds beyond.
 
-    @cached_property
-    def source_spectrum(self) -> Complex:
-        """Half transform of the source."""
-        return transform_values(self.source.values)
+        Some columns of the transforms at a time: whole they take as much memory as the maps.
+        """
+        limit, doubled = self.extras.band_limit, self.extras.doubled
+        finer, cut = (None, 0.0) if doubled is None else cropped_decode(doubled, self.grid)
 
-    def forget(self, *spectra: Literal["decoded_spectrum", "source_spectrum"]) -> None:
-        """Give the memory of a transform back; it is made anew where it is asked for again."""
-        for name in spectra:
-            self.__dict__.pop(name, None)
+        def work(columns: slice, decoded: Complex, source: Complex) -> tuple[ModeSums, FinerSums | None]:
+            shells = self.shells.part(columns)
+            both = ModeSums.of(decoded, source, shells, limit)
+            if finer is None:
+                return both, None
+            return both, FinerSums.of(finer[..., columns], decoded, source, shells, limit)
+
+        done = over_columns([Planes.centred(d.values) for d in (self.decoded, self.source)], work)
+        both = reduce(add, (one for one, _ in done))
+        more = [two for _, two in done if two is not None]
+        return both, reduce(add, more) if more else None, cut
 
     @cached_property
     def curve(self) -> ShellCurve:
         """FSC over the whole box; shells in which the source is negligible are marked."""
-        return correlate_shells(
-            self.decoded_spectrum, self.source_spectrum, self.shells, negligible=self.negligible
-        )
+        return self.sums[0].shells.curve(negligible=self.negligible)
+
+    def correlate(self, first: Planes, second: Planes) -> ShellCurve:
+        """FSC of two other volumes on this grid; the same shells are marked."""
+
+        def work(columns: slice, a: Complex, b: Complex) -> ShellSums:
+            return ShellSums.of(a, b, self.shells.part(columns))
+
+        return reduce(add, over_columns([first, second], work)).curve(negligible=self.negligible)
 
     @cached_property
     def negligible(self) -> NDArray[np.bool_]:
         """Shells in which the source holds nothing, before any mask, which would smear power into them."""
-        empty = negligible_shells(self.source_spectrum, self.shells)
+        empty: NDArray[np.bool_] = self.sums[0].shells.negligible[1]
         own = self.extras.own_grid
         if own is not None:
-            kept = crop_spectrum(self.source_spectrum, self.grid.shape, own.shape)
+            kept = transform_values(self.source.values, own.shape)
             known = negligible_shells(kept, Shells(own, self.convention))[: empty.size]
             empty[: known.size] = known
         return empty
 
 
-def found_by(compare: Callable[[Comparison], Any], order: int = 0) -> Any:
-    """A field of findings that is made by comparing; it stays None where `compare` returns that.
-
-    Those of a higher order are made later: by then the transforms that others need may be forgotten.
-    """
-    return field(default=None, metadata={"compare": compare, "order": order})
+def found_by(compare: Callable[[Comparison], Any]) -> Any:
+    """A field of findings that is made by comparing; it stays None where `compare` returns that."""
+    return field(default=None, metadata={"compare": compare})
 
 
 def check_comparison(compared: Comparison) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from nmap.compare.comparison import Comparison
 from nmap.compare.json_values import THRESHOLDS
-from nmap.spectrum import Crossing, Planes, ShellCurve, correlate_shells, transform_planes
+from nmap.spectrum import Crossing, Planes, ShellCurve
 
 Within = Literal["box", "mask", "envelope"]
 
@@ -71,22 +71,16 @@ def in_the_mask(compared: Comparison) -> Fidelity | None:
     """FSC of both maps times the mask; None without one."""
     if compared.mask is None:
         return None
-    mask, empty = compared.mask.values, compared.curve.negligible
-    compared.forget("decoded_spectrum", "source_spectrum")
-    a, b = (
-        transform_planes(Planes.of(density.values).times(mask.__getitem__))
-        for density in (compared.decoded, compared.source)
+    mask = compared.mask.values
+    first, second = (
+        Planes.of(density.values).times(mask.__getitem__) for density in (compared.decoded, compared.source)
     )
-    curve = correlate_shells(a, b, compared.shells, negligible=empty)
-    return Fidelity(curve, "mask", compared.mask_name, compared.resolution)
+    return Fidelity(compared.correlate(first, second), "mask", compared.mask_name, compared.resolution)
 
 
 def in_the_envelope(compared: Comparison) -> Fidelity | None:
     """FSC of the decode with the source times the envelope of the fit; None where the file keeps none."""
     if compared.extras.fitted is None:
         return None
-    empty = compared.curve.negligible
-    compared.forget("source_spectrum")
-    fitted = transform_planes(compared.extras.fitted)
-    curve = correlate_shells(compared.decoded_spectrum, fitted, compared.shells, negligible=empty)
+    curve = compared.correlate(Planes.centred(compared.decoded.values), compared.extras.fitted)
     return Fidelity(curve, "envelope", "envelope", compared.resolution)

@@ -21,8 +21,6 @@ from nmap.compare.agreement import (
     compare_off_grid,
     compare_symmetry,
     compare_voxels,
-    displacement,
-    share_beyond,
 )
 from nmap.compare.atomic_model import MapModel, compare_model
 from nmap.compare.comparison import Comparison, found_by
@@ -36,7 +34,7 @@ from nmap.compare.sizes import Sizes
 from nmap.envelope.automatic import constant_solvent
 from nmap.grid import Grid, Triple
 from nmap.maps.contour import Contour, compare_contour
-from nmap.spectrum import F64, Shells, crop_spectrum, invert, lattice_shape, shell_power
+from nmap.spectrum import F64, Shells, invert, lattice_shape, transform_values
 
 SCHEMA = "nmap-validate/1"
 UNLIKE = 0.1
@@ -102,30 +100,18 @@ class Power:
 
 
 def _power(c: Comparison) -> Power:
-    both = (shell_power(spectrum, c.shells) for spectrum in (c.source_spectrum, c.decoded_spectrum))
-    return Power(c.curve.frequency, *both)
+    decoded, source = c.sums[0].shells.mean_powers
+    return Power(c.curve.frequency, source, decoded)
 
 
 def _band_limit(c: Comparison) -> BandLimit | None:
     limit = c.extras.band_limit
-    if limit is None:
-        return None
-    both = (share_beyond(spectrum, c.grid, limit) for spectrum in (c.decoded_spectrum, c.source_spectrum))
-    return BandLimit(limit, *both)
+    return None if limit is None else BandLimit(limit, *c.sums[0].shares_beyond)
 
 
 def _off_grid(c: Comparison) -> OffGrid | None:
-    if c.extras.doubled is None:
-        return None
-    return compare_off_grid(
-        c.extras.doubled,
-        c.decoded_spectrum,
-        c.source_spectrum,
-        c.grid,
-        on_grid=c.curve,
-        limit=c.extras.band_limit,
-        resolution=c.resolution,
-    )
+    _, finer, cut = c.sums
+    return None if finer is None else compare_off_grid(finer, cut, c.curve, c.resolution)
 
 
 def _symmetry(c: Comparison) -> Symmetry | None:
@@ -175,10 +161,10 @@ def _local(c: Comparison) -> LocalLoss | None:
     lattice = c.grid.resampled(lattice_shape(c.grid, limit))
     keep = Shells(lattice).spread(np.ones(Shells(lattice).last(limit) + 1, np.float32))
     decoded, source = (
-        invert(crop_spectrum(spectrum, c.grid.shape, lattice.shape) * keep, lattice.shape)
-        for spectrum in (c.decoded_spectrum, c.source_spectrum)
+        invert(transform_values(density.values, lattice.shape) * keep, lattice.shape)
+        for density in (c.decoded, c.source)
     )
-    c.forget("decoded_spectrum", "source_spectrum")
+    del keep
     return local_loss(decoded, source, lattice, masked=constant_solvent(c.source.values) is not None)
 
 
@@ -218,10 +204,10 @@ class Findings:
         lambda c: compare_voxels(c.decoded.values, c.source.values, c.extras.envelope)
     )
     fidelity: Fidelity = found_by(over_the_box)
-    masked: Fidelity | None = found_by(in_the_mask, order=3)
-    enveloped: Fidelity | None = found_by(in_the_envelope, order=2)
+    masked: Fidelity | None = found_by(in_the_mask)
+    enveloped: Fidelity | None = found_by(in_the_envelope)
     power: Power = found_by(_power)
-    shift: Triple = found_by(lambda c: displacement(c.decoded_spectrum, c.source_spectrum, c.grid))
+    shift: Triple = found_by(lambda c: c.sums[0].shift)
     sizes: Sizes | None = found_by(lambda c: c.extras.sizes)
     band_limit: BandLimit | None = found_by(_band_limit)
     off_grid: OffGrid | None = found_by(_off_grid)
@@ -230,7 +216,7 @@ class Findings:
     half_maps: HalfMaps | None = found_by(_half_maps)
     model: MapModel | None = found_by(_model)
     atoms: KeptAtoms | None = found_by(_atoms)
-    local: LocalLoss | None = found_by(_local, order=1)
+    local: LocalLoss | None = found_by(_local)
     container: Container | None = None
     checks: tuple[Check, ...] = ()
     remarks: tuple[Remark, ...] = ()
@@ -277,7 +263,5 @@ class Findings:
 def find(compared: Comparison, decoded: str, source: str) -> Findings:
     """Make every part of the findings that can be made of a comparison."""
     wanted = [f for f in fields(Findings) if "compare" in f.metadata]
-    made = {
-        f.name: f.metadata["compare"](compared) for f in sorted(wanted, key=lambda f: f.metadata["order"])
-    }
+    made = {f.name: f.metadata["compare"](compared) for f in wanted}
     return Findings(decoded, source, compared.grid, **made)

@@ -21,7 +21,7 @@ from nmap.compare.q_score import q_scores
 from nmap.compare.structure import Atoms, read_atoms
 from nmap.errors import MapError
 from nmap.grid import Grid
-from nmap.spectrum import band_limited
+from nmap.spectrum import Planes, band_limited
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -165,7 +165,7 @@ def compare_atoms(
     *,
     band_limit: float | None = None,
     resolution: float | None = None,
-    envelope: F32 | None = None,
+    envelope: Planes | None = None,
 ) -> KeptAtoms:
     """Q-scores and correlations of a model in a source and in its decode.
 
@@ -242,11 +242,15 @@ def _inside(atoms: Atoms, grid: Grid) -> NDArray[np.bool_]:
     return np.asarray(np.all((fractions >= 0) & (fractions < 1), -1))
 
 
-def _share_in(envelope: F32, grid: Grid, positions: F64) -> float:
+def _share_in(envelope: Planes, grid: Grid, positions: F64) -> float:
     """Share of positions whose nearest voxel the envelope keeps at least half of."""
     shape = np.asarray(grid.shape)
     index = np.rint(grid.fractions(positions) * shape).astype(int) % shape
-    return float((envelope[tuple(index.T)] >= 0.5).mean())
+    kept = 0
+    for planes, slab in envelope.slabs():
+        z, y, x = index[(index[:, 0] >= planes.start) & (index[:, 0] < planes.stop)].T
+        kept += int(np.count_nonzero(slab[z - planes.start, y, x] >= 0.5))
+    return kept / len(index)
 
 
 def _mean(values: F64) -> float:

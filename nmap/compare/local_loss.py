@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from nmap.envelope.automatic import constant_solvent
 from nmap.grid import Grid, Triple
+from nmap.spectrum import Planes
+from nmap.spectrum.planes import parts
 
 F32 = NDArray[np.float32]
 
@@ -29,6 +31,11 @@ LEAST_LEVEL = 0.1
 _SOLVENT = 0.1
 """The quantile of the local standard deviations that is taken for solvent's where the solvent is not constant."""
 
+_TRUNCATE = 3.0
+"""The window ends at so many standard deviations."""
+
+_AT_ONCE = 1 << 22
+"""Voxels that are averaged at once, and those that the window reaches."""
 
 KEPT = 0.85
 WEAK = 0.6
@@ -81,7 +88,8 @@ def local_loss(
     values = correlation[counted]
     if values.size == 0:
         return None
-    index = np.unravel_index(int(np.where(counted, correlation, np.inf).argmin()), grid.shape)
+    lowest = np.flatnonzero(counted)[values.argmin()]
+    index = np.unravel_index(int(lowest), grid.shape)
     x, y, z = grid.positions(np.asarray(index) / np.asarray(grid.shape)).tolist()
     return LocalLoss(
         mean=float(values.mean(dtype=np.float64)),
@@ -102,25 +110,50 @@ def local_correlation(
     Returns:
         Both (z, y, x).
     """
-    import scipy.ndimage as ndi
-
-    widths = [window / 2.3548 / v for v in grid.voxel_size[::-1]]
-
-    def averaged(values: F32) -> F32:
-        return np.asarray(ndi.gaussian_filter(values, widths, mode="nearest", truncate=3.0), np.float32)
-
     if masked is None:
         masked = constant_solvent(source) is not None
+    window_of = _Window(grid, window)
     # About their own means, so that squares keep their digits.
-    s = source - np.float32(source.mean(dtype=np.float64))
-    d = decoded - np.float32(decoded.mean(dtype=np.float64))
-    mean_s, mean_d = averaged(s), averaged(d)
-    var_s = np.maximum(averaged(s * s) - mean_s**2, 0)
-    var_d = np.maximum(averaged(d * d) - mean_d**2, 0)
-    cross = averaged(s * d) - mean_s * mean_d
-    norm = np.sqrt(var_s * var_d)
-    correlation = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
-    level = np.sqrt(var_s)
+    s, d = (Planes.of(v, float(np.float32(v.mean(dtype=np.float64)))) for v in (source, decoded))
+    correlation, level = np.empty(grid.shape, np.float32), np.empty(grid.shape, np.float32)
+    for planes in parts(grid.shape[0], window_of.planes):
+        correlation[planes], level[planes] = window_of.correlation(d, s, planes)
     noise = 0.0 if masked else float(np.quantile(level, _SOLVENT))
     floor = max(ABOVE_NOISE * noise, LEAST_LEVEL * float(np.quantile(level, 0.999)))
-    return np.clip(correlation, -1, 1), level > floor
+    return correlation, level > floor
+
+
+class _Window:
+    """Averages in a Gaussian window, of some planes at a time with those that it reaches.
+
+    Args:
+        grid: of the maps.
+        window: full width at half height, Angstrom.
+    """
+
+    def __init__(self, grid: Grid, window: float):
+        self._widths = [window / 2.3548 / v for v in grid.voxel_size[::-1]]
+        self._count = grid.shape[0]
+        self._reach = int(_TRUNCATE * self._widths[0] + 0.5)
+        area = grid.shape[1] * grid.shape[2]
+        self.planes = max(_AT_ONCE // max(area, 1), 2 * self._reach, 1)
+
+    def correlation(self, decoded: Planes, source: Planes, planes: slice) -> tuple[F32, F32]:
+        """Local correlation of these planes, and the local standard deviation of the source."""
+        first = max(planes.start - self._reach, 0)
+        near = slice(first, min(planes.stop + self._reach, self._count))
+        inner = slice(planes.start - first, planes.stop - first)
+        d, s = decoded.make(near), source.make(near)
+        mean_s, mean_d = self._averaged(s, inner), self._averaged(d, inner)
+        var_s = np.maximum(self._averaged(s * s, inner) - mean_s**2, 0)
+        var_d = np.maximum(self._averaged(d * d, inner) - mean_d**2, 0)
+        cross = self._averaged(s * d, inner) - mean_s * mean_d
+        norm = np.sqrt(var_s * var_d)
+        correlation = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
+        return np.clip(correlation, -1, 1), np.sqrt(var_s)
+
+    def _averaged(self, values: F32, inner: slice) -> F32:
+        import scipy.ndimage as ndi
+
+        made = ndi.gaussian_filter(values, self._widths, mode="nearest", truncate=_TRUNCATE)
+        return np.asarray(made, np.float32)[inner]

@@ -43,6 +43,21 @@ class View:
     axes: F64
 
 
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A surface of triangles.
+
+    Attributes:
+        points: their corners, Cartesian (x, y, z) in Angstrom, (points, 3).
+        normals: of the surface at each, not of unit length, (points, 3).
+        triangles: three points each, (triangles, 3).
+    """
+
+    points: F64
+    normals: F64
+    triangles: NDArray[np.int32]
+
+
 def contour_level(values: F32, inside: float | None = None) -> float:
     """A level at which the map shows a molecule.
 
@@ -104,8 +119,8 @@ def render(values: F32, grid: Grid, level: float, view: View, pixels: int = PIXE
     return image.reshape(pixels, pixels)
 
 
-def _surface(values: F32, grid: Grid, level: float) -> tuple[F64, F64]:
-    """Corners (triangles, 3, 3) and outward normals there, Cartesian (x, y, z), of the surface at a level.
+def _surface(values: F32, grid: Grid, level: float) -> Mesh:
+    """The surface at a level, with outward normals.
 
     It is closed where the box cuts it. Maps of more than `FINEST` samples a side are drawn from every other, and so on.
     """
@@ -113,7 +128,7 @@ def _surface(values: F32, grid: Grid, level: float) -> tuple[F64, F64]:
 
     low = float(values.min())
     if not low < level < float(values.max()):
-        return np.empty((0, 3, 3)), np.empty((0, 3, 3))
+        return Mesh(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), np.int32))
     padded = np.pad(values, 1, constant_values=low)
     step = max(1, max(values.shape) // FINEST)
     mesh = marching_cubes(padded, level, step_size=step)  # type: ignore[no-untyped-call]
@@ -121,30 +136,32 @@ def _surface(values: F32, grid: Grid, level: float) -> tuple[F64, F64]:
     points = grid.positions((corners.astype(np.float64) - 1) / np.asarray(grid.shape))
     # Normals are gradients by voxel, (z, y, x); here they become gradients by Angstrom, (x, y, z).
     by_voxel = np.linalg.inv(grid.box).T[:, ::-1] * np.asarray(grid.shape)
-    return points[triangles], (normals.astype(np.float64) @ by_voxel.T)[triangles]
+    return Mesh(points, normals.astype(np.float64) @ by_voxel.T, triangles)
 
 
-def _nearest(surface: tuple[F64, F64], view: View, pixels: int) -> tuple[F64, F64]:
+def _nearest(surface: Mesh, view: View, pixels: int) -> tuple[F64, F64]:
     """Depth of what lies nearest to the eye in each pixel (infinite: nothing), and its normal.
 
     Triangles are small, so each is covered by points less than a pixel apart instead of being filled.
     """
-    corners, normals = surface
     depth, normal = np.full(pixels * pixels, np.inf), np.zeros((pixels * pixels, 3))
-    if not len(corners):
+    if not len(surface.triangles):
         return depth, normal
-    seen = (corners - view.centre) @ view.axes.T / (2 * view.radius) * pixels
-    longest = float(np.abs(seen - np.roll(seen, 1, axis=1))[..., :2].max())
+    seen = (surface.points - view.centre) @ view.axes.T / (2 * view.radius) * pixels
+    corners = surface.triangles.T
+    sides = ((seen[a, :2], seen[b, :2]) for a, b in zip(corners, np.roll(corners, 1, axis=0), strict=True))
+    longest = max(float(np.abs(one - other).max()) for one, other in sides)
     parts = _barycentric(int(np.ceil(1.5 * longest)) + 1)
-    for first in range(0, len(seen), max(1, POINTS // len(parts))):
-        chunk = slice(first, first + max(1, POINTS // len(parts)))
-        x, y, z = (parts @ seen[chunk].reshape(-1, 3, 3)[..., axis].T for axis in range(3))
+    size = max(1, POINTS // len(parts))
+    for first in range(0, len(surface.triangles), size):
+        chunk = surface.triangles[first : first + size]
+        x, y, z = (parts @ seen[chunk, axis].T for axis in range(3))
         column, row = np.floor(x + pixels / 2).astype(np.intp), np.floor(pixels / 2 - y).astype(np.intp)
         within = (column >= 0) & (column < pixels) & (row >= 0) & (row < pixels)
         pixel, here = row[within] * pixels + column[within], z[within] * (2 * view.radius / pixels)
         np.minimum.at(depth, pixel, here)
         front = here == depth[pixel]
-        turned = np.stack([parts @ normals[chunk][..., axis].T for axis in range(3)], -1)
+        turned = np.stack([parts @ surface.normals[chunk, axis].T for axis in range(3)], -1)
         normal[pixel[front]] = turned[within][front]
     return depth, normal
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -122,9 +122,82 @@ def transform(volume: NDArray[np.floating]) -> Complex:
     return spectrum
 
 
+@dataclass(frozen=True, eq=False)
+class ShellSums:
+    """What two half transforms hold in each shell to Nyquist; the sums of parts of their columns add up.
+
+    Attributes:
+        shells: of the whole transforms.
+        modes: in each shell, weighted as the convention does.
+        cross: real part of the first times the conjugate of the second.
+        powers: squared amplitudes of either, (2, shells).
+        totals: squared amplitudes of either over all modes but the zero one, (2,).
+    """
+
+    shells: Shells
+    modes: F64
+    cross: F64
+    powers: F64
+    totals: F64
+
+    @staticmethod
+    def of(fa: Complex, fb: Complex, shells: Shells) -> ShellSums:
+        """Of two half transforms, or of the columns of them that the shells look at."""
+        whole, mean = replace(shells, columns=None), not shells.holds_mean
+        powers = np.array([shells.sum(squared(f)) for f in (fa, fb)])
+        totals = np.array([shells.total(squared(f, mean=mean)) for f in (fa, fb)])
+        return ShellSums(whole, shells.modes, shells.sum(products(fa, fb)), powers, totals)
+
+    def __add__(self, other: ShellSums) -> ShellSums:
+        return ShellSums(
+            self.shells,
+            self.modes + other.modes,
+            self.cross + other.cross,
+            self.powers + other.powers,
+            self.totals + other.totals,
+        )
+
+    @property
+    def mean_powers(self) -> F64:
+        """Mean squared amplitude of each shell, of either transform, (2, shells); DFT without 1/N."""
+        return np.asarray(self.powers / np.maximum(self.modes, 1e-9))
+
+    @property
+    def _levels(self) -> F64:
+        """Mean squared amplitude over all modes but the zero one, (2, 1)."""
+        # In other conventions the half transform is weighted otherwise; the level needs no more than its order.
+        twice = 1 if self.shells.convention == "nmap" else 2
+        return np.asarray(self.totals[:, None] / max(self.shells.grid.size - 1, 1) * twice)
+
+    @property
+    def negligible(self) -> NDArray[np.bool_]:
+        """Which shells hold next to no power, as `NEGLIGIBLE_RULE` says, in either transform, (2, shells)."""
+        return np.asarray(self.mean_powers <= NEGLIGIBLE * self._levels)
+
+    def curve(
+        self,
+        reference: Literal["both", "second"] = "both",
+        negligible: NDArray[np.bool_] | None = None,
+    ) -> ShellCurve:
+        """Their correlation, as `correlate_shells` has it."""
+        mean, shells = self.mean_powers, self.shells
+        cross, norm = self.cross / np.maximum(self.modes, 1e-9), np.sqrt(mean[0] * mean[1])
+        rounding = mean <= ROUNDING * self._levels
+        known = (norm > 0) & (rounding[0] == rounding[1])
+        fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=known)
+        if negligible is None:
+            empty = self.negligible
+            negligible = empty[0] & empty[1] if reference == "both" else empty[1]
+        else:
+            beyond = max(fsc.size - negligible.size, 0)
+            negligible = np.pad(negligible, (0, beyond), constant_values=True)[: fsc.size]
+        return ShellCurve(shells.frequency, fsc, self.modes, negligible, shells.convention)
+
+
 def shell_power(spectrum: Complex, shells: Shells) -> F64:
     """Mean squared amplitude of each shell up to Nyquist, of a half transform; DFT without 1/N."""
-    return _mean_power(spectrum, shells)[0]
+    mean: F64 = shells.sum(squared(spectrum)) / np.maximum(shells.modes, 1e-9)
+    return mean
 
 
 def squared(spectrum: Complex, *, mean: bool = True) -> Iterator[NDArray[np.floating]]:
@@ -142,23 +215,10 @@ def products(a: Complex, b: Complex) -> Iterator[NDArray[np.floating]]:
         yield p.real * q.real + p.imag * q.imag
 
 
-def _mean_power(spectrum: Complex, shells: Shells) -> tuple[F64, float]:
-    """Mean squared amplitude of each shell, and of all modes but the zero one."""
-    mean: F64 = shells.sum(squared(spectrum)) / np.maximum(shells.modes, 1e-9)
-    every = shells.grid.size - 1
-    # In other conventions the half transform is weighted otherwise; the level needs no more than its order.
-    level = (
-        shells.total(squared(spectrum, mean=False))
-        / max(every, 1)
-        * (1 if shells.convention == "nmap" else 2)
-    )
-    return mean, float(level)
-
-
 def negligible_shells(spectrum: Complex, shells: Shells) -> NDArray[np.bool_]:
     """Which shells of a half transform hold next to no power, as `NEGLIGIBLE_RULE` says, from shell 0 to Nyquist."""
-    mean, level = _mean_power(spectrum, shells)
-    return np.asarray(mean <= NEGLIGIBLE * level)
+    empty: NDArray[np.bool_] = ShellSums.of(spectrum, spectrum, shells).negligible[0]
+    return empty
 
 
 def correlate_shells(
@@ -180,18 +240,7 @@ def correlate_shells(
             second, for a copy and its source: where the source is empty there is nothing to be true to.
         negligible: the shells to mark instead, where they are known already; those beyond its end are marked too.
     """
-    cross = shells.sum(products(fa, fb)) / np.maximum(shells.modes, 1e-9)
-    (pa, level_a), (pb, level_b) = _mean_power(fa, shells), _mean_power(fb, shells)
-    norm = np.sqrt(pa * pb)
-    known = (norm > 0) & ((pa <= ROUNDING * level_a) == (pb <= ROUNDING * level_b))
-    fsc = np.divide(cross, norm, out=np.zeros_like(cross), where=known)
-    if negligible is None:
-        empty_a, empty_b = pa <= NEGLIGIBLE * level_a, pb <= NEGLIGIBLE * level_b
-        negligible = empty_b & empty_a if reference == "both" else empty_b
-    else:
-        beyond = max(fsc.size - negligible.size, 0)
-        negligible = np.pad(negligible, (0, beyond), constant_values=True)[: fsc.size]
-    return ShellCurve(shells.frequency, fsc, shells.modes, negligible, shells.convention)
+    return ShellSums.of(fa, fb, shells).curve(reference, negligible)
 
 
 def fsc(

@@ -8,8 +8,9 @@ transform gives, as a rule to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import scipy.fft as sf
@@ -21,8 +22,12 @@ from nmap.spectrum.curve import transform
 from nmap.spectrum.resampling import crop_axis, crop_spectrum, invert, real_fold
 from nmap.spectrum.shells import F32, Complex
 
+T = TypeVar("T")
+
 # Values that are worked on at once: some 16 MB.
 _AT_ONCE = 1 << 22
+# Bytes of transforms that are held at once, where they can be looked at in parts: those of two maps of 450^3.
+_HELD = 750_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +38,13 @@ class Planes:
         shape: its counts.
         make: the planes of a slice along z, float32; without steps, within the shape.
         stream: all slabs in order, where that is cheaper than one by one: first plane and values.
+        taken: a mean that was taken off, which the transform's zero mode gets back.
     """
 
     shape: Shape
     make: Callable[[slice], F32]
     stream: Callable[[], Iterator[tuple[int, F32]]] | None = None
+    taken: float = 0.0
 
     @staticmethod
     def of(values: NDArray[np.floating] | NDArray[np.int8], minus: float = 0.0) -> Planes:
@@ -46,6 +53,13 @@ class Planes:
         if minus == 0:
             return Planes(shape, lambda part: np.asarray(values[part], np.float32))
         return Planes(shape, lambda part: values[part] - np.float32(minus))
+
+    @staticmethod
+    def centred(values: F32) -> Planes:
+        """Of a volume, less its mean where that is beyond the spread of the values, as `transform` has it."""
+        mean = float(values.mean(dtype=np.float64))
+        apart = abs(mean) > float(values.max()) - float(values.min())
+        return replace(Planes.of(values, mean), taken=mean) if apart else Planes.of(values)
 
     def times(self, factor: Callable[[slice], F32]) -> Planes:
         """Each slab times that of a factor."""
@@ -70,18 +84,50 @@ def parts(count: int, size: int) -> Iterator[slice]:
 def transform_planes(volume: Planes, to: Shape | None = None) -> Complex:
     """Half transform of a volume, cropped or padded to the sampling `to` (z, y, x), as `crop_spectrum` has it.
 
-    A mean beyond the spread of the values is not set aside, as `transform` does: take one off that is.
+    A mean beyond the spread of the values is not set aside, as `transform` does: `Planes.centred` does that.
     """
     shape = volume.shape
     to = shape if to is None else to
     if any(m > n for m, n in zip(to, shape, strict=True)):
-        return crop_spectrum(_whole(volume, shape), shape, to)
-    half = _whole(volume, to) if to == shape else _cropped(volume, to, _Cut())
+        return crop_spectrum(transform_planes(volume), shape, to)
+    every = slice(0, shape[2] // 2 + 1)
+    half = transform_columns(volume, every) if to == shape else _cropped(volume, to, _Cut())
     if to[2] < shape[2] and to[2] % 2 == 0:
         half[..., -1] = real_fold(half[..., -1])
     if to != shape:
         half *= np.float32(math.prod(to) / math.prod(shape))
+        half[0, 0, 0] += volume.taken * math.prod(to)
     return half
+
+
+def transform_columns(volume: Planes, columns: slice) -> Complex:
+    """Some columns of the half transform of a volume, (z, y, columns)."""
+    nz, ny, _ = volume.shape
+    half = np.empty((nz, ny, columns.stop - columns.start), np.complex64)
+    for part, slab in volume.slabs():
+        half[part] = sf.rfft(slab, axis=2, workers=workers())[..., columns]
+    _along_z(half, nz, nz)
+    for part in parts(nz, _AT_ONCE // (2 * half[0].size)):
+        half[part] = sf.fft(half[part], axis=1, workers=workers())
+    if columns.start == 0:
+        half[0, 0, 0] += volume.taken * math.prod(volume.shape)
+    return half
+
+
+def over_columns(volumes: Sequence[Planes], work: Callable[..., T]) -> list[T]:
+    """What some work makes of the half transforms of volumes of one shape, as many columns at a time as memory allows.
+
+    Args:
+        volumes: as many times as there are parts, each is transformed along x again.
+        work: is given the columns, and those of each transform, (z, y, columns).
+    """
+    nz, ny, nx = volumes[0].shape
+    count = nx // 2 + 1
+    times = -(-len(volumes) * 8 * nz * ny * count // _HELD)
+    return [
+        work(columns, *(transform_columns(volume, columns) for volume in volumes))
+        for columns in parts(count, -(-count // times))
+    ]
 
 
 def transform_cut(volume: Planes, to: Shape) -> tuple[Complex, float]:
@@ -150,16 +196,11 @@ def invert_onto(half: Complex, shape: Shape, to: Shape) -> F32:
     return out
 
 
-def transform_values(values: NDArray[np.floating]) -> Complex:
-    """As `transform`, whose result it is but for rounding, with next to no memory beside it."""
-    mean = float(values.mean(dtype=np.float64))
-    apart = abs(mean) > float(values.max()) - float(values.min())
-    if values.dtype != np.float32:
+def transform_values(values: NDArray[np.floating], to: Shape | None = None) -> Complex:
+    """As `transform`, whose result it is but for rounding, with next to no memory beside it; as cropped to `to`."""
+    if values.dtype != np.float32 and to is None:
         return transform(values)
-    spectrum = transform_planes(Planes.of(values, mean if apart else 0.0))
-    if apart:
-        spectrum[0, 0, 0] += mean * values.size
-    return spectrum
+    return transform_planes(Planes.centred(np.asarray(values, np.float32)), to)
 
 
 def _along_x(volume: Planes, to: Shape, cut: _Cut) -> Complex:
@@ -181,14 +222,6 @@ def _along_z(half: Complex, nz: int, mz: int, cut: Callable[[Complex, int], None
         if mz < nz and cut is not None:
             cut(lines, mz)
         half[:mz, part] = lines if mz == nz else crop_axis(lines, nz, mz, 0)
-
-
-def _whole(volume: Planes, shape: Shape) -> Complex:
-    half = _along_x(volume, shape, _Cut())
-    _along_z(half, shape[0], shape[0])
-    for part in parts(shape[0], _AT_ONCE // (2 * half[0].size)):
-        half[part] = sf.fft(half[part], axis=1, workers=workers())
-    return half
 
 
 def _cropped(volume: Planes, to: Shape, cut: _Cut) -> Complex:

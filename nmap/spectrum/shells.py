@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -45,6 +45,8 @@ class Shells:
     Args:
         grid: the sampling; a grid one sample thick in z gives the rings of a 2-D image.
         convention: "nmap" (the default everywhere), or what another program does, to compare figures with it.
+        columns: the x frequencies of the half transform that are looked at; None: all. Shells, their counts and
+            frequencies are those of the whole; sums over the modes are sums over these columns, and add up.
 
     Raises:
         OptionError: an unknown convention.
@@ -52,10 +54,26 @@ class Shells:
 
     grid: Grid
     convention: Convention = "nmap"
+    columns: slice | None = None
 
     def __post_init__(self) -> None:
         if self.convention not in get_args(Convention):
             raise OptionError(f"FSC convention {self.convention!r}: wanted one of {', '.join(CONVENTIONS)}")
+
+    def part(self, columns: slice) -> Shells:
+        """The same shells, of some columns of the half transform."""
+        return replace(self, columns=columns)
+
+    @property
+    def x(self) -> F64:
+        """Frequencies along x of the columns that are looked at, cycles per box."""
+        nx = self.grid.shape[2]
+        return np.asarray(sf.rfftfreq(nx, 1 / nx), np.float64)[self.columns or slice(None)]
+
+    @property
+    def holds_mean(self) -> bool:
+        """Whether the zero mode is in the columns that are looked at."""
+        return self.columns is None or self.columns.start == 0
 
     @property
     def width(self) -> float:
@@ -67,8 +85,8 @@ class Shells:
     @cached_property
     def _metric(self) -> tuple[F64, F64, F64, float]:
         """Quadratic form of the squared radius in shells: constant, linear and quadratic in the z index."""
-        nz, ny, nx = self.grid.shape
-        h, k, m = sf.rfftfreq(nx, 1 / nx), sf.fftfreq(ny, 1 / ny), sf.fftfreq(nz, 1 / nz)
+        nz, ny, _ = self.grid.shape
+        h, k, m = self.x, sf.fftfreq(ny, 1 / ny), sf.fftfreq(nz, 1 / nz)
         g = self.grid.reciprocal.T @ self.grid.reciprocal / self.width**2
         plane = g[0, 0] * h**2 + g[1, 1] * (k**2)[:, None] + 2 * g[0, 1] * k[:, None] * h
         slope = 2 * (g[0, 2] * h + g[1, 2] * k[:, None])
@@ -83,8 +101,8 @@ class Shells:
     @cached_property
     def index(self) -> NDArray[np.uint16]:
         """Nearest shell of every mode, (nz, ny, nx // 2 + 1); halves go up."""
-        nz, ny, nx = self.grid.shape
-        out = np.empty((nz, ny, nx // 2 + 1), np.uint16)
+        nz, ny, _ = self.grid.shape
+        out = np.empty((nz, ny, self.x.size), np.uint16)
         for z in range(nz):
             out[z] = np.floor(self.radius(z) + (0.5 + _TIE))
         return out
@@ -99,13 +117,13 @@ class Shells:
 
     @cached_property
     def multiplicity(self) -> F32:
-        """Weight of each column of the half transform, (nx // 2 + 1,): the full modes it stands for."""
+        """Weight of each column that is looked at, (columns,): the full modes it stands for."""
         nx = self.grid.shape[2]
         weight = np.full(nx // 2 + 1, 2.0 if self.convention == "nmap" else 1.0, np.float32)
         weight[0] = 1
         if nx % 2 == 0:
             weight[-1] = 1
-        return weight
+        return weight[self.columns or slice(None)]
 
     @property
     def count(self) -> int:

@@ -221,7 +221,7 @@ def test_the_envelope_of_a_symmetric_map_is_folded_too():
     turned = neural_map(network, grid, occupancy=occupancy, symmetry=PointGroup("C4", (24.0, 24.0, 24.0)))
     one, four = envelope_on(plain.field, grid), envelope_on(turned.field, grid)
     assert one is not None and four is not None
-    core = four[:, 4:21, 4:21]
+    core = four.make(slice(0, 24))[:, 4:21, 4:21]
     np.testing.assert_allclose(core[:, 0::2, 0::2], np.rot90(core[:, 0::2, 0::2], 1, (1, 2)), atol=1e-5)
     assert envelope_on(neural_map(network, grid).field, grid) is None
 

@@ -15,7 +15,7 @@ from nmap.compare.measures import Limits
 from nmap.compare.two_maps import compare_maps
 from nmap.errors import MapError, OptionError
 from nmap.maps import DensityMap, read_map
-from nmap.spectrum import band_limited
+from nmap.spectrum import Planes, band_limited
 
 MODEL = Path(__file__).parents[1] / "data" / "5me2_A1-30.pdb.gz"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
@@ -50,7 +50,7 @@ def test_a_blurred_map_loses_the_side_chains_and_its_worst_residues_are_named(so
 def test_atoms_that_the_mask_cuts_off_are_counted(source):
     envelope = np.zeros(source.grid.shape, np.float32)
     envelope[:, :, 40:] = 1
-    found = compare_atoms(MODEL, source.values, source.values, source.grid, envelope=envelope)
+    found = compare_atoms(MODEL, source.values, source.values, source.grid, envelope=Planes.of(envelope))
     assert 0 < found.in_envelope < 1
 
 

@@ -20,7 +20,7 @@ from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
 from nmap.maps import DensityMap, read_map
 from nmap.point_group import PointGroup
-from nmap.spectrum import band_limited, resample, transform
+from nmap.spectrum import Planes, band_limited, resample, transform
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "validate-schema.json").read_text())
 
@@ -75,7 +75,7 @@ def test_an_envelope_tells_inside_from_outside():
     inside = envelope > 0.5
     noise = random_map(seed=4).values
     decoded = changed(source, np.where(inside, source.values + 0.1 * noise, noise))
-    real = compare_maps(decoded, source, extras=Extras(envelope=envelope)).real_space
+    real = compare_maps(decoded, source, extras=Extras(envelope=Planes.of(envelope))).real_space
     for value, chosen in ((real.correlation_inside, inside), (real.correlation_outside, ~inside)):
         expected = scipy.stats.pearsonr(decoded.values[chosen], source.values[chosen]).statistic
         assert value == pytest.approx(expected, abs=1e-6)
@@ -254,7 +254,7 @@ def test_findings_json_keeps_to_its_documented_schema():
         extras=Extras(
             sizes=Sizes(1, 2, None, False, 3, 4),
             band_limit=4.0,
-            envelope=ball,
+            envelope=Planes.of(ball),
             doubled=Finer.of(fine),
             symmetry=PointGroup("C2", (18.0, 18.0, 18.0)),
             half_maps=(source, random_map(seed=13)),

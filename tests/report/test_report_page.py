@@ -28,7 +28,7 @@ from nmap.maps import DensityMap, write_map
 from nmap.report.build import Report, build_report
 from nmap.report.curves import fsc_figure
 from nmap.report.slices import slice_figure
-from nmap.spectrum import band_limited
+from nmap.spectrum import Planes, band_limited
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # What the page itself may not hold: a script that looks at it from within, in the test's own copy.
@@ -111,7 +111,7 @@ def make_report():
         extras=Extras(
             sizes=Sizes(1000, 90000, 40000, True, 45000, GRID.size),
             band_limit=4.0,
-            envelope=soft.values,
+            envelope=Planes.of(soft.values),
             half_maps=(source, decoded),
         ),
     )
