@@ -240,6 +240,11 @@ def _power_beyond(spectrum: Complex, shells: Shells, last: int) -> F64:
     return np.array([shells.total(np.where(index > last, plane, 0) for plane, index in planes), total])
 
 
+def _own(shells: Shells) -> Shells:
+    """The shells in our own convention."""
+    return shells if shells.convention == "nmap" else replace(shells, convention="nmap")
+
+
 def _share(power: F64, more: float = 0.0) -> float:
     """Share of the power that lies beyond, of which so much more lies beyond the half transform itself."""
     beyond, total = power + more
@@ -270,7 +275,7 @@ class ModeSums:
             shells: of their grid, in any convention; power and shift are summed in our own.
             limit: Angstrom; power is told beyond the last shell within it, beyond Nyquist if None.
         """
-        own = shells if shells.convention == "nmap" else replace(shells, convention="nmap")
+        own = _own(shells)
         last = own.count - 1 if limit is None else own.last(limit)
         beyond = np.array([_power_beyond(f, own, last) for f in (first, second)])
         return ModeSums(ShellSums.of(first, second, shells), beyond, _slopes(first, second, own))
@@ -306,7 +311,7 @@ class FinerSums:
         finer: Complex, decoded: Complex, source: Complex, shells: Shells, limit: float | None
     ) -> FinerSums:
         """Arguments as `ModeSums.of`."""
-        return FinerSums(ModeSums.of(finer, source, shells, limit), _slopes(finer, decoded, shells))
+        return FinerSums(ModeSums.of(finer, source, shells, limit), _slopes(finer, decoded, _own(shells)))
 
     def __add__(self, other: FinerSums) -> FinerSums:
         return FinerSums(self.with_source + other.with_source, self.slopes + other.slopes)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmap.compare.local_loss import local_loss
+import nmap.compare.local_loss
+from nmap.compare.local_loss import local_correlation, local_loss
 from nmap.grid import Grid
 from nmap.maps import read_map
 
@@ -52,3 +53,22 @@ def test_where_nothing_stands_out_there_is_no_figure():
     grid = Grid((16, 16, 16), (1.0, 1.0, 1.0))
     flat = np.full(grid.shape, 0.5, np.float32)
     assert local_loss(flat, flat, grid) is None
+
+
+def test_in_slabs_it_is_the_weighted_correlation_about_each_voxel(monkeypatch):
+    monkeypatch.setattr(nmap.compare.local_loss, "_AT_ONCE", 1)
+    grid = Grid((30, 24, 20), (1.0, 1.2, 1.5))
+    rng = np.random.default_rng(2)
+    source, other = (rng.standard_normal(grid.shape).astype(np.float32) for _ in range(2))
+    found, _ = local_correlation(source + other, source, grid)
+    widths = [5.0 / 2.3548 / v for v in grid.voxel_size[::-1]]
+    reach = [int(3 * w + 0.5) for w in widths]
+    weight = np.ones(())
+    for w, n in zip(widths, reach, strict=True):
+        weight = np.multiply.outer(weight, np.exp(-0.5 * (np.arange(-n, n + 1) / w) ** 2))
+    padded = [np.pad(v.astype(np.float64), [(n, n) for n in reach], "edge") for v in (source + other, source)]
+    for place in [(0, 0, 0), (11, 5, 7), (12, 12, 12), (17, 3, 9), (29, 23, 19)]:
+        near = tuple(slice(i, i + 2 * n + 1) for i, n in zip(place, reach, strict=True))
+        both = np.cov(*(v[near].ravel() for v in padded), aweights=weight.ravel())
+        wanted = both[0, 1] / np.sqrt(both[0, 0] * both[1, 1])
+        assert found[place] == pytest.approx(wanted, abs=1e-4)

@@ -11,6 +11,7 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 
+import nmap.spectrum.planes
 from nmap.compare.agreement import Finer, compare_symmetry, displacement
 from nmap.compare.comparison import Extras
 from nmap.compare.measures import Limits
@@ -20,7 +21,7 @@ from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
 from nmap.maps import DensityMap, read_map
 from nmap.point_group import PointGroup
-from nmap.spectrum import Planes, band_limited, resample, transform
+from nmap.spectrum import Planes, band_limited, fsc, power, resample, transform
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "validate-schema.json").read_text())
 
@@ -98,6 +99,31 @@ def test_displacement_finds_a_known_sub_voxel_shift(shift):
     moved = scipy.ndimage.fourier_shift(np.fft.fftn(source.values), shift[::-1])
     found = displacement(transform(np.fft.ifftn(moved).real), transform(source.values), source.grid)
     assert found == pytest.approx(shift, rel=0.02, abs=2e-5)
+
+
+def test_column_by_column_the_sums_over_modes_are_those_of_whole_transforms(monkeypatch):
+    monkeypatch.setattr(nmap.spectrum.planes, "_HELD", 1)
+    source = random_map((20, 24, 28), seed=5, limit=6.0)
+    moved = scipy.ndimage.fourier_shift(np.fft.fftn(source.values), (0.03, -0.02, 0.01))
+    noise = 0.1 * random_map((20, 24, 28), seed=6).values
+    decoded = changed(source, np.fft.ifftn(moved).real + noise)
+    mask = changed(source, np.clip(random_map((20, 24, 28), seed=7, limit=9.0).values + 0.5, 0, 1))
+    fine = decoded.grid.resampled((40, 48, 56))
+    doubled = Finer.of(DensityMap(resample(decoded.values, fine.shape), fine))
+    found = compare_maps(decoded, source, mask=mask, extras=Extras(band_limit=6.0, doubled=doubled))
+    whole, grid = (decoded.values, source.values), source.grid
+    np.testing.assert_allclose(found.fidelity.curve.fsc, fsc(*whole, grid).fsc, atol=1e-6)
+    np.testing.assert_allclose(found.masked.curve.fsc, fsc(*whole, grid, mask.values).fsc, atol=1e-6)
+    np.testing.assert_allclose(found.power.decoded, power(decoded.values, grid), rtol=1e-5)
+    assert found.fidelity.curve.modes.sum() == pytest.approx(fsc(*whole, grid).modes.sum())
+    shift = displacement(*map(transform, whole), grid)
+    assert found.shift == pytest.approx(shift, rel=1e-4)
+    outside = noise - band_limited(noise, grid, 6.0)
+    share = np.square(outside).sum() / np.square(decoded.values - decoded.values.mean()).sum()
+    assert found.band_limit.beyond_decoded == pytest.approx(share, rel=1e-4)
+    assert found.off_grid.power_beyond == pytest.approx(share, rel=1e-4)
+    assert found.off_grid.lowest_ratio == pytest.approx(1, abs=1e-5)
+    assert found.off_grid.shift == pytest.approx((0, 0, 0), abs=1e-5)
 
 
 def test_a_faithful_decode_at_twice_the_sampling_passes():

@@ -8,11 +8,14 @@ import scipy.fft as sf
 
 import nmap.spectrum.planes as planes
 from nmap.envelope.envelope import Envelope
+from nmap.grid import Grid
 from nmap.spectrum import (
     Planes,
+    Shells,
     crop_spectrum,
     invert,
     invert_onto,
+    over_columns,
     resample,
     resample_planes,
     transform_cut,
@@ -44,6 +47,35 @@ def test_a_transform_by_planes_is_that_of_the_product_less_a_constant():
     values, factor = volume((12, 10, 8)), volume((12, 10, 8))[::-1]
     made = transform_planes(Planes.of(values, 0.5).times(lambda part: factor[part]))
     np.testing.assert_allclose(made, sf.rfftn((values - np.float32(0.5)) * factor), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("held", [1, 8 * 12 * 10 * 4, 1 << 30])
+@pytest.mark.parametrize("nx", [8, 9])
+def test_columns_of_transforms_are_those_of_scipys(held, nx, monkeypatch):
+    monkeypatch.setattr(planes, "_HELD", held)
+    pair = [volume((12, 10, nx)) + np.float32(mean) for mean in (0, 1000)]
+    found = over_columns([Planes.centred(v) for v in pair], lambda columns, a, b: (columns, a, b))
+    assert len(found) == {1: nx // 2 + 1, 1 << 30: 1}.get(held, 3)
+    for at, values in enumerate(pair, 1):
+        whole = np.concatenate([part[at] for part in found], 2)
+        np.testing.assert_allclose(whole, sf.rfftn(values.astype(np.float64)), rtol=1e-6, atol=5e-3)
+
+
+@pytest.mark.parametrize("nx", [8, 9])
+def test_sums_over_columns_count_every_mode_of_the_full_transform_once(nx):
+    shape = (12, 10, nx)
+    grid = Grid(shape, (1.0, 1.0, 1.0))
+    power = np.abs(np.fft.fftn(volume(shape).astype(np.float64))) ** 2
+    radius = np.sqrt(sum(f**2 for f in np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))) * 12
+    shell = np.floor(radius + 0.5 + 1e-6).astype(int)
+    half = sf.rfftn(volume(shape))
+    shells = [Shells(grid).part(columns) for columns in (slice(0, 2), slice(2, 4), slice(4, nx // 2 + 1))]
+    squares = [np.abs(half[..., part.columns]) ** 2 for part in shells]
+    for last in range(Shells(grid).count):
+        modes = sum(part.modes[last] for part in shells)
+        assert modes == np.count_nonzero(shell == last)
+        held = sum(part.sum(square)[last] for part, square in zip(shells, squares, strict=True))
+        assert held == pytest.approx(power[shell == last].sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("to", [(20, 25, 16), (12, 11, 8), (24, 21, 18), (12, 10, 17), (9, 25, 18)])
