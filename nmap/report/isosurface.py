@@ -129,14 +129,22 @@ def _surface(values: F32, grid: Grid, level: float) -> Mesh:
     low = float(values.min())
     if not low < level < float(values.max()):
         return Mesh(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), np.int32))
-    padded = np.pad(values, 1, constant_values=low)
     step = max(1, max(values.shape) // FINEST)
+    # A surface that no face of the box cuts is closed as it is, without a copy of the map; steps start at the border.
+    border = 1 if step > 1 or _highest_on_faces(values) >= level else 0
+    padded = np.pad(values, 1, constant_values=low) if border else values
     mesh = marching_cubes(padded, level, step_size=step)  # type: ignore[no-untyped-call]
+    del padded
     corners, triangles, normals, _ = mesh
-    points = grid.positions((corners.astype(np.float64) - 1) / np.asarray(grid.shape))
+    points = grid.positions((corners.astype(np.float64) - border) / np.asarray(grid.shape))
     # Normals are gradients by voxel, (z, y, x); here they become gradients by Angstrom, (x, y, z).
     by_voxel = np.linalg.inv(grid.box).T[:, ::-1] * np.asarray(grid.shape)
     return Mesh(points, normals.astype(np.float64) @ by_voxel.T, triangles)
+
+
+def _highest_on_faces(values: F32) -> float:
+    """The highest density on the six faces of the box."""
+    return max(float(np.take(values, (0, -1), axis).max()) for axis in range(3))
 
 
 def _nearest(surface: Mesh, view: View, pixels: int) -> tuple[F64, F64]:
@@ -148,9 +156,10 @@ def _nearest(surface: Mesh, view: View, pixels: int) -> tuple[F64, F64]:
     if not len(surface.triangles):
         return depth, normal
     seen = (surface.points - view.centre) @ view.axes.T / (2 * view.radius) * pixels
-    corners = surface.triangles.T
-    sides = ((seen[a, :2], seen[b, :2]) for a, b in zip(corners, np.roll(corners, 1, axis=0), strict=True))
-    longest = max(float(np.abs(one - other).max()) for one, other in sides)
+    longest = 0.0
+    for first in range(0, len(surface.triangles), POINTS // 3):
+        corners = seen[surface.triangles[first : first + POINTS // 3], :2]
+        longest = max(longest, float(np.abs(corners - np.roll(corners, 1, axis=1)).max()))
     parts = _barycentric(int(np.ceil(1.5 * longest)) + 1)
     size = max(1, POINTS // len(parts))
     for first in range(0, len(surface.triangles), size):
