@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ FINEST = 320
 
 POINTS = 1_000_000
 """Points that are drawn at a time, to bound the memory."""
+
+SLAB = 1 << 22
+"""Voxels whose surface is made at a time, for the same."""
 
 BACKGROUND = 1.0
 """Brightness where there is nothing."""
@@ -102,7 +106,7 @@ def render(values: F32, grid: Grid, level: float, view: View, pixels: int = PIXE
     Returns:
         Brightness (pixels, pixels), 0 to 1, first row on top; `BACKGROUND` where there is no surface.
     """
-    depth, normal = _nearest(_surface(values, grid, level), view, pixels)
+    depth, normal = _nearest(_surfaces(values, grid, level), view, pixels)
     image = np.full(pixels * pixels, BACKGROUND, np.float32)
     hit = np.flatnonzero(np.isfinite(depth))
     if not hit.size:
@@ -119,47 +123,55 @@ def render(values: F32, grid: Grid, level: float, view: View, pixels: int = PIXE
     return image.reshape(pixels, pixels)
 
 
-def _surface(values: F32, grid: Grid, level: float) -> Mesh:
-    """The surface at a level, with outward normals.
+def _surfaces(values: F32, grid: Grid, level: float) -> Iterator[Mesh]:
+    """The surface at a level, with outward normals, in slabs along z: a copy of a large map is too much.
 
     It is closed where the box cuts it. Maps of more than `FINEST` samples a side are drawn from every other, and so on.
     """
     from skimage.measure import marching_cubes
 
-    low = float(values.min())
-    if not low < level < float(values.max()):
-        return Mesh(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), np.int32))
+    low, high, count = float(values.min()), float(values.max()), values.shape[0] + 2
     step = max(1, max(values.shape) // FINEST)
-    # A surface that no face of the box cuts is closed as it is, without a copy of the map; steps start at the border.
-    border = 1 if step > 1 or _highest_on_faces(values) >= level else 0
-    padded = np.pad(values, 1, constant_values=low) if border else values
-    mesh = marching_cubes(padded, level, step_size=step)  # type: ignore[no-untyped-call]
-    del padded
-    corners, triangles, normals, _ = mesh
-    points = grid.positions((corners.astype(np.float64) - border) / np.asarray(grid.shape))
     # Normals are gradients by voxel, (z, y, x); here they become gradients by Angstrom, (x, y, z).
     by_voxel = np.linalg.inv(grid.box).T[:, ::-1] * np.asarray(grid.shape)
-    return Mesh(points, normals.astype(np.float64) @ by_voxel.T, triangles)
+    size = step * max(1, SLAB // (step * values.shape[1] * values.shape[2]))
+    for first in range(0, count if low < level < high else 0, size):
+        # A normal is a mean over the cells around it: those of the next slabs are looked at too.
+        begin, end = max(first - step, 0), min(first + size + step + 1, count)
+        around = (int(begin == 0), int(end == count))
+        slab = values[begin - 1 + around[0] : end - 1 - around[1]]
+        padded = np.pad(slab, (around, (1, 1), (1, 1)), constant_values=low)
+        if not float(padded.max()) > level:
+            continue
+        try:
+            mesh = marching_cubes(padded, level, step_size=step)  # type: ignore[no-untyped-call]
+        except RuntimeError:  # every other voxel misses it
+            continue
+        corners, triangles, normals, _ = mesh
+        cell = corners[triangles, 0].mean(1, dtype=np.float64) + begin
+        triangles = triangles[(cell >= first) & (cell < first + size)]
+        places = corners.astype(np.float64) + np.array([begin - 1, -1, -1])
+        points = grid.positions(places / np.asarray(grid.shape))
+        yield Mesh(points, normals.astype(np.float64) @ by_voxel.T, triangles)
 
 
-def _highest_on_faces(values: F32) -> float:
-    """The highest density on the six faces of the box."""
-    return max(float(np.take(values, (0, -1), axis).max()) for axis in range(3))
+def _nearest(surfaces: Iterable[Mesh], view: View, pixels: int) -> tuple[F64, F64]:
+    """Depth of what lies nearest to the eye in each pixel (infinite: nothing), and its normal."""
+    depth, normal = np.full(pixels * pixels, np.inf), np.zeros((pixels * pixels, 3))
+    for surface in surfaces:
+        if len(surface.triangles):
+            _draw(surface, view, pixels, depth, normal)
+    return depth, normal
 
 
-def _nearest(surface: Mesh, view: View, pixels: int) -> tuple[F64, F64]:
-    """Depth of what lies nearest to the eye in each pixel (infinite: nothing), and its normal.
+def _draw(surface: Mesh, view: View, pixels: int, depth: F64, normal: F64) -> None:
+    """Set depth and normal of the pixels in which a surface lies nearer to the eye.
 
     Triangles are small, so each is covered by points less than a pixel apart instead of being filled.
     """
-    depth, normal = np.full(pixels * pixels, np.inf), np.zeros((pixels * pixels, 3))
-    if not len(surface.triangles):
-        return depth, normal
     seen = (surface.points - view.centre) @ view.axes.T / (2 * view.radius) * pixels
-    longest = 0.0
-    for first in range(0, len(surface.triangles), POINTS // 3):
-        corners = seen[surface.triangles[first : first + POINTS // 3], :2]
-        longest = max(longest, float(np.abs(corners - np.roll(corners, 1, axis=1)).max()))
+    corners = seen[surface.triangles, :2]
+    longest = float(np.abs(corners - np.roll(corners, 1, axis=1)).max())
     parts = _barycentric(int(np.ceil(1.5 * longest)) + 1)
     size = max(1, POINTS // len(parts))
     for first in range(0, len(surface.triangles), size):
@@ -172,7 +184,6 @@ def _nearest(surface: Mesh, view: View, pixels: int) -> tuple[F64, F64]:
         front = here == depth[pixel]
         turned = np.stack([parts @ surface.normals[chunk, axis].T for axis in range(3)], -1)
         normal[pixel[front]] = turned[within][front]
-    return depth, normal
 
 
 def _barycentric(count: int) -> F64:

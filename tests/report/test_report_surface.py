@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.spatial
+import skimage.measure
 
 from nmap.grid import Grid
+from nmap.report import isosurface
 from nmap.report.isosurface import BACKGROUND, contour_level, look_at, render
 from nmap.report.slices import _local
 
@@ -54,6 +57,31 @@ def test_what_lies_nearer_hides_what_lies_behind():
 def test_an_anisotropic_box_is_drawn_in_angstrom():
     grid = Grid((20, 30, 60), (1.0, 2.0, 3.0))
     assert drawn_radius(ball(12.0, (30.0, 30.0, 30.0), grid), grid) == pytest.approx(12.0, abs=0.5)
+
+
+@pytest.mark.parametrize("finest", [320, 20])
+def test_slab_by_slab_a_surface_is_the_whole_one_of_scikit_image(finest, monkeypatch):
+    monkeypatch.setattr(isosurface, "SLAB", 1)
+    monkeypatch.setattr(isosurface, "FINEST", finest)
+    grid = Grid((41, 37, 33), (1.0, 1.0, 1.0))
+    points = grid.points()
+    values = np.sin(points[..., 0] / 3) * np.cos(points[..., 1] / 4) + np.sin(points[..., 2] / 2.5)
+    values = values.astype(np.float32)
+    padded = np.pad(values, 1, constant_values=values.min())
+    corners, triangles, normals, _ = skimage.measure.marching_cubes(padded, 0.3, step_size=41 // finest or 1)
+    wanted = np.hstack((corners[triangles].reshape(-1, 9), normals[triangles].reshape(-1, 9)))
+    meshes = list(isosurface._surfaces(values, grid, 0.3))
+    assert len(meshes) > 10
+    found = np.vstack(
+        [
+            np.hstack([part[m.triangles][..., ::-1].reshape(-1, 9) for part in (m.points + 1, m.normals)])
+            for m in meshes
+        ]
+    )
+    assert found.shape == wanted.shape
+    distance, nearest = scipy.spatial.cKDTree(found[:, :9]).query(wanted[:, :9])
+    assert distance.max() < 1e-4 and np.unique(nearest).size == len(wanted)
+    np.testing.assert_allclose(found[nearest, 9:], wanted[:, 9:], atol=1e-3)
 
 
 def test_a_level_that_nothing_reaches_draws_an_empty_picture():
