@@ -28,6 +28,10 @@ class MissingFileError(NmapError, FileNotFoundError):
     """A file to be read that is not there."""
 
 
+class RemoteError(NmapError, OSError):
+    """A file at a URL that could not be fetched."""
+
+
 class MapError(NmapError, ValueError):
     """A file that is not a density map that nmap can read."""
 

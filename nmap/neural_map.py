@@ -33,11 +33,14 @@ if TYPE_CHECKING:
     from xarray import DataArray
 
     from nmap.fit.module.density import DensityModule
+    from nmap.notebook.widget import MapView
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 # What makes a torch module of a map, as a name: its room is built on this one.
 _TORCH = "nmap.fit.module.density"
+# What a notebook shows of a map, as names for the same reason.
+_CARD, _WIDGET = "nmap.notebook.card", "nmap.notebook.widget"
 # Groups of items: JSON values, arrays of numbers, bytes.
 Record = Mapping[str, Mapping[str, Any]]
 
@@ -204,6 +207,24 @@ class NeuralMap:
         }
         stated = {name: value for name, value in known.items() if value is not None}
         return labelled(self.field, self.times_as_fine(sampling), stated)
+
+    def view(self, level: float | None = None) -> MapView:
+        """The page of `nmap view` as a widget of a notebook: surface, slices, samplings, decoded in the browser.
+
+        Args:
+            level: surface level in density; the file's own if None.
+
+        Raises:
+            MissingPackageError: anywidget is not installed.
+        """
+        require_package("anywidget", "notebook", "view")
+        shown: MapView = import_module(_WIDGET).view(self, level)
+        return shown
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: facts and three slices."""
+        text: str = import_module(_CARD).card(self)
+        return text
 
     @staticmethod
     def from_tensors(

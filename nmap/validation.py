@@ -30,6 +30,7 @@ from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
+from nmap.remote import located
 from nmap.spectrum import Convention, Planes
 from nmap.spectrum.planes import parts
 
@@ -111,6 +112,7 @@ def validate_file(
     """
     from nmap.container import MapFile, open_file
 
+    source = source if isinstance(source, DensityMap) else located(source)
     opened = file if isinstance(file, MapFile) else open_file(file)
     neural_map = opened.neural_map if at is None else opened.neural_map.at(at)
     record, damage = neural_map.record, "; ".join(opened.record_faults)
@@ -131,7 +133,7 @@ def validate_file(
         _extras(neural_map, part.grid, off_grid=off_grid is not False and not large),
         sizes=measure_sizes(opened.sizes["total"], part, path if part is whole else None),
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, reading),
-        model=None if model is None else os.fspath(model),
+        model=None if model is None else located(model),
         contour=_contour(record),
     )
     findings = compare_maps(
@@ -178,7 +180,7 @@ def validate_map(
     extras = replace(
         extras,
         half_maps=None if half_maps is None else _halves(half_maps, part.grid, DEFAULT_READING),
-        model=None if model is None else os.fspath(model),
+        model=None if model is None else located(model),
     )
     return compare_maps(
         decoded,
@@ -200,11 +202,11 @@ def mask_name(mask: DensityMap | PathLike | None) -> str:
     """What to call a mask: its file's name, or "given"."""
     if isinstance(mask, DensityMap):
         return "given" if mask.header is None else mask.header.name
-    return Path(mask or "none").name
+    return Path(os.fspath(mask or "none")).name
 
 
 def is_nmap(path: PathLike) -> bool:
-    """Whether a file begins as a `.nmap` does.
+    """Whether a file begins as a `.nmap` does; a remote one is fetched for that.
 
     Raises:
         MissingFileError: there is no such file.

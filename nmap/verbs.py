@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.neural_map import NeuralMap
+from nmap.remote import located
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
@@ -79,6 +80,7 @@ def validate(
     from nmap.compare.measures import Limits
     from nmap.validation import as_map, is_nmap, validate_file, validate_map
 
+    decoded = located(decoded) if isinstance(decoded, str) else decoded
     held = limits if isinstance(limits, Limits) else Limits(**(limits or {}))
     if isinstance(decoded, str | os.PathLike) and is_nmap(decoded):
         return validate_file(

@@ -78,7 +78,9 @@ def values(density, f, t, group):
     if density.at is not None:
         model, flat = at(model, flat, density.at)
     index = np.indices(lattice).reshape(3, -1).T
-    inside = np.broadcast_to(density.envelope(f) > 0, len(f))
+    inside = touches(
+        density.tensors.get("envelope", np.ones((1, 1, 1), bool)), f * lattice, np.array(lattice)
+    )
     steps = density.edges[::-1] / lattice
     own = inside.copy()
     if "symmetry" in density.metadata:
@@ -105,6 +107,15 @@ def values(density, f, t, group):
     cut(index[own], np.flatnonzero(inside), model["blocks"])
     x = (place - np.array(centers)[block]) * steps / model["radius"]
     return network(model, flat, lattice, block, x, t)
+
+
+def touches(bits, steps, n):
+    """Whether a bit is set at a node where a place in steps of the lattice lies, or beside it."""
+    k, whole = np.array(bits.shape), np.rint(steps).astype(int)
+    low = np.where(near := abs(steps - whole) < 1e-6, whole * k // n, np.floor(steps * k / n).astype(int))
+    ends = low, low + 1 - (near & (whole * k % n == 0))
+    corners = ([ends[c][:, a] % k[a] for a, c in enumerate(corner)] for corner in np.ndindex(2, 2, 2))
+    return np.any([bits[tuple(c)] for c in corners], 0)
 
 
 def at(model, flat, t):

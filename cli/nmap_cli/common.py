@@ -15,6 +15,8 @@ import click
 
 from nmap.errors import NmapError, OptionError
 from nmap.plain_text import printable, printable_lines
+from nmap_cli.amounts import size as size  # noqa: PLC0414
+from nmap_cli.amounts import span as span  # noqa: PLC0414
 from nmap_cli.parameters import BYTES, VOXEL_SIZE, OutputFile
 
 if TYPE_CHECKING:
@@ -220,23 +222,3 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     rows = [(name, printable(value)) for name, value in rows]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
-
-
-def size(count: int) -> str:
-    """Bytes as a person reads them: exact below 10 kB, three digits and the exact number above."""
-    if count < 10_000:
-        return f"{count} bytes"
-    value, unit = (
-        (count / 1e9, "GB") if count >= 1e9 else (count / 1e6, "MB") if count >= 1e6 else (count / 1e3, "kB")
-    )
-    return f"{value:.3g} {unit} ({count} bytes)"
-
-
-def span(seconds: float) -> str:
-    """A time as a person reads it: 8 s, 1 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

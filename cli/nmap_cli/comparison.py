@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
 
 from nmap.errors import OptionError
 from nmap_cli.common import Decorated, reading_options, require
-from nmap_cli.parameters import INPUT, MASK
+from nmap_cli.parameters import INPUT, MASK, Input
 
 _OPTIONS = (
     click.option(
@@ -49,11 +48,11 @@ def comparison_options(command: Decorated) -> Decorated:
     @wraps(command)
     def with_comparison(
         *arguments: Any,
-        mask: str | Path | None,
+        mask: str | Input | None,
         resolution: float | None,
-        half1: Path | None,
-        half2: Path | None,
-        model: Path | None,
+        half1: Input | None,
+        half2: Input | None,
+        model: Input | None,
         reading: Any,
         **options: Any,
     ) -> Any:
@@ -72,7 +71,7 @@ def comparison_options(command: Decorated) -> Decorated:
     return with_comparison  # type: ignore[return-value]
 
 
-def both_half_maps(half1: Path | None, half2: Path | None) -> tuple[Path, Path] | None:
+def both_half_maps(half1: Input | None, half2: Input | None) -> tuple[Input, Input] | None:
     """Both half maps, or none."""
     if half1 is not None and half2 is not None:
         return half1, half2

@@ -37,6 +37,8 @@ from nmap_cli.parameters import (
     SHAPE,
     VOXEL_SIZE,
     Frames,
+    Input,
+    NmapInput,
     Region,
 )
 from nmap_cli.progress import ProgressLine
@@ -89,12 +91,12 @@ _LABEL = f"Decoded by nmap {__version__}"
 @overwrite_option
 @voice_options
 def command(
-    file: Path | str,
+    file: NmapInput,
     out: Path | None,
     output: Path | None,
     shape: Shape | None,
     voxel_size: Triple | None,
-    like: Path | None,
+    like: Input | None,
     region: Region | None,
     at: float | None,
     frames: Frames | None,
@@ -104,7 +106,7 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Decode a .nmap FILE to a plain MRC map.
+    """Decode a .nmap FILE, or the one at a URL, to a plain MRC map.
 
     Without --shape, --voxel-size or --like the map comes back on its source's own grid. The map is written in
     slabs, so it may be larger than memory. A series is decoded at a position, --at, or at several, --frames;
@@ -137,7 +139,7 @@ def command(
 
 
 def _positions(
-    neural_map: NeuralMap, file: Path | str, at: float | None, frames: Frames | None
+    neural_map: NeuralMap, file: NmapInput, at: float | None, frames: Frames | None
 ) -> list[float | None]:
     """Positions to decode at; one None for one map."""
     axis = neural_map.axis
@@ -235,7 +237,7 @@ def _grid(
     neural_map: NeuralMap,
     shape: Shape | None,
     voxel_size: Triple | None,
-    like: Path | None,
+    like: Input | None,
     permissive: bool,
 ) -> Grid:
     """The grid that the options ask for; an image keeps its one section where one number is given."""
@@ -254,7 +256,7 @@ def _grid(
     return frame.grid
 
 
-def _say_not_kept(like: Path, frame: MapFrame) -> None:
+def _say_not_kept(like: Input, frame: MapFrame) -> None:
     """Warn of what the header of the other map says and that of a decoded map does not."""
     counts = frame.grid.shape[::-1]
     lost = []
@@ -308,7 +310,7 @@ def _check_room(grid: Grid, output: Path, frames: int) -> None:
 
 
 @contextmanager
-def _naming(file: Path | str) -> Iterator[None]:
+def _naming(file: NmapInput) -> Iterator[None]:
     """Name the file whose densities cannot be written."""
     try:
         yield
@@ -324,5 +326,5 @@ def _labels(opened: MapFile) -> tuple[str, ...]:
     return labels(header) if isinstance(header, bytes) else ()
 
 
-def _choices(shape: Shape | None, voxel_size: Triple | None, like: Path | None) -> list[tuple[str, object]]:
+def _choices(shape: Shape | None, voxel_size: Triple | None, like: Input | None) -> list[tuple[str, object]]:
     return [("--shape", shape), ("--voxel-size", voxel_size), ("--like", like)]

@@ -38,6 +38,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import both_half_maps
+from nmap_cli.entry import take_from_header
 from nmap_cli.goal import odd_settings, poor_fit
 from nmap_cli.inspect import alternative_rows, alternatives_json, summary
 from nmap_cli.interrupt import StopOnInterrupt
@@ -53,6 +54,7 @@ from nmap_cli.parameters import (
     OUTPUT,
     POSITIONS,
     SLICE,
+    Input,
 )
 from nmap_cli.progress import ProgressLine
 from nmap_cli.sources import ManySources
@@ -237,7 +239,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @json_option
 @voice_options
 def command(
-    sources: tuple[Path, ...],
+    sources: tuple[Input, ...],
     out: Path | None,
     output: Path | None,
     axis: str | None,
@@ -256,16 +258,17 @@ def command(
 ) -> int:
     """Fit a network to the density map SOURCE and write it to OUT, a .nmap file.
 
-    SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2). The quality reported is that of the
-    file as written and read back. Exit code 1 if that misses the goal: of a preset or a time budget the file is
-    written all the same, of a goal that was given it is not. Ctrl-C ends the fit: nothing is written, or with
-    --keep-on-interrupt the best so far.
+    SOURCE is a .map, .mrc or .ccp4 file, plain or compressed (.gz, .bz2), a URL of one, or emd:NNNN, the map of
+    an EMDB entry, whose header then gives --resolution and --contour where they are not given. The quality
+    reported is that of the file as written and read back. Exit code 1 if that misses the goal: of a preset or a
+    time budget the file is written all the same, of a goal that was given it is not. Ctrl-C ends the fit:
+    nothing is written, or with --keep-on-interrupt the best so far.
 
     Several SOURCES on one grid, or one stack of volumes (ISPG 401), are a series: a molecule that moves. One
     siren holds them all, and decodes at any position between them.
     """
     output = one_output(out, output)
-    maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Path)}
+    maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
     require_package("torch", "fit", "encode")
     if len(sources) > 1:
         fitting["arch"] = fitting["arch"] or _SERIES_ARCH
@@ -280,6 +283,8 @@ def command(
     from nmap.spectrum import worded
 
     began = time.monotonic()
+    if len(sources) == 1:
+        take_from_header(sources[0], fitting, quiet)
     densities = read_series(sources, reading)
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     fit = _fit_of(densities, fitting, at=at, periodic=periodic_t, axis=axis)
@@ -336,9 +341,9 @@ def _fit_of(
 
 def _page_of(
     output: Path,
-    sources: tuple[Path, ...],
+    sources: tuple[Input, ...],
     densities: list[DensityMap],
-    maps: dict[str, Path],
+    maps: dict[str, Input],
     reading: ReadOptions,
 ) -> Callable[[], str]:
     """What makes the report of the file just written."""
@@ -374,7 +379,7 @@ def _say_result(
         say_lines(words(table(rows)).split("\n"), quiet)
 
 
-def _check_size(source: Path, reading: ReadOptions, options: EncodeOptions) -> None:
+def _check_size(source: Input, reading: ReadOptions, options: EncodeOptions) -> None:
     """Refuse a map that is too large, from its header."""
     from nmap.fit.size import check_size
     from nmap.maps import read_grid
@@ -398,7 +403,7 @@ def _write_report(report: Path, page: Callable[[], str], output: Path, overwrite
 
 
 @contextmanager
-def _naming(sources: tuple[Path, ...]) -> Iterator[None]:
+def _naming(sources: tuple[Input, ...]) -> Iterator[None]:
     """Put the source's path before what is wrong with the map in it; of a series each frame has its number."""
     try:
         yield

@@ -19,7 +19,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import convention_option
-from nmap_cli.parameters import INPUT, MASK, OUTPUT
+from nmap_cli.parameters import INPUT, MASK, OUTPUT, Input
 
 if TYPE_CHECKING:
     from nmap.compare.kept_atoms import KeptAtoms
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 @overwrite_option
 @voice_options
 def command(
-    a: Path,
-    b: Path,
-    mask: str | Path | None,
+    a: Input,
+    b: Input,
+    mask: str | Input | None,
     resolution: float | None,
     convention: str,
-    model: Path | None,
+    model: Input | None,
     fsc_xml: Path | None,
     reading: ReadOptions,
     as_json: bool,
@@ -70,7 +70,7 @@ def command(
     from nmap.maps.checked import require_contrast, require_same_grid
     from nmap.maps.formats import printed
     from nmap.spectrum import fsc, worded
-    from nmap.validation import read_mask
+    from nmap.validation import mask_name, read_mask
 
     first, second = (read_map_with(path, reading) for path in (a, b))
     require_same_grid(first, second, "first map", "second map")
@@ -80,7 +80,7 @@ def command(
     soft = read_mask(chosen, second, resolution, reading)
     values = None if soft is None else soft.values
     curve = fsc(first.values, second.values, second.grid, values, convention=convention)  # type: ignore[arg-type]
-    name = "none" if soft is None else Path(chosen or "none").name
+    name = "none" if soft is None else mask_name(chosen)
     if fsc_xml is not None:
         from nmap.compare.curve_files import fsc_xml as as_xml
 
@@ -100,7 +100,7 @@ def command(
     say_lines(worded(table(rows), second.grid).split("\n"), quiet)
 
 
-def _atoms(model: Path, first: DensityMap, second: DensityMap, resolution: float | None) -> KeptAtoms:
+def _atoms(model: Input, first: DensityMap, second: DensityMap, resolution: float | None) -> KeptAtoms:
     """The model in both maps; B stands for the source, A for its decode."""
     from nmap.compare.kept_atoms import compare_atoms
 

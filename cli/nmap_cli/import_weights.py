@@ -9,7 +9,7 @@ import click
 from nmap.errors import OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import advice, overwrite_option, permissive_option, say, size, voice_options
-from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE
+from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE, Input
 
 
 @click.command("import-weights", short_help="Write SIREN weights trained elsewhere as a .nmap.")
@@ -51,11 +51,11 @@ from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE
 @overwrite_option
 @voice_options
 def command(
-    weights: Path,
+    weights: Input,
     output: Path,
     omega: float | None,
     omega_hidden: float | None,
-    grid_like: Path | None,
+    grid_like: Input | None,
     shape: Shape | None,
     voxel_size: Triple | None,
     alignment: str | None,
@@ -103,7 +103,7 @@ def command(
     say(f"{output}: {parameters} parameters, {neural_map.grid}, {size(written)}", quiet)
 
 
-def _check_grid(grid_like: Path | None, shape: Shape | None, voxel_size: Triple | None) -> None:
+def _check_grid(grid_like: Input | None, shape: Shape | None, voxel_size: Triple | None) -> None:
     """Refuse other than a map, or a shape and a voxel size, or nothing."""
     if grid_like is not None and not (shape is None and voxel_size is None):
         raise OptionError(

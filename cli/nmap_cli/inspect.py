@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +19,7 @@ from nmap.report.fit_words import (
 )
 from nmap.spectrum import floored
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
-from nmap_cli.parameters import NMAP_INPUT
+from nmap_cli.parameters import NMAP_INPUT, NmapInput
 
 if TYPE_CHECKING:
     from nmap.inspection import Inspection
@@ -32,10 +31,10 @@ Rows = Iterator[tuple[str, str]]
 @click.argument("file", type=NMAP_INPUT)
 @json_option
 @voice_options
-def command(file: Path | str, as_json: bool, quiet: bool, verbose: bool) -> None:
+def command(file: NmapInput, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Show what a .nmap FILE holds: which map, how small, how true, on what grid, by what network.
 
-    No density is decoded. --verbose adds where the bytes went and every setting of the fit.
+    FILE may be a URL. No density is decoded. --verbose adds where the bytes went and every setting of the fit.
     """
     from nmap.inspection import inspect
     from nmap.spectrum import worded
@@ -107,6 +106,8 @@ def _identity(found: Inspection) -> Rows:
     source = _group(found, "source")
     total, raw, on_disk = found.sizes["total"], found.raw_bytes, found.source_bytes
     yield "map", str(source.get("file", "not recorded"))
+    if "url" in source:
+        yield "", f"from {source['url']}"
     for label in found.source_labels:
         yield "", label
     what = "this part of the map" if found.is_part else "the map"

@@ -92,7 +92,12 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, "-V", "--version", prog_name="nmap", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Cryo-EM density maps as small neural networks: one .nmap file, decoded to MRC at any sampling."""
+    """Cryo-EM density maps as small neural networks: one .nmap file, decoded to MRC at any sampling.
+
+    Every file to be read may be a URL (https://, s3://), or emd:NNNN, which means the map of that EMDB entry: it is
+    fetched whole. That needs pip install 'nmap-em[remote]'. The environment variable NMAP_EMDB_URL names a mirror
+    of the archive.
+    """
 
 
 def _open_closed_streams() -> None:

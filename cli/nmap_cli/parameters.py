@@ -13,6 +13,14 @@ import click
 from nmap.errors import NmapError, OptionError
 from nmap.machine.archive import SEPARATOR, is_address, member_of
 from nmap.machine.inputs import existing
+from nmap.remote import RemoteFile, is_remote
+from nmap_cli.progress import fetching
+
+Input = Path | RemoteFile
+"""A file to be read: on this machine, or at a URL."""
+
+NmapInput = Input | str
+"""A `.nmap` file to be read, or one of an archive."""
 
 if TYPE_CHECKING:
     from nmap.grid import Shape, Triple
@@ -33,13 +41,23 @@ _BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class InputFile(click.ParamType[Path]):
-    """A file that is there to be read; one that is not is a bad input file (exit code 3)."""
+class InputFile(click.ParamType[Input]):
+    """A file that is there to be read; one that is not is a bad input file (exit code 3).
+
+    A URL or an EMDB entry is fetched when the command reads it.
+    """
 
     name = "file"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Input:
         """The path, checked."""
+        if isinstance(value, RemoteFile):
+            return value
+        if isinstance(value, str) and is_remote(value):
+            remote = RemoteFile(value, fetching(ctx))
+            if ctx is not None:
+                ctx.call_on_close(remote.close)
+            return remote
         path = existing(value)
         if path.is_dir():
             raise NmapError(f"{path}: is a folder: give the path of a file")
@@ -50,12 +68,12 @@ class InputFile(click.ParamType[Path]):
         return path
 
 
-class NmapFile(click.ParamType[Path | str]):
+class NmapFile(click.ParamType[NmapInput]):
     """A `.nmap` file, or one of an archive: `archive.zip::NAME`, where the archive may be an http address."""
 
     name = "file"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> NmapInput:
         """The path, checked; one in an archive as it was given, its archive checked where that is a path."""
         inside = member_of(value)
         if inside is None:
@@ -84,6 +102,9 @@ class OutputFile(click.ParamType[Path]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
         path = Path(value)
+        if isinstance(value, str) and is_remote(value):
+            # Refused by `check_paths`, for it may yet turn out to be a source.
+            return INPUT.convert(value, param, ctx)  # type: ignore[return-value]
         if str(value) == "-":
             raise OptionError(
                 "-: nothing is written to stdout: give the path of a file (./- for that very name)"
@@ -241,12 +262,12 @@ class BytesType(click.ParamType[int]):
         return int(float(match[1]) * _BYTES[match[2].upper()])
 
 
-class MaskType(click.ParamType[str | Path]):
+class MaskType(click.ParamType[str | Input]):
     """`auto`, `none` or a mask file."""
 
     name = "mask"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Input:
         """One of the two words, or a path, checked."""
         return value if value in ("auto", "none") else InputFile().convert(value, param, ctx)
 

@@ -11,6 +11,7 @@ import click
 from nmap.errors import NmapError, OptionError, OutputExistsError
 from nmap.file_kind import MRC, NMAP, FileKind
 from nmap.machine.archive import member_of
+from nmap.remote import RemoteFile
 from nmap_cli.parameters import NmapFile, OutputFile
 
 
@@ -21,8 +22,12 @@ def check_paths(context: click.Context) -> None:
 
     Raises:
         OutputExistsError: an output exists and may not be replaced, is no regular file, or is an input.
-        OptionError: two outputs are one file.
+        OptionError: two outputs are one file, or one is a URL.
     """
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if isinstance(parameter.type, OutputFile) and isinstance(value, RemoteFile):
+            raise OptionError(f"{value}: nothing is written to a URL: give the path of a file")
     outputs = list(_paths_of(context, outputs=True))
     inputs = [path for _, path in _paths_of(context, outputs=False)]
     overwrite = bool(context.params.get("overwrite"))

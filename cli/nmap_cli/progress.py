@@ -10,11 +10,16 @@ from math import exp
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from nmap_cli.common import span
+import click
+
+from nmap.remote import Told
+from nmap_cli.amounts import size, span
 
 if TYPE_CHECKING:
     from nmap.fit.progress import Progress
 
+# Seconds before a file that is fetched gets a line.
+_FETCHING = 1.0
 # Seconds over which estimates of the end are averaged.
 _STEADY = 10.0
 # Seconds after which a line is written though it says nothing new.
@@ -154,3 +159,18 @@ class ProgressLine:
             self._stream.flush()
         except (OSError, ValueError):
             self._quiet = True
+
+
+def fetching(context: click.Context | None) -> Told:
+    """What shows on stderr how a remote file comes, unless the command is to be quiet."""
+    lines: list[ProgressLine] = []
+
+    def told(done: int, total: int | None) -> None:
+        if not lines:
+            lines.append(ProgressLine(bool(context and context.params.get("quiet")), patience=_FETCHING))
+        share = done / total if total else None
+        lines[0].show("fetching" if share is not None else f"fetching, {size(done).split(' (')[0]}", share)
+        if share is not None and share >= 1:
+            lines[0].clear()
+
+    return told

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nmap_cli.common import overwrite_option, say, voice_options
-from nmap_cli.parameters import INPUT, NMAP_OUTPUT
+from nmap_cli.parameters import INPUT, NMAP_OUTPUT, Input
 
 
 @click.command("repair", short_help="Mend a .nmap that an HDF5 program has written to.")
@@ -15,7 +15,7 @@ from nmap_cli.parameters import INPUT, NMAP_OUTPUT
 @click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The mended .nmap file to write.")
 @overwrite_option
 @voice_options
-def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
+def command(file: Input, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
     """Mend a .nmap FILE that an HDF5 program has written to.
 
     HDF5 programs append when they write, which leaves the weights whole but the file longer than its header

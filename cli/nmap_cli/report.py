@@ -18,7 +18,7 @@ from nmap_cli.common import (
     write_text,
 )
 from nmap_cli.comparison import comparison_options
-from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT
+from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 
 @click.command("report")
@@ -29,8 +29,8 @@ from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT
 @overwrite_option
 @voice_options
 def command(
-    file: Path | str,
-    sources: tuple[Path, ...],
+    file: NmapInput,
+    sources: tuple[Input, ...],
     output: Path,
     comparison: dict[str, Any],
     overwrite: bool,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nmap.remote import RemoteFile
 from nmap_cli.parameters import INPUT
 
 
@@ -19,7 +20,10 @@ class ManySources(click.Command):
         sources, out, output = (ctx.params.get(name) for name in ("sources", "out", "output"))
         if out is not None and (output is not None or not sources):
             last = next(p for p in self.params if p.name == "sources")
-            ctx.params["sources"] = (*(sources or ()), INPUT.convert(str(out), last, ctx))
+            ctx.params["sources"] = (
+                *(sources or ()),
+                INPUT.convert(out if isinstance(out, RemoteFile) else str(out), last, ctx),
+            )
             ctx.params["out"] = None
         if not ctx.params["sources"] and not ctx.resilient_parsing:
             raise click.UsageError("Missing argument 'SOURCE...'.", ctx)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from nmap.machine.inputs import existing
 from nmap_cli.common import overwrite_option, say, voice_options
-from nmap_cli.parameters import INPUT, NMAP_OUTPUT
+from nmap_cli.parameters import INPUT, NMAP_OUTPUT, Input
 
 
 @click.command("strip", short_help="Drop the HDF5 side of a .nmap.")
@@ -15,7 +16,7 @@ from nmap_cli.parameters import INPUT, NMAP_OUTPUT
 @click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The smaller .nmap file to write.")
 @overwrite_option
 @voice_options
-def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
+def command(file: Input, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
     """Drop the HDF5 side of a .nmap FILE: the same map in fewer bytes.
 
     What is left is a plain safetensors file. It decodes to the same densities, and inspect and validate say
@@ -24,4 +25,4 @@ def command(file: Path, output: Path, overwrite: bool, quiet: bool, verbose: boo
     from nmap.container import strip
 
     written = strip(file, output, overwrite=overwrite)
-    say(f"{output}: {written} bytes, from {file.stat().st_size}", quiet)
+    say(f"{output}: {written} bytes, from {existing(file).stat().st_size}", quiet)

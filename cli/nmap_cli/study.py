@@ -21,7 +21,7 @@ from nmap_cli.common import (
     voice_options,
 )
 from nmap_cli.main import INTERRUPTED
-from nmap_cli.parameters import INPUT, MASK, OUTPUT, RESULTS
+from nmap_cli.parameters import INPUT, MASK, OUTPUT, RESULTS, Input
 from nmap_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @overwrite_option
 @voice_options
 def interpolation(
-    source: Path,
+    source: Input,
     preset: Any,
     target_fsc: tuple[float, ...] | None,
-    mask: str | Path,
+    mask: str | Input,
     json_file: Path | None,
     plot: Path | None,
     reading: ReadOptions,
@@ -106,12 +106,12 @@ def interpolation(
     from nmap.fit.options import EncodeOptions
     from nmap.maps import read_map_with
     from nmap.study.interpolation import study_interpolation
-    from nmap.validation import read_mask
+    from nmap.validation import mask_name, read_mask
 
     options = EncodeOptions(arch="radial-basis", preset=preset)
     density = read_map_with(source, reading)
     soft = None if mask == "none" else read_mask(mask, density, None, reading)
-    name = "none" if soft is None else str(Path(mask).name)
+    name = "none" if soft is None else mask_name(mask)
     with ProgressLine(quiet) as line:
         found = study_interpolation(
             density, options, goals=target_fsc, mask=soft, mask_name=name, progress=line
@@ -158,7 +158,7 @@ def interpolation(
 @json_option
 @voice_options
 def sweep(
-    source: Path,
+    source: Input,
     results: Path,
     depths: tuple[int, ...],
     widths: tuple[int, ...],

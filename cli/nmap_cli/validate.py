@@ -21,7 +21,7 @@ from nmap_cli.common import (
 )
 from nmap_cli.comparison import comparison_options, convention_option
 from nmap_cli.limits import checked_limits, limit_options
-from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT
+from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 @overwrite_option
 @voice_options
 def command(
-    file: Path | str,
-    sources: tuple[Path, ...],
+    file: NmapInput,
+    sources: tuple[Input, ...],
     comparison: dict[str, Any],
     off_grid: bool | None,
     convention: str,
@@ -60,7 +60,7 @@ def command(
     verbose: bool,
     **limits: Any,
 ) -> int:
-    """Compare a .nmap FILE with the SOURCE map it was made from.
+    """Compare a .nmap FILE with the SOURCE map it was made from; both may be URLs, SOURCE emd:NNNN too.
 
     Exit code 0 if it holds, 1 if it falls short of a limit, 2 for a usage error or a map that lies
     elsewhere, 3 for a bad file. A file with a band limit is always held to claim nothing beyond it, and to
@@ -100,7 +100,7 @@ def command(
 
 
 def _validate_series(
-    opened: MapFile, sources: tuple[Path, ...], options: dict[str, Any], *, as_json: bool, quiet: bool
+    opened: MapFile, sources: tuple[Input, ...], options: dict[str, Any], *, as_json: bool, quiet: bool
 ) -> int:
     """Compare each frame of a series, and print the frames, the worst and the mean."""
     from nmap.report.finding_words import check_words

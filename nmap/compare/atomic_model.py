@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from nmap.compare.structure import read_model
 from nmap.errors import MapError, OptionError
 from nmap.grid import Grid
-from nmap.machine.inputs import existing
 from nmap.spectrum import F32, ShellCurve, band_limited, fsc
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def compare_model(
     """
     if source.grid.is_flat:
         raise OptionError(f"a model against {source.grid}: wanted a volume; leave the model out for an image")
-    structure = read_model(existing(path))
+    structure = read_model(path)
     model, grid = structure[0], source.grid
     inside, atoms = place_in_box(model, grid)
     if inside == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,7 +59,7 @@ class Extras:
     doubled: Finer | None = None
     symmetry: PointGroup | None = None
     half_maps: tuple[DensityMap, DensityMap] | None = None
-    model: str | None = None
+    model: str | os.PathLike[str] | None = None
     contour: float | None = None
     own_grid: Grid | None = None
 

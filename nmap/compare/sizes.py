@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nmap.machine.inputs import existing
 from nmap.maps import DensityMap
 from nmap.maps.mrc_header import HEADER_BYTES
 
@@ -93,7 +94,7 @@ def gzip_bytes(path: str | os.PathLike[str], compression: str = "") -> int:
     squeeze = zlib.compressobj(6, zlib.DEFLATED, 31)
     total = 0
     opener = bz2.open if compression == "bzip2" else open
-    with opener(path, "rb") as file:
+    with opener(existing(path), "rb") as file:
         while chunk := file.read(_CHUNK):
             total += len(squeeze.compress(chunk))
     return total + len(squeeze.flush())

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import MapError
+from nmap.errors import MapError, NmapError
+from nmap.machine.inputs import existing
 
 if TYPE_CHECKING:
     import gemmi
@@ -113,7 +114,9 @@ def read_model(path: str | os.PathLike[str]) -> gemmi.Structure:
     import gemmi
 
     try:
-        structure = gemmi.read_structure(os.fspath(path))
+        structure = gemmi.read_structure(os.fspath(existing(path)))
+    except NmapError:
+        raise
     except (RuntimeError, ValueError, IndexError, OSError) as failure:
         reason = " ".join(str(failure).split())
         raise MapError(f"{path}: not an atomic model in mmCIF or PDB format: {reason}") from failure

@@ -15,6 +15,7 @@ from nmap.machine.archive import open_input
 from nmap.machine.atomic import atomic_output
 from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap, Record
+from nmap.remote import located
 
 Path = str | os.PathLike[str]
 
@@ -55,6 +56,7 @@ class Glance:
 
 def glance(path: Path) -> Glance:
     """Look at a `.nmap` file; raises as `open_map`, but for weights that no decoder takes."""
+    path = located(path)
     with _naming(path):
         layout, data = _read(path)
         header, _, (record, _) = checked_parts(layout, data)
@@ -63,6 +65,7 @@ def glance(path: Path) -> Glance:
 
 def open_file(path: Path) -> MapFile:
     """Open a `.nmap` file: its map, its record and its sizes from one reading. Raises as `open_map`."""
+    path = located(path)
     with _naming(path):
         layout, data = _read(path)
         neural_map, faults = assemble(layout, data)
@@ -72,7 +75,11 @@ def open_file(path: Path) -> MapFile:
 def open_map(path: Path) -> NeuralMap:
     """Open a `.nmap` file. HDF5 is never read; of a damaged record the rest is kept.
 
+    Args:
+        path: of the file, or a URL that fsspec knows (`https://`, `s3://`), which needs the extra `remote`.
+
     Raises:
+        RemoteError: a URL could not be fetched.
         OSError: the file cannot be read.
         FormatError: it breaks the format, or a limit; nothing of that size was allocated.
         UnsupportedError: it needs a newer reader.
@@ -134,6 +141,7 @@ def repair(path: Path, out: Path, *, overwrite: bool = False) -> list[str]:
         FormatError: the file is damaged in another way.
         OutputExistsError: `out` exists and may not be replaced.
     """
+    path = located(path)
     with _naming(path):
         layout, data = _read(path, appended=True)
         neural_map, faults = assemble(layout, data)
@@ -154,6 +162,7 @@ def sizes(path: Path) -> dict[str, int]:
     Raises:
         FormatError: the layout breaks the format.
     """
+    path = located(path)
     with _naming(path):
         return _sizes(_read(path)[0])
 

@@ -32,6 +32,7 @@ MRC_HEADER_BYTES = 1024
 VOCABULARY: dict[str, dict[str, str]] = {
     "source": {
         "file": "text",
+        "url": "text",
         "sha256": "text",
         "frames": "any",
         "bytes": "whole",

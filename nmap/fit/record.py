@@ -124,6 +124,7 @@ def source(header: MapHeader, resolution: float | None) -> dict[str, Any]:
     """What is kept of the source's file; the resolution is the one that was given."""
     return {
         "file": header.name,
+        "url": header.url or None,
         "sha256": header.sha256,
         "bytes": header.file_bytes,
         "format": "CCP4",

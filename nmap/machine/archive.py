@@ -61,7 +61,7 @@ def open_input(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     inside = member_of(path)
     if inside is None:
-        with open(existing(path), "rb") as file:
+        with open(existing(path, most=_MOST_BYTES), "rb") as file:
             yield file
         return
     archive, name = inside

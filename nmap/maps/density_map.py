@@ -29,6 +29,7 @@ class MapHeader:
         origin: ORIGIN field as written (x, y, z), in Angstrom; the resolved origin is in the grid.
         space_group: ISPG.
         compression: "", "gzip" or "bzip2".
+        url: where the file was fetched from, "" for one on this machine.
     """
 
     name: str
@@ -42,6 +43,7 @@ class MapHeader:
     origin: Triple
     space_group: int
     compression: str
+    url: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from nmap.errors import LimitError, MapError, MapWarning
@@ -15,6 +15,7 @@ from nmap.maps.density_map import DensityMap, MapFrame
 from nmap.maps.mrc_reader import MrcFormat
 from nmap.maps.packing import PackedFile, open_packed
 from nmap.maps.read_options import ReadOptions
+from nmap.remote import located, url_of
 
 Result = TypeVar("Result")
 
@@ -64,7 +65,8 @@ def read_map(
     smallest face of the box, as padding is; more of them mean that the header's counts are wrong.
 
     Args:
-        path: a regular file.
+        path: a regular file; or, with the extra `remote`, a URL that fsspec knows (`https://`, `s3://`), or `emd:` and
+            the number of an EMDB entry, such as "emd:11007", whose map is fetched from the archive.
         voxel_size: taken instead of the header's (x, y, z), in Angstrom.
         replace_nonfinite: "mean" puts the mean of all finite values where a value is NaN or infinite.
         max_memory: most bytes that the values, as float32, and the extended header may take; half of what is
@@ -81,7 +83,7 @@ def read_map(
         NonFiniteError: NaN or infinite values, without `replace_nonfinite` or with nothing else there.
         LimitError: the map needs more than `max_memory`, or more than the machine has.
         OptionError: an option that cannot be used.
-        OSError: the file is missing or cannot be read.
+        OSError: the file is missing or cannot be read; `RemoteError` where it could not be fetched.
 
     Warns:
         MapWarning: the file contradicts itself; how it was read.
@@ -97,7 +99,11 @@ def map_of(source: DensityMap | str | os.PathLike[str]) -> DensityMap:
 
 def read_map_with(path: str | os.PathLike[str], options: ReadOptions) -> DensityMap:
     """As `read_map`, its options as one object."""
-    return _named(Path(path), lambda file, warn: _format(file, options).read(file, options, warn))
+    path = located(path)
+    density = _named(path, lambda file, warn: _format(file, options).read(file, options, warn))
+    if density.header is None or not url_of(path):
+        return density
+    return replace(density, header=replace(density.header, url=url_of(path)))
 
 
 def read_grid(
@@ -112,7 +118,8 @@ def read_grid(
     With `stack` a stack of volumes is one volume with them one after the other along z.
     """
     options = ReadOptions(voxel_size, permissive=permissive, stack=stack)
-    return _named(Path(path), lambda file, warn: _format(file, options).read_frame(file, options, warn)).grid
+    path = located(path)
+    return _named(path, lambda file, warn: _format(file, options).read_frame(file, options, warn)).grid
 
 
 def read_frame(
@@ -120,7 +127,7 @@ def read_frame(
 ) -> MapFrame:
     """The same, and how the header says so."""
     options = ReadOptions(voxel_size, permissive=permissive)
-    return _named(Path(path), lambda file, warn: _format(file, options).read_frame(file, options, warn))
+    return _named(located(path), lambda file, warn: _format(file, options).read_frame(file, options, warn))
 
 
 def printed(path: str | os.PathLike[str]) -> str:
@@ -129,7 +136,9 @@ def printed(path: str | os.PathLike[str]) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _named(path: Path, read: Callable[[PackedFile, Callable[[str], None]], Result]) -> Result:
+def _named(
+    path: str | os.PathLike[str], read: Callable[[PackedFile, Callable[[str], None]], Result]
+) -> Result:
     """What `read` makes of the file; its name before every refusal and every warning."""
     name = printed(path)
 

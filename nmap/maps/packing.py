@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 from nmap.errors import MapError
@@ -107,7 +106,7 @@ class PackedFile:
 
 
 @contextmanager
-def open_packed(path: Path) -> Iterator[PackedFile]:
+def open_packed(path: str | os.PathLike[str]) -> Iterator[PackedFile]:
     """Open a regular file; its compression is told from its first bytes, not from its name.
 
     Raises:
@@ -115,7 +114,8 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
         MissingFileError: there is no such file.
         OSError: the file cannot be read.
     """
-    mode = existing(path, MapError).stat().st_mode
+    path = existing(path, MapError)
+    mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise MapError(f"is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}: wanted a map file")
     with open(path, "rb") as file:

@@ -7,6 +7,7 @@ description is in `spec/model-block-siren.md`.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,8 @@ Ints = NDArray[np.int64]
 # A point is in the asymmetric unit if no copy of it lies further along the reference direction by this share of
 # the lattice's step or more. Points in its wall then count on both sides, whatever the rounding.
 MARGIN = 1e-4
-# Folded positions this near to the middle between two lattice points, in steps, take the upper one.
+# Folded positions this near to the middle between two lattice points, in steps, take the upper one. Those this near to
+# a lattice point count as that.
 _MIDDLE = 1e-6
 
 
@@ -76,13 +78,12 @@ class Places:
             points = _positions(index / shape, lattice) - np.asarray(symmetry.center)
             folded, _ = symmetry.fold(points)
             fractions = ((folded + np.asarray(symmetry.center)) @ np.linalg.inv(lattice.box).T)[:, ::-1]
-            mask = (
-                np.ones(len(flat), np.float32)
-                if envelope is None
-                else envelope.at(fractions).astype(np.float32)
-            )
-            inside = np.flatnonzero(mask)
-            flat, mask, steps = flat[inside], mask[inside], fractions[inside] * shape
+            inside = np.arange(len(flat))
+            if envelope is not None:
+                inside = np.flatnonzero(_touches(envelope, fractions * shape, lattice.shape))
+            flat, fractions = flat[inside], fractions[inside]
+            mask = np.ones(len(flat), np.float32) if envelope is None else envelope.at(fractions)
+            steps = fractions * shape
             ahead = (folded - points)[inside] @ symmetry.reference
             own = np.flatnonzero(ahead < MARGIN * min(lattice.voxel_size))
         if not own.size:
@@ -97,6 +98,23 @@ class Places:
     def index(self, shape: Shape) -> Ints:
         """Lattice indices (m, 3), (z, y, x), of the points that are `own`."""
         return np.stack(np.unravel_index(self.flat[self.own], shape), -1).astype(np.int64)
+
+
+def _touches(envelope: Envelope, steps: F64, shape: Shape) -> NDArray[np.bool_]:
+    """Whether a bit is set at a node where a place (n, 3), in steps of the lattice, lies, or beside it; (n,).
+
+    Rounding does not decide: a place within `_MIDDLE` of a lattice point is that point, and its nodes are told in whole
+    numbers.
+    """
+    count, n = np.asarray(envelope.shape), np.asarray(shape)
+    whole = np.rint(steps).astype(np.int64)
+    near = np.abs(steps - whole) < _MIDDLE
+    low = np.where(near, whole * count // n, np.floor(steps * count / n).astype(np.int64))
+    high = np.where(near & (whole * count % n == 0), low, low + 1)
+    out = np.zeros(len(steps), bool)
+    for z, y, x in itertools.product((low, high), repeat=3):
+        out |= envelope.occupancy[z[:, 0] % count[0], y[:, 1] % count[1], x[:, 2] % count[2]]
+    return out
 
 
 def _positions(fractions: F64, lattice: Grid) -> F64:

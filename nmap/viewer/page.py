@@ -12,7 +12,9 @@ from typing import Any
 
 from nmap.errors import OptionError
 from nmap.grid import Grid
+from nmap.machine.inputs import existing
 from nmap.maps.density_map import DensityMap
+from nmap.remote import RemoteFile
 from nmap.viewer.bundle import bundle
 
 STATIC = Path(__file__).parent / "static"
@@ -38,12 +40,15 @@ class Contents:
         source: the map that they were made from, None for none.
         model: atomic model, None for none.
         level: surface level in density, None for the file's own.
+        marks: for each of the files what makes the model as mmCIF, its B-factors the loss of Q in hundredths; none
+            without a source.
     """
 
     files: Sequence[tuple[str, bytes]]
     source: DensityMap | None = None
     model: Model | None = None
     level: float | None = None
+    marks: Sequence[Callable[[], bytes]] = ()
 
     def blobs(self) -> dict[str, Callable[[], bytes]]:
         """All bytes that the page asks for, by the name that it asks with; made when they are called for."""
@@ -53,10 +58,11 @@ class Contents:
             out["source"] = lambda: values.astype("<f4", copy=False).tobytes()
         if self.model is not None:
             out["model"] = _constant(self.model.data)
+        out.update({f"marks-{i}": make for i, make in enumerate(self.marks)})
         return out
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: Path | RemoteFile) -> Model:
     """An atomic model, mmCIF or PDB, plain or gzipped.
 
     Raises:
@@ -69,7 +75,7 @@ def read_model(path: Path) -> Model:
         raise OptionError(
             f"{path}: wanted a model whose name ends in {', '.join(_MODEL_FORMATS)}, or these with .gz"
         )
-    data = path.read_bytes()
+    data = existing(path).read_bytes()
     return Model(name, gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data, kind)
 
 
@@ -113,6 +119,7 @@ def _page(
             "data": place("model"),
             "name": contents.model.name,
             "format": contents.model.format,
+            "marks": [place(f"marks-{i}") for i in range(len(contents.marks))],
         }
     parts = {
         "style": (STATIC / "page.css").read_text(encoding="utf-8"),

@@ -11,6 +11,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from nmap.errors import NmapError
+from nmap.plain_text import printable
 from nmap.viewer.page import MOLSTAR, Contents, served_page
 
 LOOPBACK = "127.0.0.1"
@@ -104,7 +106,12 @@ def _handler(owner: PageServer, path: str) -> type[BaseHTTPRequestHandler]:
                 self.send_error(HTTPStatus.NOT_FOUND)
 
         def _answer(self, kind: str, encoding: str, make: Callable[[], bytes]) -> None:
-            data = make()
+            try:
+                data = make()
+            except NmapError as error:
+                reason = printable(str(error)).encode("ascii", "replace").decode()
+                self.send_error(HTTPStatus.UNPROCESSABLE_ENTITY, reason)
+                return
             if encoding and encoding not in self.headers.get("Accept-Encoding", ""):
                 data, encoding = gzip.decompress(data), ""
             self.send_response(HTTPStatus.OK)

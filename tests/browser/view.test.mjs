@@ -203,3 +203,36 @@ test("the command ends when the page is closed", async () => {
   await page.close();
   assert.equal(await command.ended, 0);
 });
+
+test("the widget of a notebook draws and decodes in a frame that reaches neither notebook nor network", async (t) => {
+  const widget = join(folder, "widget.json");
+  const program = "import json, sys, nmap; w = nmap.open(sys.argv[1]).view(); " +
+    "json.dump({'esm': str(w._esm), 'page': w.page, 'height': w.height}, open(sys.argv[2], 'w'))";
+  runPython("-c", program, file, widget);
+  const { esm, ...traits } = JSON.parse(readFileSync(widget, "utf8"));
+  const page = await browser.newPage({ viewport: { width: 1200, height: 700 } });
+  t.after(() => page.close());
+  const said = [];
+  page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+  await page.evaluate(async ({ code, values }) => {
+    const { default: made } = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+    made.render({ model: { get: (name) => values[name] }, el: document.body });
+  }, { code: esm, values: traits });
+  const frame = await (await page.waitForSelector("iframe")).contentFrame();
+  await ready({ waitForFunction: (...words) => frame.waitForFunction(...words), evaluate: (...words) => frame.evaluate(...words) });
+  assert.equal(await complaint(frame), "");
+  assert.ok((await inkOf(frame, CANVAS)) > 10000);
+  assert.ok(worst(await pageValues(frame), numpyDecode(file, [100, 100, 100])) < 1e-4);
+  assert.equal(await frame.evaluate(() => { try { return String(parent.document); } catch { return "closed"; } }), "closed");
+  assert.deepEqual(said.filter((line) => line.startsWith("error")), []);
+});
+
+test("with its source beside it a model is coloured by what each residue loses", async (t) => {
+  const model = `${root}tests/data/5me2_A1-30.pdb.gz`;
+  const { page, said } = await view(t, [file, "--source", source, "--model", model, "--level", "0.22"]);
+  assert.equal(await complaint(page), "");
+  assert.match(await page.textContent("#model-note"), /red loses/);
+  await shoot(page, "view-marked");
+  assert.ok(await page.evaluate(() => window.nmapView.marked > window.nmapView.model - 1));
+  assert.deepEqual(said, []);
+});

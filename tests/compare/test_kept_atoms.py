@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gemmi
 import numpy as np
 import pytest
 
 from nmap.compare.comparison import Extras
 from nmap.compare.kept_atoms import compare_atoms, q_change
+from nmap.compare.marked_model import marked_model
 from nmap.compare.measures import Limits
 from nmap.compare.two_maps import compare_maps
 from nmap.errors import MapError, OptionError
@@ -75,3 +77,19 @@ def test_a_model_elsewhere_is_refused(source):
     away = source.grid.region((1000, 0, 0), source.grid.shape)
     with pytest.raises(MapError, match="none of 214 atoms lies in the box"):
         compare_atoms(MODEL, source.values, source.values, away)
+
+
+def test_a_marked_model_has_the_loss_of_each_residue_as_its_b_factors(source, tmp_path):
+    blurred = band_limited(source.values, source.grid, 5.0)
+    kept = compare_atoms(MODEL, blurred, source.values, source.grid, band_limit=3.2)
+    path = tmp_path / "marked.cif"
+    path.write_text(marked_model(MODEL, kept), encoding="utf-8")
+    before, after = gemmi.read_structure(str(MODEL)), gemmi.read_structure(str(path))
+    assert [a.atom.pos.tolist() for a in after[0].all()] == [a.atom.pos.tolist() for a in before[0].all()]
+    stated = {str(site.residue.seqid): site.atom.b_iso for site in after[0].all()}
+    worst = kept.worst[0]
+    number = worst.residue.split()[-1]
+    assert stated[number] == max(stated.values())
+    assert stated[number] == pytest.approx(100 * (worst.q_cut - worst.q_decoded), abs=0.01)
+    unresolved = {kept.residues[i].split()[-1] for i in np.flatnonzero(~(kept.residue_q_cut >= 0.4))}
+    assert {stated[n] for n in unresolved} <= {0.0}

@@ -11,7 +11,7 @@ from nmap.errors import FormatError
 from nmap.grid import Grid
 from nmap.model import BlockSiren, Field, Frame, Siren
 from nmap.model.block_siren import BlockSizes, amplitude_count, wave_vectors, waves
-from nmap.model.blocks import Blocks, Places
+from nmap.model.blocks import Blocks, Places, _touches
 from nmap.point_group import PointGroup
 
 BOX = Grid((24, 20, 22), (1.5, 1.4, 1.6))
@@ -87,7 +87,7 @@ def test_a_symmetric_field_is_the_same_at_every_copy(group: str) -> None:
     sizes = BlockSizes(blocks=6, width=6, hidden=1, code=3, waves=1)
     made = network(sizes, 5, amplitude_count(wave_vectors(1, box.shape)))
     places = Places.of(box, ball((12, 12, 12), 4), symmetry)
-    assert len(places.flat) / len(places.own) == pytest.approx(symmetry.order, rel=0.25)
+    assert len(places.flat) / len(places.own) == pytest.approx(symmetry.order, rel=0.3)
     frame = Frame(box, band_limit=5.0, lattice=box.shape, symmetry=symmetry)
     values = made.on_lattice(frame, ball((12, 12, 12), 4)).ravel()
     # Points whose folded positions agree have one value.
@@ -115,3 +115,20 @@ def test_sizes_beyond_the_format_are_refused(name: str, value: float) -> None:
     given = {"blocks": 2, "width": 4, "hidden": 1, "code": 2, "waves": 1, name: value}
     with pytest.raises(FormatError, match=name):
         BlockSizes(**given)
+
+
+@pytest.mark.parametrize("move", [-1e-12, 1e-12])
+def test_rounding_does_not_decide_which_folded_points_are_inside(move: float) -> None:
+    """Node 3 of 6 lies at point 4 of 8: a place there, give or take the rounding of a fold, touches no other node."""
+    bits = np.zeros((6, 6, 6), bool)
+    bits[2, 3, 3] = True
+    shape = (8, 8, 8)
+    place = np.array([[4.0, 4.0, 4.0]]) + move
+    assert not _touches(Envelope(bits), place, shape)[0]
+    bits[2:4] = bits[2] | bits[3]
+    bits[3, 3, 3] = True
+    assert _touches(Envelope(bits), place, shape)[0]
+    # Elsewhere it is what the envelope's own interpolation says.
+    draw = np.random.default_rng(0)
+    random, places = draw.random((6, 6, 6)) > 0.9, draw.uniform(0, 8, (500, 3))
+    assert (_touches(Envelope(random), places, shape) == (Envelope(random).at(places / 8) > 0)).all()

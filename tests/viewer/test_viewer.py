@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import threading
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,10 +15,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from nmap.container import open_map
 from nmap.errors import OptionError
 from nmap.grid import Grid
 from nmap.maps.density_map import DensityMap
-from nmap.viewer import Contents, PageServer, exported_page, read_model, server
+from nmap.viewer import Contents, PageServer, exported_page, marked, read_model, server
 from nmap.viewer.bundle import bundle
 from nmap.viewer.page import MOLSTAR, served_page
 from nmap_cli.main import cli
@@ -187,3 +189,26 @@ def test_an_export_replaces_nothing_unasked(tmp_path: Path) -> None:
     assert done.exit_code == 2 and target.read_text() == "mine"
     done = CliRunner().invoke(cli, ["view", str(FILE), "--export", str(target), "--overwrite"])
     assert done.exit_code == 0 and "nmap view" in target.read_text()
+
+
+def test_a_model_that_lies_elsewhere_is_named_where_its_colours_were_asked_for(tmp_path: Path) -> None:
+    model = tmp_path / "far.pdb"
+    atom = "ATOM      1  CA  ALA A   1     900.000 900.000 900.000  1.00 10.00           C"
+    model.write_text(f"{atom}\nEND\n", encoding="utf-8")
+    neural = open_map(FILE)
+    source = DensityMap(neural.as_array(), neural.grid)
+    shown = Contents(
+        [(FILE.name, FILE.read_bytes())],
+        source,
+        read_model(model),
+        marks=[partial(marked, neural, source, model)],
+    )
+    served = PageServer(shown)
+    threading.Thread(target=served.run, daemon=True).start()
+    answer, _ = ask(served.address, "marks-0")
+    assert answer.status == 422
+    assert "none of 1 atoms lies in the box" in answer.reason
+    told = config(served_page(shown))["model"]
+    assert isinstance(told, dict)
+    assert told["marks"] == [{"address": "marks-0"}]
+    close_page(served)

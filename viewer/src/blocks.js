@@ -8,7 +8,7 @@ const LIMITS = { blocks: [1, 2 ** 20], width: [1, 1024], hidden: [0, 16], code: 
 const MARGIN = 1e-4;
 const HALF = 0.500001;
 // Folded positions this near to a lattice plane, in steps, lie in it.
-const ON_PLANE = 1e-9;
+const ON_PLANE = 1e-6;
 const WAVE = 0.75 * Math.PI;
 
 function refuse(message) {

@@ -30,7 +30,7 @@ const KINDS = {
 };
 const ITEMS = {
   source: {
-    "a text": "file format annotation_details sha256 compression data_type",
+    "a text": "file url format annotation_details sha256 compression data_type",
     "a whole number": "symmetry_space_group bytes extended_header_bytes",
     "a number": "resolution contour_level",
     "1024 bytes": "mrc_header",

@@ -12,6 +12,7 @@ const MOST_SAMPLES = 2 ** 25;
 const COLORS = { decode: 0x5b9bd5, source: 0xd9a441 };
 // How solid a surface is with sticks in it, and the source over the decode.
 const THROUGH = { model: 0.55, source: 0.45 };
+const MARKED = "Change of Q by residue: red loses 0.15 or more, white keeps, blue gains.";
 const GROUND = { light: 0xffffff, dark: 0x101318 };
 
 const config = JSON.parse(document.getElementById("config").textContent);
@@ -215,15 +216,20 @@ async function drawSource(arrangement, source) {
   }
 }
 
+/** Colours the model by what a file, by its number, loses of it; set once there is a model. */
+let colourModel = async () => {};
+
 async function openModel() {
   if (!config.model) return;
   byId("model-controls").hidden = false;
-  const text = new TextDecoder().decode(await payload(config.model.data));
+  const { name, format, marks } = config.model;
+  const asText = async (from) => new TextDecoder().decode(await payload(from));
+  let shown = [await asText(config.model.data), format, name];
   const show = async () => {
     state.isReady = false;
     await molstarReady;
     const isShown = byId("model-shown").checked;
-    if (isShown) await scenes.decode.showModel(text, config.model.format, config.model.name);
+    if (isShown) await scenes.decode.showModel(...shown);
     else await scenes.decode.hideModel();
     await makeSolid(isShown ? THROUGH.model : 1);
     state.isReady = true;
@@ -231,6 +237,20 @@ async function openModel() {
   };
   byId("model-shown").addEventListener("change", () => guarded(show));
   await show();
+  colourModel = async (index) => {
+    if (!marks[index]) return;
+    byId("model-note").textContent = "Measuring what each residue loses.";
+    try {
+      shown = [await asText(marks[index]), "mmcif", name, true];
+      byId("model-note").textContent = MARKED;
+    } catch (failure) {
+      byId("model-note").textContent = "";
+      throw failure;
+    }
+    await show();
+    mark("marked");
+  };
+  await colourModel(Math.max(byId("files").selectedIndex, 0));
 }
 
 /** Draws the decode's surface solid (1), or so that one sees through it. */
@@ -290,7 +310,11 @@ async function start() {
     const { name, data } = config.files[index];
     await openFile(name, new Uint8Array(await payload(data)));
   };
-  list.addEventListener("change", () => guarded(() => openNumber(list.selectedIndex)));
+  const change = async () => {
+    await openNumber(list.selectedIndex);
+    await colourModel(list.selectedIndex);
+  };
+  list.addEventListener("change", () => guarded(change));
   // The command ends when no page holds this open.
   if (config.alive) new EventSource(config.alive);
   molstarReady.catch(complain);

@@ -4,7 +4,7 @@
 export async function payload(from) {
   if (from.address) {
     const answer = await fetch(from.address);
-    if (!answer.ok) throw new Error(`${from.address}: the command answers ${answer.status}; has it ended?`);
+    if (!answer.ok) throw new Error(`${from.address}: the command answers ${answer.status} ${answer.statusText}`);
     return answer.arrayBuffer();
   }
   const text = document.getElementById(from.element).textContent;

@@ -7,6 +7,8 @@ const VOLUME_REF = (name) => `volume-${name}`;
 const MODEL_REF = "model";
 // How much of its half diagonal a molecule fills in the picture: corners of its box are empty.
 const ROOM = 0.75;
+// Loss of Q, in hundredths, that is drawn in full red; as much gained in full blue. It can be seen from 5 on.
+const MOST_LOST = 15;
 // How long to wait for a drawing, milliseconds.
 const UNSEEN = 3000;
 const PAUSE = 15;
@@ -165,8 +167,9 @@ export class Scene {
     await this.plugin.state.data.build().delete(VOLUME_REF(name)).commit();
   }
 
-  /** Shows an atomic model as sticks; `format` is "mmcif" or "pdb". */
-  async showModel(text, format, label) {
+  /** Shows an atomic model as sticks; `format` is "mmcif" or "pdb". Marked, its B-factors are the loss of Q in hundredths. */
+  async showModel(text, format, label, isMarked = false) {
+    await this.hideModel();
     const { builders } = this.plugin;
     const data = await builders.data.rawData({ data: text, label }, { ref: MODEL_REF });
     const trajectory = await builders.structure.parseTrajectory(data, format);
@@ -174,7 +177,7 @@ export class Scene {
     const all = await builders.structure.tryCreateComponentStatic(structure, "all");
     await builders.structure.representation.addRepresentation(all, {
       type: "ball-and-stick",
-      color: "element-symbol",
+      ...(isMarked ? { color: "uncertainty", colorParams: { domain: [-MOST_LOST, MOST_LOST] } } : { color: "element-symbol" }),
       typeParams: { sizeFactor: 0.18, ignoreHydrogens: true },
     });
   }
