@@ -28,7 +28,8 @@ from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
     "--level",
     type=float,
     metavar="L",
-    help="Surface level in density.  [default: the source's contour level, else what encloses the envelope's volume]",
+    help="Surface level in density.  [default: the source's contour level, else what encloses the envelope's volume, "
+    "or 3 sigma]",
 )
 @click.option(
     "--export",

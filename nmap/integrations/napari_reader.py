@@ -16,8 +16,10 @@ from nmap.plain_text import printable, stored_name
 
 Layer = tuple[NDArray[np.float32], dict[str, Any], str]
 
-# Standard deviations above the mean at which a surface is drawn where nothing better is known.
+# Standard deviations above the mean at which a surface is drawn where nothing better is known, and below which a level
+# would show solvent.
 _PLAIN_SIGMAS = 3
+_LEAST_SIGMAS = 2
 
 
 def reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[Layer]] | None:
@@ -41,14 +43,17 @@ def image_layer(neural_map: NeuralMap, name: str) -> Layer:
 def first_level(neural_map: NeuralMap, values: NDArray[np.float32]) -> float:
     """A level for a first surface, density units: the recorded contour, else one that encloses the envelope's volume.
 
-    Without either it is three standard deviations above the mean, or halfway to the maximum if that is less.
+    Without either, or where the envelope is so wide that its level would show solvent, it is three standard deviations
+    above the mean, or halfway to the maximum if that is less.
     """
     if neural_map.contour_level is not None:
         return neural_map.contour_level
     envelope = neural_map.field.envelope
-    if envelope is not None:
-        return float(np.quantile(values, 1 - float(envelope.occupancy.mean())))
     mean, sigma = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    if envelope is not None:
+        enclosing = float(np.quantile(values, 1 - float(envelope.occupancy.mean())))
+        if enclosing >= mean + _LEAST_SIGMAS * sigma:
+            return enclosing
     return float(min(mean + _PLAIN_SIGMAS * sigma, (mean + values.max()) / 2))
 
 

@@ -82,10 +82,16 @@ def test_an_oblique_cell_is_an_affine_matrix() -> None:
 
 def test_without_a_contour_the_level_encloses_the_envelope_s_volume() -> None:
     bits = np.zeros((6, 6, 6), bool)
-    bits[1:4, 1:4, 1:5] = True
+    bits[2, 2, 1:3] = True
     whole = made(occupancy=bits)
-    values = whole.as_array()
-    assert (values > first_level(whole, values)).mean() == pytest.approx(36 / 216, abs=1e-3)
+    values = np.random.default_rng(1).normal(0, 1, GRID.shape).astype(np.float32)
+    assert (values > first_level(whole, values)).mean() == pytest.approx(2 / 216, abs=1e-3)
+    # An envelope of half the box says nothing of where the molecule ends.
+    bits[:4] = True
+    values[3, 4, 5] = 50
+    assert first_level(made(occupancy=bits), values) == pytest.approx(
+        values.mean() + 3 * values.std(), rel=1e-4
+    )
 
 
 def test_without_either_it_stands_out_by_three_standard_deviations() -> None:

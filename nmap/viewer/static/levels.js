@@ -4,6 +4,8 @@ import { levelAbove } from "./statistics.js";
 
 // Where nothing better is known.
 const PLAIN_SIGMAS = 3;
+// A level below this would show solvent: the envelope is wider than the molecule then, and says nothing of it.
+const LEAST_SIGMAS = 2;
 // While the slider moves, one drawing in this time, milliseconds.
 const PAUSE = 120;
 
@@ -11,7 +13,10 @@ const PAUSE = 120;
 function firstLevel(statistics, about, asked) {
   if (asked !== undefined && asked !== null) return { value: asked, origin: "as asked for" };
   if (Number.isFinite(about.contourLevel)) return { value: about.contourLevel, origin: "the source's contour level" };
-  if (about.envelopeShare) return { value: levelAbove(statistics, about.envelopeShare), origin: "encloses the envelope's volume" };
+  const enclosing = about.envelopeShare ? levelAbove(statistics, about.envelopeShare) : -Infinity;
+  if (enclosing >= statistics.mean + LEAST_SIGMAS * statistics.sigma) {
+    return { value: enclosing, origin: "encloses the envelope's volume" };
+  }
   return { value: statistics.mean + PLAIN_SIGMAS * statistics.sigma, origin: `${PLAIN_SIGMAS} sigma` };
 }
 
