@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nmap.goal import MISSED
 from nmap.inspection import Inspection
 from nmap.model.kinds import KINDS
 from nmap.model.network import Network
@@ -49,7 +50,11 @@ def alternatives(found: Inspection, seconds: float | None = None) -> list[Altern
     freedom = settings.get("freedom") if isinstance(settings, Mapping) else None
     if own.cost is None or not isinstance(freedom, int | float) or not isinstance(fsc, int | float):
         return []
-    if not (freedom > 0 and fsc > 0):
+    # With half maps and where a goal was missed the other kind's figures would be of something else.
+    asked_more = "half_map_fsc" in found.record.get("fidelity", {}) or any(
+        isinstance(notice, Mapping) and notice.get("code") in MISSED for notice in found.notices
+    )
+    if asked_more or not (freedom > 0 and fsc > 0):
         return []
     group = found.neural_map.field.symmetry
     freedom /= 1 if group is None else group.order

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nmap.fit.options import EncodeOptions
 from nmap.inspection import Inspection
 
-_MISSED = ("goal-not-reached", "below-goal")
+_ASKING = {"noise": "the map's noise", "cross-validation": "cross-validation"}
+MISSED = ("goal-not-reached", "below-goal")
 """Codes of the notices that say that a goal was missed (`nmap.outcomes`)."""
 
 
@@ -47,4 +49,15 @@ def goal_of(options: EncodeOptions, found: Inspection) -> Goal:
     codes = [notice.get("code") for notice in found.notices if isinstance(notice, dict)]
     worst = found.record.get("fidelity", {}).get("worst")
     reached = float(worst) if isinstance(worst, int | float) else None
-    return Goal("worst-shell FSC", options.goal_fsc, reached, not any(code in _MISSED for code in codes))
+    settings = found.record.get("fit", {}).get("settings", {})
+    # What was aimed at: in noisy solvent a preset asks for less.
+    wanted = settings.get("target_fsc") if isinstance(settings, Mapping) else None
+    aimed = float(wanted) if isinstance(wanted, int | float) else options.goal_fsc
+    met = not any(code in MISSED for code in codes)
+    for notice in found.notices:
+        facts = notice.get("facts", {}) if isinstance(notice, Mapping) else {}
+        if facts.get("of") in ("noise", "cross-validation") and isinstance(facts.get("worst"), int | float):
+            return Goal(
+                f"worst shell as a share of what {_ASKING[facts['of']]} asks", 1.0, float(facts["worst"]), met
+            )
+    return Goal("worst-shell FSC", aimed, reached, met)

@@ -74,9 +74,14 @@ def _check_output(path: Path, kind: click.ParamType[Path], inputs: list[Path], o
         raise OutputExistsError(
             f"{path}: is a map in a folder that is an input as well: give another output path"
         )
+    there = _kind(path)
+    if overwrite and kind.makes == NMAP.code and there == MRC:
+        raise OptionError(
+            f"{path}: is a density map, which --overwrite does not replace by a .nmap: was the output forgotten? give "
+            "the path of a .nmap"
+        )
     if overwrite or kind.goes_on:
         return
-    there = _kind(path)
     if there is not None and there.code != kind.makes:
         raise OutputExistsError(
             f"{path}: exists already and is {there.name}: are the arguments swapped? wanted another path for the output"

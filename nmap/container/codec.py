@@ -198,7 +198,7 @@ def _check_sizes(tensors: Mapping[str, CodedTensor]) -> None:
             lattices, most = lattices + 1, MAX_LATTICE_POINTS
         else:
             total += coded.size
-        edge = most if coded.coding == "matrices" else MAX_EDGE
+        edge = most if len(coded.shape) == 1 else MAX_EDGE
         if max(coded.shape, default=1) > edge or max(total, coded.size) > most:
             limits = f"{edge} along an axis and {most} in all"
             raise FormatError(f'tensor "{name:.60}" has decoded shape {coded.shape}: more than {limits}')

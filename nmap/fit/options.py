@@ -14,6 +14,7 @@ from nmap.model.block_siren import BlockSiren
 from nmap.model.kinds import CHOICES, KINDS
 from nmap.model.siren import Siren
 from nmap.point_group import PointGroup
+from nmap.remote import is_remote
 
 WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, 16)
 MAX_FEATURES = 2048
@@ -272,7 +273,7 @@ def _map(name: str, value: Any) -> None:
         return
     if not isinstance(value, str | os.PathLike):
         raise OptionError(f"{name} {value!r:.60}: {wanted}")
-    if not Path(value).is_file():
+    if not is_remote(os.fspath(value)) and not Path(value).is_file():
         raise OptionError(f"{name} {os.fspath(value)!r}: there is no such file: {wanted}")
 
 

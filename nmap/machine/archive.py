@@ -43,7 +43,14 @@ def member_of(path: str | os.PathLike[str]) -> tuple[str, str] | None:
     archive, found, name = text.rpartition(SEPARATOR)
     if not found or (not is_address(text) and os.path.lexists(text)):
         return None
+    if is_address(text) and "]" in name:  # the colons of an IPv6 host
+        return None
     return archive, name
+
+
+def _shown(archive: str) -> str:
+    """An archive as messages name it: of an address without password and query, which may give access."""
+    return re.sub(r"//[^/@]*@", "//", archive.partition("?")[0]) if is_address(archive) else archive
 
 
 @contextmanager
@@ -96,7 +103,7 @@ def _zip(file: BinaryIO, archive: str) -> zipfile.ZipFile:
         return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise NmapError(
-            f"{archive}: is no zip archive, or damaged ({error}): give one of 'nmap batch pack'"
+            f"{_shown(archive)}: is no zip archive, or damaged ({error}): give one of 'nmap batch pack'"
         ) from None
 
 
@@ -110,19 +117,23 @@ def _member(file: BinaryIO, archive: str, name: str) -> bytes:
                 continue
         else:
             raise MissingFileError(
-                f"{archive}: has no {name!r} among its {len(opened.namelist())} files: give one of its names"
+                f"{_shown(archive)}: has no {name!r} among its {len(opened.namelist())} files: give one of its names"
             )
         if info.flag_bits & 1 or info.compress_type != zipfile.ZIP_STORED:
             raise NmapError(
-                f"{archive}{SEPARATOR}{name}: is packed or encrypted inside the archive: wanted one that is stored as "
-                "it is: make the archive with 'nmap batch pack' or zip -0"
+                f"{_shown(archive)}{SEPARATOR}{name}: is packed or encrypted inside the archive: wanted one that is "
+                "stored as it is: make the archive with 'nmap batch pack' or zip -0"
             )
         if info.file_size > _MOST_BYTES or info.file_size != info.compress_size:
-            raise NmapError(f"{archive}{SEPARATOR}{name}: {info.file_size} bytes, at most {_MOST_BYTES}")
+            raise NmapError(
+                f"{_shown(archive)}{SEPARATOR}{name}: {info.file_size} bytes, at most {_MOST_BYTES}"
+            )
         try:
             return opened.read(info)
         except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-            raise NmapError(f"{archive}{SEPARATOR}{name}: damaged ({error}): get the archive again") from None
+            raise NmapError(
+                f"{_shown(archive)}{SEPARATOR}{name}: damaged ({error}): get the archive again"
+            ) from None
 
 
 class RangeFile(io.RawIOBase):
@@ -136,9 +147,9 @@ class RangeFile(io.RawIOBase):
     """
 
     def __init__(self, address: str) -> None:
-        self._address, self._at = address, 0
+        self._address, self._shown, self._at = address, _shown(address), 0
         self.requests = 0
-        self._tail, self._tail_from, self._size = self._fetch(f"bytes=-{_TAIL}")
+        self._tail, self._tail_from, self._size = self._fetch(f"bytes=-{_TAIL}", _TAIL)
 
     def readable(self) -> bool:
         """Yes."""
@@ -162,16 +173,17 @@ class RangeFile(io.RawIOBase):
         if first >= self._tail_from:
             data = self._tail[first - self._tail_from : end - self._tail_from]
         else:
-            data, begins, _ = self._fetch(f"bytes={first}-{end - 1}")
+            data, begins, _ = self._fetch(f"bytes={first}-{end - 1}", end - first)
             if begins != first:
-                raise NmapError(f"{self._address}: gave bytes from {begins}, wanted {first}")
+                raise NmapError(f"{self._shown}: gave bytes from {begins}, wanted {first}")
             data = data[: end - first]
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
 
-    def _fetch(self, wanted: str) -> tuple[bytes, int, int]:
-        """Bytes, where they begin, and the size of the whole."""
+    def _fetch(self, wanted: str, most: int) -> tuple[bytes, int, int]:
+        """At most so many bytes, where they begin, and the size of the whole."""
+        import http.client
         import urllib.error  # not above: decoding a file from disk needs no network
         import urllib.request
 
@@ -182,14 +194,17 @@ class RangeFile(io.RawIOBase):
                 placed = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if answer.status != 206 or placed is None:
                     raise NmapError(
-                        f"{self._address}: the server gives no ranges of a file: download it and give its path"
+                        f"{self._shown}: the server gives no ranges of a file: download it and give its path"
                     )
                 first, last, size = (int(number) for number in placed.groups())
-                data: bytes = answer.read(last - first + 1)
+                count = last - first + 1
+                if not 0 < count <= most:
+                    raise NmapError(f"{self._shown}: the server gave {count} bytes, wanted 1 to {most}")
+                data: bytes = answer.read(count)
                 return data, first, size
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise NmapError(f"{self._address}: cannot be fetched ({reason}): check the address") from None
+        except (urllib.error.URLError, http.client.HTTPException, ValueError, OSError) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else type(error).__name__
+            raise NmapError(f"{self._shown}: cannot be fetched ({reason}): check the address") from None
 
 
 def shown_name(path: str | os.PathLike[str]) -> str:

@@ -97,7 +97,7 @@ _REMARKS = {
     "off-grid-left-out": "finer sampling was not checked, as the map is large: --off-grid checks it",
     "other-source": "this is not the very file that the .nmap was made from (its SHA-256 differs)",
     "part-of-source": "the file holds a part of the source: compared there, {grid}",
-    "preview": "side chains may be missing: this file is a preview; encode --preset faithful keeps them",
+    "preview": "side chains may be missing: a worst shell of 0.995, or 0.99 in noisy solvent, keeps them",
     "record-damaged": "the file's own record could not be read, its densities could: {reason}",
     "unlike": "the file does not look like the source: mean FSC {mean_fsc:.3f}, correlation {correlation:.3f}: "
     "give the map that it was made from",

@@ -48,7 +48,7 @@ _EVERYTHING = {
 }
 
 _NOTICES = {
-    "below-goal": "worst shell FSC {worst} is below {goal:g}: more neurons, steps or bits may raise it",
+    "below-goal": "worst shell FSC {worst} is below {goal:g}: more time or a larger network may raise it",
     "share-reached": "worst shell {worst} of what {of} ask",
     "fitted-as-c1": "with symmetry {group} the worst shell FSC was only {worst}: fitted as C1",
     "no-time-to-grow": "no time was left for more neurons",

@@ -108,7 +108,7 @@ def kill_a_fit(density: DensityMap, checkpoint: Path, sweeps: int, monkeypatch: 
     monkeypatch.setattr("nmap.fit.bumps.search.SAVE_EVERY", 0.0)
     count = iter(range(1000))
 
-    class Killed(Exception):
+    class Killed(BaseException):
         pass
 
     def kill() -> bool:

@@ -167,7 +167,7 @@ function checkSizes(plans) {
       if (++lattices > 1) throw new FormatError(11, `tensor "${name}" is a second one of the coding lattice`);
       continue;
     }
-    if (coding !== matrices && shape.some((n) => n > MAX_EDGE)) throw new FormatError(11, `tensor "${name}" has shape [${shape}], at most ${MAX_EDGE} along an axis`);
+    if (coding !== matrices && shape.length > 1 && shape.some((n) => n > MAX_EDGE)) throw new FormatError(11, `tensor "${name}" has shape [${shape}], at most ${MAX_EDGE} along an axis`);
     if (name === "envelope" && product(shape) > MAX_NODES) throw new FormatError(11, `an envelope of ${product(shape)} nodes, at most ${MAX_NODES}`);
     total += product(shape);
   }

@@ -69,6 +69,8 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
                     recipe = smaller
                     training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
                 _train(training, task, rounds.closing, _state_file(task, number))
+                if watch.stopped() and not training.done and number == 0:
+                    raise KeyboardInterrupt
                 rounds.store(training)
             except Exception as error:
                 if rounds.closing is None:

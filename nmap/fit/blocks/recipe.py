@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from nmap.fit.options import EncodeOptions
-from nmap.model.block_siren import BlockSizes
+from nmap.model.block_siren import MAX_WAVES, BlockSizes
 
 # Degrees of freedom of the map in a block.
 _FREEDOM = 46.0
@@ -38,6 +38,7 @@ _PASSES_GROWTH = -0.1
 # All learning rates fall with the bits of a mode by this power: the more is asked, the less may a step undo.
 _RATE_POWER = -1.6
 _STEPS_OF_PASS = 8
+# Largest squared length of the waves' vectors: their number grows with the degrees of freedom, to the format's limit.
 _WAVES = 9
 # Passes of an effort, in units of the default's.
 _EFFORTS = {"low": 0.5, "default": 1.0, "high": 2.0}
@@ -118,7 +119,10 @@ def choose_recipe(
     wide = _WIDTH * bits**_WIDTH_POWER * (freedom / _AT_FREEDOM) ** _WIDTH_GROWTH
     width = options.hidden_features or min(max(_rounded(wide), _LEAST_WIDTH), _MOST_WIDTH)
     blocks = options.blocks or round(freedom / _FREEDOM)
-    sizes = BlockSizes(max(1, min(blocks, points)), width, options.hidden_layers or _HIDDEN, code, _WAVES)
+    # Each batch of a pass has a point of every block.
+    blocks = max(1, min(blocks, points // _STEPS_OF_PASS))
+    longest = min(round(_WAVES * size ** (2 / 3)), MAX_WAVES)
+    sizes = BlockSizes(blocks, width, options.hidden_layers or _HIDDEN, code, longest)
     passes = round(
         _EFFORTS[options.effort] * _PASSES * max(bits, 1.0) ** _PASSES_POWER * size**_PASSES_GROWTH
     )

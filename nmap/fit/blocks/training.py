@@ -48,10 +48,10 @@ _MEMORY = 0.99
 _EPSILON = 1e-8
 _STEP_RATE = 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
-_LAMBDA = 0.38
+_LAMBDA = 0.32
 _LAMBDA_RANGE = (0.15, 5.0)
 _GAIN = 0.12
-_LAST_GAIN = 0.5
+_LAST_GAIN = 2.5
 # The same where bits are the goal: they follow lambda at once, so it may move from here on, further and faster.
 _BITS_STEERED = 0.3
 _BITS_RANGE = (0.05, 40.0)
@@ -59,7 +59,7 @@ _BITS_GAIN = 0.4
 # Degrees of freedom up to which it begins so, and the power by which it falls with more: in larger maps more shells
 # lag.
 _AT_FREEDOM = 24_000.0
-_LAMBDA_GROWTH = -0.75
+_LAMBDA_GROWTH = -0.6
 # It falls by this power of the share of the passes that there is time for: in few steps bits would win.
 _HURRIED = 2.0
 # Numbers of the network for each degree of freedom up to which lambda begins so.
@@ -78,11 +78,12 @@ _DEALT = 4
 _FOLLOW = 0.15
 _FOLLOWED = (0.2, 1.2)
 _FOLLOW_WIDTH = 0.6
-_FOLLOW_RANGE = (-0.5, 1.6)
+_FOLLOW_RANGE = (-0.5, 2.0)
 # A target further beyond what lacks than this would be overshot before it is renewed.
 _MOST_WEIGHT = 5.0
-# The waves see to the shells before this one.
+# The waves see to the shells before this one where the largest squared length of their vectors is that.
 _LOW_SHELLS = 4
+_AT_WAVES = 9
 # Seconds between two checkpoints.
 SAVE_EVERY = 10.0
 # Candidates count from this share of the run on. Lambda is steered to so much less than the goal lets be missing.
@@ -156,7 +157,8 @@ class BlockTraining:
         self._boost = np.zeros(target.last + 1)
         self._even = np.ones(target.last + 1)
         self._weights = np.minimum(goal.weights, _MOST_WEIGHT)
-        self._first = min(_LOW_SHELLS, target.last)
+        covered = round(_LOW_SHELLS * math.sqrt(max(recipe.sizes.waves, 0) / _AT_WAVES))
+        self._first = min(covered, target.last)
 
         def there(values: NDArray[np.generic]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).to(device)
