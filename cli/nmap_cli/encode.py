@@ -170,8 +170,8 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 @_fit_option(
     "--arch",
     "Kind of network. siren is a sine network in blocks, block-siren, unless an option from --steps to --weight-bits "
-    "is given without --blocks: then it is one plain network. radial-basis is about a third as large and fits in a third "
-    "of the time; half maps take it unless a kind is given.",
+    "is given without --blocks: then it is one plain network. radial-basis is about a third as large and fits in a "
+    "third of the time; half maps take it unless a kind is given.",
     type=click.Choice(list(CHOICES)),
     show_default="siren",
 )
