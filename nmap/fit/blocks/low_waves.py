@@ -21,6 +21,8 @@ _SHARE = 0.15
 # Ridge of the least squares, as a share of the mean square: waves that hardly differ in the molecule.
 _RIDGE = 5e-2
 _TILE = 1 << 14
+# Values of the waves at the positions that are kept from one evaluation to the next, 400 MB; more are made anew.
+_KEPT = 100_000_000
 
 
 class LowWaves:
@@ -39,6 +41,7 @@ class LowWaves:
         free = max(target.freedom, 1.0)
         self.step = float(np.float16(math.sqrt(12 * _SHARE * max(1 - goal**2, 1e-3) * 2 / free)))
         size = amplitude_count(self.vectors)
+        self._kept: dict[int, np.ndarray] | None = {} if len(self._t) * size <= _KEPT else None
         square = np.zeros((size, size))
         for part in self._tiles():
             basis = self._basis(part)
@@ -77,7 +80,13 @@ class LowWaves:
         return torch.from_numpy(out)
 
     def _basis(self, part: slice) -> np.ndarray:
-        return waves(self._t[part], self.vectors) * self._mask[part, None]
+        """The waves times the envelope at some positions, (n, amplitudes)."""
+        if self._kept is not None and part.start in self._kept:
+            return self._kept[part.start]
+        made: np.ndarray = waves(self._t[part], self.vectors) * self._mask[part, None]
+        if self._kept is not None:
+            self._kept[part.start] = made
+        return made
 
     def _tiles(self) -> list[slice]:
         return [slice(first, first + _TILE) for first in range(0, len(self._t), _TILE)]
