@@ -101,12 +101,11 @@ def test_the_same_seed_gives_the_same_file_and_another_one_another(phantom) -> N
 
 
 def test_symmetry_is_found_and_the_decode_has_it(phantom) -> None:
-    found = encode(phantom, options(symmetry="auto", blocks=20, steps=240))
+    found = encode(phantom, options(symmetry="auto", target_fsc=0.97))
     assert found.field.symmetry is not None and found.field.symmetry.name == "C2"
-    assert found.record["fidelity"]["worst"] >= 0.5
     values = found.as_array()
     turned = np.roll(values[:, ::-1, ::-1], (1, 1), (1, 2))
-    assert np.corrcoef(values.ravel(), turned.ravel())[0, 1] > 0.98
+    assert np.abs(values - turned).max() < 0.05 * np.ptp(values)
 
 
 def test_a_group_whose_copies_fall_between_lattice_points_will_do_too() -> None:

@@ -124,7 +124,7 @@ def test_a_module_trains_and_goes_back_to_a_file(tmp_path) -> None:
         loss.backward()
         adam.step()
         losses.append(loss.item())
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.1 * losses[0]
     nmap.save(nmap.from_torch(module), tmp_path / "tuned.nmap")
     again = nmap.open(tmp_path / "tuned.nmap")
     assert_allclose(again.sample(at.numpy()), module(at).detach(), atol=1e-5 * np.ptp(again.as_array()))
