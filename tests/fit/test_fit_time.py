@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from nmap.fit import progress
 from nmap.fit.bumps import schedule
 from nmap.fit.bumps.schedule import Deadline
 from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
-from nmap.fit.progress import Progress
+from nmap.fit.progress import Progress, Watch
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 
@@ -142,3 +143,32 @@ def test_how_long_a_siren_takes_grows_with_its_passes_and_points() -> None:
             return min(seconds_needed(more, times * 40_000, workers, device) for _ in range(5))
 
     assert 3 * needed(1) < needed(3) < 27 * needed(1)
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clocks of a watch, `now` on the wall and `cpu` of this process."""
+    made = SimpleNamespace(now=0.0, cpu=0.0)
+    clocks = SimpleNamespace(monotonic=lambda: made.now, process_time=lambda: made.cpu)
+    monkeypatch.setattr(progress, "time", clocks)
+    return made
+
+
+def test_a_watch_sees_how_much_other_processes_slow_it_down(busy: SimpleNamespace) -> None:
+    watch = Watch(_wall=0.0, _cpu=0.0)
+    busy.now, busy.cpu = 1.0, 0.1
+    assert watch.slowdown == 1  # too early to tell
+    busy.now, busy.cpu = 6.0, 2.0
+    assert watch.slowdown == 3
+    busy.now, busy.cpu = 6.0, 12.0  # on two processors
+    assert watch.slowdown == 1
+    busy.now, busy.cpu = 1000.0, 1.0
+    assert watch.slowdown == 10
+
+
+def test_more_time_is_kept_back_for_the_end_where_all_takes_longer(busy: SimpleNamespace) -> None:
+    watch = Watch(_wall=0.0, _cpu=0.0)
+    busy.now, busy.cpu = 2.0, 2.0
+    alone = watch.ending
+    busy.now = 6.0
+    assert watch.ending == 3 * alone > 0
