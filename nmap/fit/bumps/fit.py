@@ -99,7 +99,7 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
     settings = {
         "effort": done.effort,
         "max_bytes": most,
-        "sites": len(lattice.sites),
+        "sites": len(lattice.numbers),
         "step": round(found.step, 8),
     }
     history = History(found.sweeps, settings, fsc=done.curve)
