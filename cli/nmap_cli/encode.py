@@ -286,6 +286,8 @@ def command(
     if len(sources) == 1:
         take_from_header(sources[0], fitting, quiet)
     densities = read_series(sources, reading)
+    for density in densities:
+        density.park()
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     fit = _fit_of(densities, fitting, at=at, periodic=periodic_t, axis=axis)
     density = densities[0]

@@ -13,6 +13,7 @@ from nmap.fit.progress import Progress, Watch
 from nmap.fit.size import check_size, require_room
 from nmap.fit.target.fittable import check_contour, check_density, like_noise
 from nmap.grid import Grid
+from nmap.machine.memory import give_back
 from nmap.machine.packages import require_package
 from nmap.maps import DensityMap, map_of, read_grid
 from nmap.model.kinds import KINDS
@@ -52,6 +53,8 @@ def encode(
     check_size(_grid_of(source), options)
     density = map_of(source)
     check_contour(density, options.contour)
+    if not isinstance(source, DensityMap):  # which is the caller's to keep where it is
+        density.park()
     check_density(density)  # before torch is loaded, which takes seconds
     require_package("torch", "fit", "encode")
     from nmap.fit.device import choose_device, device_name
@@ -80,6 +83,7 @@ def encode(
     began = watch.seconds
     target = target_of(specimen, group, symmetry)
     watch.preparing_seconds += watch.seconds - began
+    give_back()
     result, history = train(Task(target, options, watch, device))
     kept = record(target, options, history, result, watch, lambda: device_name(device))
     if watch.left is not None and watch.left < 0:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid, Triple
+from nmap.machine.parked import park
 
 F32 = NDArray[np.float32]
 
@@ -84,6 +85,10 @@ class DensityMap:
         if np.shape(self.values) != self.grid.shape:
             raise GridError(f"values of shape {np.shape(self.values)}: wanted the grid's {self.grid.shape}")
         object.__setattr__(self, "values", np.ascontiguousarray(self.values, np.float32))
+
+    def park(self) -> None:
+        """Keep the values of a large map in a temporary file, from where they are read as they are looked at."""
+        object.__setattr__(self, "values", park(self.values))
 
     def section(self, axis: str, index: int) -> DensityMap:
         """One section, a map one voxel thick, in its own place.

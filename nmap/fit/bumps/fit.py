@@ -23,6 +23,7 @@ from nmap.fit.target.noise import near_lossless
 from nmap.fit.target.prepare import F32, Target
 from nmap.fit.target.self_correlation import symmetric_share
 from nmap.fit.task import Task
+from nmap.machine.memory import give_back
 from nmap.model.frame import Frame
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
@@ -78,6 +79,7 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
     _check(done, goal, task)
     watch.say("storing")
     lattice = done.lattice.full
+    give_back()
     neural_map = _assembled(target, lattice, found, done.symmetry, options.gains)
     curve = _measured(target, neural_map)
     reached = _share_reached(target, lattice, curve)
@@ -149,6 +151,7 @@ def _settled(task: Task, goal: Goal, owed: F32 | None) -> _Search:
 
     def searched(symmetry: PointGroup | None, inside: float | None = None) -> _Search:
         lattice = _laid_out(task, symmetry, owed, inside)
+        give_back()
         found, curve, effort, cut_short = _searched(lattice, goal, options, watch)
         # The margin is for what is not known yet; what was asked for is measured on the decoded map.
         wanted = options.goal_for(target.masked)

@@ -321,6 +321,8 @@ class _Run:
             self._keep(-1.0, 0)
         best = self.best
         assert best is not None
+        self.state.coder = None  # memory for the coding
+        give_back()
         best.coded = coded_weights(self.lattice, best.q)
         best.size = best.coded.nbytes
         if self.goal.max_bytes is not None:

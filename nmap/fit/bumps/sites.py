@@ -81,8 +81,8 @@ def lattice_of(
         raise nothing_left(shape)
     if len(numbers) > most_sites(shape):
         raise OptionError(
-            f"{len(numbers)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a coarser "
-            "--resolution, a --mask or --crop"
+            f"{len(numbers)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a "
+            "coarser --resolution, a --mask or --crop"
         )
     band = Band.of(grid, target.shells.width, target.last)
     truth = band.of_spectrum(target.reference, target.lattice.shape, shape)
@@ -159,9 +159,7 @@ def _thin(target: Target) -> NDArray[np.bool_]:
     return np.array([n == 1 for n in target.lattice.shape])
 
 
-def _working_box(
-    low: NDArray[np.int64], high: NDArray[np.int64], shape: Shape
-) -> tuple[Shape, Shape] | None:
+def _working_box(low: NDArray[np.int64], high: NDArray[np.int64], shape: Shape) -> tuple[Shape, Shape] | None:
     """Start (even, may be negative) and counts (z, y, x) of a box around sites; None if it saves little."""
     start, counts = [0, 0, 0], list(shape)
     for axis in range(3):
