@@ -170,6 +170,7 @@ Code = Literal[
     "not-recorded",
     "late",
     "like-noise",
+    "quicker-kind",
 ]
 
 
@@ -185,7 +186,8 @@ class Notice:
             a further attempt ended with `error`, the network before it was kept; "cut-short": a fit ended with `error`,
             its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what`
             of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
-            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise.
+            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "quicker-kind": the kind
+            `arch` would take `seconds`, more than there is time for: `taken` is fitted.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

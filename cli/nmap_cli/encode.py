@@ -171,7 +171,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "--arch",
     "Kind of network. siren is a sine network in blocks, block-siren, unless an option from --steps to --weight-bits "
     "is given without --blocks: then it is one plain network. radial-basis is about a third as large and fits in a "
-    "third of the time; half maps take it unless a kind is given.",
+    "third of the time; half maps, and a time budget that is too short for a siren, take it unless a kind is given.",
     type=click.Choice(list(CHOICES)),
     show_default="siren",
 )
@@ -267,6 +267,7 @@ def command(
     Several SOURCES on one grid, or one stack of volumes (ISPG 401), are a series: a molecule that moves. One
     siren holds them all, and decodes at any position between them.
     """
+    began = click.get_current_context().obj or time.monotonic()
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
     require_package("torch", "fit", "encode")
@@ -282,7 +283,6 @@ def command(
     from nmap.maps import read_map_with, read_series
     from nmap.spectrum import worded
 
-    began = time.monotonic()
     if len(sources) == 1:
         take_from_header(sources[0], fitting, quiet)
     densities = read_series(sources, reading)
@@ -297,11 +297,11 @@ def command(
         warn(odd)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
-    if fitting["time_budget"] is not None:
-        fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.001)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         with _naming(sources):
-            neural_map = fit(EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
+            neural_map = fit(
+                EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped, started=began
+            )
         save_fit(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     with saying_that_it_is_written(output):
         # The file says nothing of the time it took, so that encoding again gives the same bytes.

@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ class _Commands(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> NoReturn:
+        extra.setdefault("obj", time.monotonic())  # when the command began: what it loads from here on counts
         arguments = list(sys.argv[1:] if args is None else args)
         verbose = "--verbose" in arguments or "-v" in arguments
         _open_closed_streams()

@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 from nmap.errors import MapWarning, OptionError
 from nmap.fit.options import EncodeOptions
@@ -27,6 +28,7 @@ def encode(
     *,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    started: float | None = None,
 ) -> NeuralMap:
     """Fit a network to a density map.
 
@@ -35,6 +37,7 @@ def encode(
         options: how to fit; the defaults if None.
         progress: called now and then with how far the fit is.
         should_stop: asked now and then; when it answers True the best network so far is returned.
+        started: `time.monotonic` from which a time budget counts; now if None.
 
     Returns:
         The map as a network, exactly as a file of it will decode, with the record of how it was fitted and of
@@ -48,7 +51,7 @@ def encode(
         QualityError: a goal that was asked for and not reached.
         MissingPackageError: torch is not installed.
     """
-    start = time.monotonic()
+    start = time.monotonic() if started is None else started
     options = options or EncodeOptions()
     check_size(_grid_of(source), options)
     density = map_of(source)
@@ -62,7 +65,7 @@ def encode(
     from nmap.fit.target.prepare import target_of
     from nmap.fit.target.specimen import specimen_of
     from nmap.fit.target.symmetry import find_symmetry
-    from nmap.fit.task import Task, trainer_of
+    from nmap.fit.task import Task, TooLittleTime, trainer_of
 
     kind = KINDS[str(options.arch)]
     if kind.features:
@@ -84,7 +87,17 @@ def encode(
     target = target_of(specimen, group, symmetry)
     watch.preparing_seconds += watch.seconds - began
     give_back()
-    result, history = train(Task(target, options, watch, device))
+    try:
+        result, history = train(Task(target, options, watch, device))
+    except TooLittleTime as short:
+        quicker = KINDS[str(options.quicker_kind)]
+        # Not kept: how long it would have taken depends on what else the machine does.
+        watch.warn(
+            "quicker-kind", keep=False, arch=kind.arch or kind.kind, taken=quicker.kind, seconds=short.seconds
+        )
+        options = replace(options, arch=quicker.kind)
+        require_room(density.grid, options, specimen.band_limit, inside)
+        result, history = trainer_of(quicker)(Task(target, options, watch, device))
     kept = record(target, options, history, result, watch, lambda: device_name(device))
     if watch.left is not None and watch.left < 0:
         # Not kept: the same map and options give the same file.

@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from nmap.errors import OptionError
 from nmap.maps import DensityMap
@@ -46,7 +46,8 @@ class EncodeOptions:
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
         seed: of all that is random; same seed, same device, same result (on a GPU to rounding).
         time_budget: seconds after which the fit stops with the best it has. Time to store and measure it is kept back.
-            Each step that has begun is finished, so the answer may come later: a notice says by how much.
+            Each step that has begun is finished, so the answer may come later: a notice says by how much. Where it
+            is too short for the kind of network, and `arch` is None, a quicker kind is fitted, and a notice says so.
         steps: training steps.
         arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
             which are given: a SIREN as a rule, a radial basis with half maps. "siren" is one in blocks, "block-siren",
@@ -126,11 +127,14 @@ class EncodeOptions:
     half2: Map | None = None
     cross_validate: bool = False
 
+    _is_open: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if self.bare:
             self._make_bare()
         elif self.arch is None:
             object.__setattr__(self, "arch", self._fitting_kind())
+            object.__setattr__(self, "_is_open", True)
         elif self.arch == Siren.kind and self._is_in_blocks():
             object.__setattr__(self, "arch", BlockSiren.kind)
         if self.blocks == 1 and self.arch in (Siren.kind, BlockSiren.kind):
@@ -227,6 +231,14 @@ class EncodeOptions:
             return sum(option not in KINDS[name].options for option in given), plain
 
         return min(CHOICES, key=lacks)
+
+    @property
+    def quicker_kind(self) -> str | None:
+        """The kind to fit where time is too short for `arch`; None where that was asked for, or has no such kind."""
+        kind = KINDS[str(self.arch)].quicker
+        if not (self._is_open and kind) or any(name not in KINDS[kind].options for name in self._chosen()):
+            return None
+        return kind
 
     def _is_in_blocks(self) -> bool:
         """Whether a SIREN is fitted in blocks: unless one plain network, or what only plain ones have, is asked for."""

@@ -57,6 +57,8 @@ _NOTICES = {
     "no-checkpoint": "the state of the fit could not be kept: a fit that is ended begins anew ({error})",
     "not-recorded": "the file does not tell its {what}: that failed, the network is whole ({error})",
     "late": "the fit took {seconds:.1f} s longer than its time budget",
+    "quicker-kind": "the time budget is too short for {arch} (about {seconds:.0f} s): {taken} is fitted; --arch {arch} "
+    "insists",
     "like-noise": "this looks like a map of noise: its values are spread as those of noise (skewness {skewness:.2f}, "
     "excess kurtosis {kurtosis:.2f}; molecules have 0.8 and more): the file keeps noise",
 }

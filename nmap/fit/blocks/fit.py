@@ -12,6 +12,7 @@ import numpy as np
 from nmap.coding.codings import CodedTensor, encode_matrices
 from nmap.errors import FormatError, QualityError
 from nmap.fit.blocks.layout import Layout
+from nmap.fit.blocks.need import seconds_needed
 from nmap.fit.blocks.recipe import BlockRecipe, choose_recipe
 from nmap.fit.blocks.training import BlockTraining
 from nmap.fit.dense.quantise import finish
@@ -20,7 +21,7 @@ from nmap.fit.result import History, Result
 from nmap.fit.target.fittable import nothing_left
 from nmap.fit.target.goal import ShellGoal, shell_goal
 from nmap.fit.target.prepare import Target
-from nmap.fit.task import Task
+from nmap.fit.task import Task, TooLittleTime
 from nmap.model.block_siren import BlockSiren
 from nmap.model.blocks import Places
 from nmap.spectrum import floored
@@ -49,14 +50,17 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     Raises:
         MapError: the mask leaves nothing to fit.
         QualityError: a goal that was asked for and not reached.
+        TooLittleTime: another kind may be fitted, and should be.
     """
     target, options, watch = task.target, task.options, task.watch
+    order = 1 if target.group is None else target.group.order
+    goal, most = shell_goal(target, options), _max_bits(task)
+    if watch.left is not None and options.quicker_kind:
+        _require_time(task, goal, most)
     try:
         places = Places.of(target.lattice, target.envelope, target.group)
     except FormatError:
         raise nothing_left(target.lattice.shape) from None
-    order = 1 if target.group is None else target.group.order
-    goal, most = shell_goal(target, options), _max_bits(task)
     recipe = choose_recipe(target.freedom / order, places.own.size, options, goal.level, most)
     layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
     rounds = _Rounds(task, goal)
@@ -87,6 +91,19 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     best, kept = rounds.best, rounds.training
     _check(best, rounds, task)
     return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
+
+
+def _require_time(task: Task, goal: ShellGoal, most: float | None) -> None:
+    """Leave a map to the quicker kind whose network would have to be made for a lower goal."""
+    target, left = task.target, task.watch.left
+    assert left is not None
+    order = 1 if target.group is None else target.group.order
+    points = max(target.inside.size // order, 1)
+    recipe = choose_recipe(target.freedom / order, points, task.options, goal.level, most)
+    with Workers(task.device) as workers:
+        needed = seconds_needed(recipe, points, workers, task.device)
+    if left < _ENOUGH * needed:
+        raise TooLittleTime(needed)
 
 
 class _Rounds:
