@@ -20,6 +20,7 @@ from nmap.grid import Shape, Triple
 from nmap.machine.packages import require_package
 from nmap_cli.batch_options import (
     ENCODE_OPTIONS,
+    HEADINGS,
     EngineOptions,
     add_encode_options,
     as_value,
@@ -40,7 +41,11 @@ from nmap_cli.common import (
     warn,
     write_text,
 )
+from nmap_cli.comparison import HEADINGS as COMPARISON
+from nmap_cli.encode import HEADINGS as ENCODE_HEADINGS
+from nmap_cli.help import Group
 from nmap_cli.interrupt import StopOnInterrupt
+from nmap_cli.limits import HEADINGS as LIMITS
 from nmap_cli.limits import checked_limits, limit_options
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import FOLDER, OUTPUT, SHAPE, VOXEL_SIZE
@@ -65,7 +70,7 @@ _batch = click.argument(
 )
 
 
-@click.group("batch", short_help="Encode, check and pack thousands of maps.")
+@click.group("batch", cls=Group, short_help="Encode, check and pack thousands of maps.")
 def command() -> None:
     """Encode, decode, validate, inspect, report on and pack thousands of maps.
 
@@ -74,7 +79,15 @@ def command() -> None:
     """
 
 
-@command.command("encode")
+@command.command(
+    "encode",
+    headings={**ENCODE_HEADINGS, **HEADINGS},
+    examples=(
+        ("every map below a folder, on four cores", "nmap batch encode maps --out out --workers 4"),
+        ("a list with options by row", "nmap batch encode list.csv --out out --arch radial-basis"),
+        ("the third of eight array jobs", "nmap batch encode maps --out out --shard 2/8"),
+    ),
+)
 @_sources
 @_out
 @engine_options
@@ -130,7 +143,11 @@ def encode(
 add_encode_options(encode)
 
 
-@command.command("decode")
+@command.command(
+    "decode",
+    headings={"Sampling": ("shape", "voxel_size", "dtype"), **HEADINGS},
+    examples=(("every file below a folder, on its own grid", "nmap batch decode out --out decoded"),),
+)
 @_sources
 @_out
 @click.option("--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples over each map's box.")
@@ -178,7 +195,14 @@ def decode(
     return _run(jobs, out, how, device="cpu", as_json=as_json, quiet=quiet)
 
 
-@command.command("validate")
+@command.command(
+    "validate",
+    headings={**COMPARISON, **LIMITS, **HEADINGS},
+    examples=(
+        ("every map that batch encode did", "nmap batch validate out"),
+        ("those below 0.99 are named", "nmap batch validate out --min-fsc 0.99"),
+    ),
+)
 @_batch
 @click.option(
     "--models",
@@ -235,7 +259,7 @@ def _model(folder: Path | None, name: str) -> Path | None:
     return next((path for end in _MODELS if (path := folder.absolute() / (name + end)).is_file()), None)
 
 
-@command.command("inspect")
+@command.command("inspect", examples=(("a table of a folder", "nmap batch inspect out -o table.csv"),))
 @_sources
 @click.option("-o", "--output", type=OUTPUT, metavar="CSV", help="Write the table as CSV instead.")
 @overwrite_option
@@ -298,7 +322,7 @@ def _csv(kept: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-@command.command("report")
+@command.command("report", examples=(("a page on a batch", "nmap batch report out -o batch.html"),))
 @_batch
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="HTML", help="The page to write.")
 @overwrite_option
@@ -317,7 +341,13 @@ def report(folder: Path, output: Path, overwrite: bool, quiet: bool, verbose: bo
     say(f"{output}: {size(output.stat().st_size)}", quiet)
 
 
-@command.command("pack")
+@command.command(
+    "pack",
+    examples=(
+        ("one file of all", "nmap batch pack out -o archive.zip"),
+        ("one map of it again", "nmap decode archive.zip::ID -o map.mrc"),
+    ),
+)
 @_batch
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="ZIP", help="The archive to write.")
 @overwrite_option

@@ -19,6 +19,7 @@ from nmap.report.fit_words import (
 )
 from nmap.spectrum import floored
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
+from nmap_cli.help import Command
 from nmap_cli.parameters import NMAP_INPUT, NmapInput
 
 if TYPE_CHECKING:
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
 Rows = Iterator[tuple[str, str]]
 
 
-@click.command("inspect", short_help="Show which map a .nmap holds, how small and how true.")
+@click.command(
+    "inspect",
+    short_help="Show which map a .nmap holds, how small and how true.",
+    cls=Command,
+    examples=(
+        ("what a file holds", "nmap inspect emd_3488.nmap"),
+        ("where its bytes went, and every setting of the fit", "nmap inspect emd_3488.nmap --verbose"),
+    ),
+)
 @click.argument("file", type=NMAP_INPUT)
 @json_option
 @voice_options

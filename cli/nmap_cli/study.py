@@ -20,6 +20,7 @@ from nmap_cli.common import (
     tell,
     voice_options,
 )
+from nmap_cli.help import Group
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import INPUT, MASK, OUTPUT, RESULTS, Input
 from nmap_cli.progress import ProgressLine
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
     from nmap.study.sweep import Cell
 
 
-@click.group("study", short_help="Measure interpolation, or sweep over networks.")
+HEADINGS = {
+    "The networks": ("depths", "widths", "omegas", "steps", "seed", "quick"),
+    "The map": ("resolution", "crop", "downsample"),
+}
+"""Of the options of the sweep, in the help."""
+
+
+@click.group("study", cls=Group, short_help="Measure interpolation, or sweep over networks.")
 def command() -> None:
     """Measure what networks do to a map under other samplings and other settings."""
 
@@ -55,7 +63,16 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"{value!r}: wanted {kind} with commas between them, such as 3,5,7", param, ctx)
 
 
-@command.command("interpolation")
+@command.command(
+    "interpolation",
+    examples=(
+        ("at the goal of a preset", "nmap study interpolation emd_3488.map.gz"),
+        (
+            "at several goals, drawn",
+            "nmap study interpolation emd_3488.map.gz --target-fsc 0.98,0.99 --plot errors.png",
+        ),
+    ),
+)
 @click.argument("source", type=INPUT)
 @click.option(
     "--preset",
@@ -132,7 +149,17 @@ def interpolation(
     return 0 if found.holds and not found.missed else 1
 
 
-@command.command("sweep")
+@command.command(
+    "sweep",
+    headings=HEADINGS,
+    examples=(
+        ("minutes without a GPU", "nmap study sweep emd_3488.map.gz -o sweep.json --quick"),
+        (
+            "chosen networks, and a picture",
+            "nmap study sweep emd_3488.map.gz -o sweep.json --depths 3 --widths 128,256 --plot sweep.png",
+        ),
+    ),
+)
 @click.argument("source", type=INPUT)
 @click.option(
     "-o", "--results", type=RESULTS, required=True, help="JSON of the results; gone on with if there."
