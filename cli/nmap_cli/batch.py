@@ -18,6 +18,7 @@ from nmap.batch.sources import MAP_SUFFIXES, NMAP_SUFFIXES, Source, find_sources
 from nmap.errors import NmapError, OptionError
 from nmap.grid import Shape, Triple
 from nmap.machine.packages import require_package
+from nmap.spectrum import floored
 from nmap_cli.batch_options import (
     ENCODE_OPTIONS,
     HEADINGS,
@@ -309,7 +310,7 @@ def _line(name: str, values: dict[str, Any]) -> str:
     return (
         f"{name}: {size(values['bytes'])}, 1/{values['ratio']:.4g} of the map, "
         f"{'no band limit' if limit is None else f'{limit:.4g} A'}, "
-        f"worst-shell FSC {'not recorded' if fsc is None else f'{fsc:.4f}'}, {values['kind']}, {values['symmetry']}"
+        f"worst-shell FSC {'not recorded' if fsc is None else floored(fsc)}, {values['kind']}, {values['symmetry']}"
     )
 
 

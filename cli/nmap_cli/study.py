@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.fit.options import PRESETS
+from nmap.spectrum import floored
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -257,7 +258,7 @@ def sweep(
 def _say_cell(cell: Cell, done: int, of: int, left: float) -> None:
     tell(
         f"{done}/{of}: depth {cell.depth}, width {cell.width}, omega {cell.omega:g}: worst shell "
-        f"{cell.worst:.3f}, mean {cell.mean:.3f} in {span(cell.seconds)}; {span(left)} left"
+        f"{floored(cell.worst)}, mean {cell.mean:.3f} in {span(cell.seconds)}; {span(left)} left"
     )
 
 

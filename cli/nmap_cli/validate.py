@@ -147,7 +147,7 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
     from nmap.report.finding_words import check_words, remark_words
 
     for remark in found.remarks:
-        if remark.code == "unlike":
+        if remark.code in ("unlike", "other-map"):
             warn(f"{remark_words(remark, found.grid)}")
     for check in found.failed:
         tell(f"nmap: falls short: {check_words(check, found)}")

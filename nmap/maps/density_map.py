@@ -85,6 +85,12 @@ class DensityMap:
             raise GridError(f"values of shape {np.shape(self.values)}: wanted the grid's {self.grid.shape}")
         object.__setattr__(self, "values", np.ascontiguousarray(self.values, np.float32))
 
+    def __repr__(self) -> str:
+        """One line: file, sampling, range of the values."""
+        name = "" if self.header is None else f"{self.header.name}, "
+        low, high = float(self.values.min()), float(self.values.max())
+        return f"<DensityMap: {name}{self.grid.brief}, densities from {low:.4g} to {high:.4g}>"
+
     def section(self, axis: str, index: int) -> DensityMap:
         """One section, a map one voxel thick, in its own place.
 

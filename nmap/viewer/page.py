@@ -15,6 +15,7 @@ from nmap.grid import Grid
 from nmap.machine.inputs import existing
 from nmap.maps.density_map import DensityMap
 from nmap.remote import RemoteFile
+from nmap.side_chains import KEPT_FROM, RELATIVE, SHOWN_TO
 from nmap.viewer.bundle import bundle
 
 STATIC = Path(__file__).parent / "static"
@@ -109,6 +110,7 @@ def _page(
         "files": [{"name": name, "data": place(f"file-{i}")} for i, (name, _) in enumerate(contents.files)],
         "molstar": place("molstar.js"),
         "level": contents.level,
+        "sideChains": {"keptFrom": dict(KEPT_FROM), "shownTo": SHOWN_TO, "relative": list(RELATIVE)},
     }
     if alive:
         config["alive"] = "alive"

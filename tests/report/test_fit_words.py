@@ -138,7 +138,7 @@ def test_every_notice_has_words(code: str) -> None:
 
 
 def test_a_correlation_in_a_notice_is_never_rounded_up() -> None:
-    assert "0.87 " in notice_words("below-goal", {"worst": 0.8799, "goal": 0.9})
+    assert "0.8799 " in notice_words("below-goal", {"worst": 0.8799, "goal": 0.9})
 
 
 @pytest.mark.parametrize(
