@@ -275,7 +275,7 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "fsspec", None)
     ran = run("inspect", "s3://bucket/a.nmap")
     assert (ran.code, ran.err.count("\n")) == (4, 1)
-    assert "pip install 'nmap-em[remote]'" in ran.err
+    assert "pip install '.[remote]' in a checkout" in ran.err
 
 
 def test_a_kind_of_url_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

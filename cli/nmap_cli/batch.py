@@ -331,7 +331,7 @@ def _csv(kept: Sequence[dict[str, Any]]) -> str:
 def report(folder: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
     """Write one page on the batch in DIR: how small, how true, how long; the worst maps; what failed, and why.
 
-    Needs matplotlib: pip install 'nmap-em[report]'.
+    Needs the extra report: pip install '.[report]' in a checkout of nmap.
     """
     from nmap.batch.manifest import read_state, require_batch
     from nmap.batch.summary import summary_page

@@ -55,7 +55,7 @@ def command(
     """Write a page that shows how true a .nmap FILE is to its SOURCE map.
 
     FSC, power spectra, slices, surfaces, local error and every number, in one HTML file that needs no
-    network. Needs matplotlib: pip install 'nmap-em[report]'.
+    network. Needs the extra report: pip install '.[report]' in a checkout of nmap.
 
     Of a series give all SOURCES in order, or a stack of volumes: the page shows a strip of slices, and the FSC of
     each frame.

@@ -250,7 +250,7 @@ def _searched(
             now = time.monotonic()
             share = max(share, (now - began) / max(deadline - began, 1e-3))
             seconds = (now - began) * (1 - share) / max(share, 0.01)
-            watch.say("fitting", min(share, 1.0), max(seconds, 0.0) if share > 0.05 else None)
+            watch.say("fitting", min(share, 1.0), max(seconds, 0.0))
 
     effort = options.effort
     if watch.left is not None:
