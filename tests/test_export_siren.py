@@ -142,7 +142,7 @@ def test_what_is_no_plain_siren_is_refused_and_bare_is_named(tmp_path: Path) -> 
         (limited, "a siren network with a band limit and an envelope is no plain SIREN"),
         (phantoms.neural_map(phantoms.fourier_features(), GRID), "a fourier-features network is no plain"),
     ):
-        with pytest.raises(OptionError, match=f"{words}.*--bare"):
+        with pytest.raises(OptionError, match=f"{words}.*`bare`"):
             export_weights(neural_map, tmp_path / "w.npz")
     with pytest.raises(OptionError, match=re.escape("wanted a name that ends in .safetensors or .npz")):
         export_weights(MAPS["bare"](), tmp_path / "w.pt")

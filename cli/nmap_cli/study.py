@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.fit.options import PRESETS
+from nmap.model.kinds import CHOICES
 from nmap.spectrum import floored
 from nmap_cli.common import (
     json_option,
@@ -89,6 +90,12 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     help="Worst-shell FSC that it must reach instead; of several, a network for each.",
 )
 @click.option(
+    "--arch",
+    type=click.Choice(list(CHOICES)),
+    show_default="siren",
+    help="Kind of network, as with encode.",
+)
+@click.option(
     "--mask",
     type=MASK,
     metavar="auto|none|FILE",
@@ -105,6 +112,7 @@ def interpolation(
     source: Input,
     preset: Any,
     target_fsc: tuple[float, ...] | None,
+    arch: str | None,
     mask: str | Input,
     json_file: Path | None,
     plot: Path | None,
@@ -126,7 +134,7 @@ def interpolation(
     from nmap.study.interpolation import study_interpolation
     from nmap.validation import mask_name, read_mask
 
-    options = EncodeOptions(arch="radial-basis", preset=preset)
+    options = EncodeOptions(arch=arch, preset=preset)
     density = read_map_with(source, reading)
     soft = None if mask == "none" else read_mask(mask, density, None, reading)
     name = "none" if soft is None else mask_name(mask)

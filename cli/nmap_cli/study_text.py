@@ -30,6 +30,7 @@ def interpolation_text(found: Interpolation, by_shell: bool = False) -> str:
         f"{found.source}: {found.full}",
         f"lowered to {found.lowered}; mask: {found.mask}",
         f"the lowered map, lossless, that the rivals start from: {whole} bytes, {found.lowered_gzip} gzipped",
+        *(f"kind of network: {kind}" for kind in sorted({network.kind for network in found.networks})),
         f"shells 1 to {kept}, wholly within the lowered map's Nyquist of {limit:.3g} A:",
         f"  {'':<20}{'bytes':>9}" + "".join(f"{word:>13}" for word in WORDS.values()) + f"{'FSC beyond':>12}",
     ]

@@ -70,9 +70,7 @@ def import_weights(
     told = from_texts(found.texts, str(path))
     grid = grid if told is None else grid or told.grid
     if grid is None:
-        raise OptionError(
-            f"{path}: does not say on which grid it lies: give --grid-like MAP, or --shape and --voxel-size"
-        )
+        raise OptionError(f"{path}: does not say on which grid it lies: give its `grid`")
     alignment = alignment or ("corners" if told is None else told.alignment)
     offset = (0.0 if told is None else told.offset) if offset is None else offset
     scale = (1.0 if told is None else told.scale) if scale is None else scale
@@ -85,7 +83,7 @@ def import_weights(
     if told is not None and len(told.omegas) != sines:
         raise FormatError(f"{path}: names {len(told.omegas)} omegas: wanted {sines}, one for each sine layer")
     if not (np.isfinite(omegas).all() and min(omegas) > 0):
-        raise OptionError(f"omegas {omegas}: wanted positive numbers, such as 30: give --omega")
+        raise OptionError(f"omegas {omegas}: wanted positive numbers, such as 30: give `omega`")
     reach = [(n - 1) / (2 * n) if alignment == "corners" and n > 1 else 0.5 for n in grid.shape]
     half: Triple = (reach[0], reach[1], reach[2])
     return NeuralMap.from_tensors(

@@ -92,7 +92,9 @@ def exported_page(contents: Contents) -> str:
         OptionError: it would hold the whole source map.
     """
     if contents.source is not None:
-        raise OptionError("--export with --source: the page would hold the whole map; wanted one of the two")
+        raise OptionError(
+            "an exported page with a `source`: it would hold the whole map; leave one of the two out"
+        )
     blobs = {name: _packed(gzip.compress(make(), 9, mtime=0)) for name, make in contents.blobs().items()}
     blobs["molstar.js"] = _packed(MOLSTAR.read_bytes())
     licence = (STATIC / "molstar" / "LICENSE").read_text(encoding="utf-8")

@@ -86,7 +86,7 @@ def test_a_value_that_is_no_number_keeps_no_limit():
 
 
 def test_a_limit_on_nothing_that_was_given_is_refused_before_the_work():
-    with pytest.raises(OptionError, match="max_bytes: needs sizes"):
+    with pytest.raises(OptionError, match="`max_bytes` needs sizes"):
         compare_maps(noise(0), noise(1), limits=Limits(max_bytes=100))
     with pytest.raises(OptionError, match=r"limit min_nonsense: .*min_fsc"):
         Limits(min_nonsense=1)

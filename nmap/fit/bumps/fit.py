@@ -189,7 +189,7 @@ def _check(done: _Search, goal: Goal, task: Task) -> None:
     if not found.q.any():
         if watch.stopped():
             raise KeyboardInterrupt
-        unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or --symmetry C1")
+        unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or `symmetry` C1")
         raise QualityError(
             f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope{unit}: "
             f"use a coarser --resolution{other}"
@@ -290,14 +290,14 @@ def _missed(
     if goal.worst_fsc is not None:
         reached = f"worst shell to {band_limit:g} A reached {floored(found.worst)} of the wanted {options.goal_fsc:g}"
         if cut_short and not found.failed:
-            return f"{reached} when the time was up: use a longer --time-budget"
+            return f"{reached} when the time was up: use a longer `time_budget`"
         within = found.worst - _margin(found.worst)
-        lower = f", or --target-fsc {floored(within)}" if within >= 0.01 else ""
-        return f"{reached} in {found.size + side} bytes: use a coarser --resolution, a wider --mask{lower}"
+        lower = f", or `target_fsc` {floored(within)}" if within >= 0.01 else ""
+        return f"{reached} in {found.size + side} bytes: use a coarser `resolution`, a wider `mask`{lower}"
     assert goal.max_bytes is not None
     return (
         f"the smallest network found takes {found.size + side} bytes, wanted {goal.max_bytes + side}: "
-        "use a coarser --resolution or allow more bytes"
+        "use a coarser `resolution` or allow more bytes"
     )
 
 

@@ -78,7 +78,7 @@ def lattice_of(
     if len(sites) > most_sites(shape):
         raise OptionError(
             f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a coarser "
-            "--resolution, a --mask or --crop"
+            "`resolution`, a `mask` or `crop`"
         )
     band = Band.of(grid, target.shells.width, target.last)
     truth = band.of_spectrum(target.reference, target.lattice.shape, shape)
