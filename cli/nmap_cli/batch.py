@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -50,6 +50,9 @@ from nmap_cli.limits import HEADINGS as LIMITS
 from nmap_cli.limits import checked_limits, limit_options
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import FOLDER, OUTPUT, SHAPE, VOXEL_SIZE
+
+if TYPE_CHECKING:
+    from nmap.batch.manifest import State
 
 # Failed maps that are named at the end; the catalogue names all.
 _NAMED = 20
@@ -235,7 +238,10 @@ def validate(
     folder = folder.absolute()
     held = {name: value for name, value in limits.items() if value is not None}
     jobs = []
-    for name, entry in read_state(folder).last("encode").items():
+    encoded = read_state(folder).last("encode")
+    if not encoded:
+        raise NmapError(f"{folder}: its manifest names no encoded map: give the --out of 'nmap batch encode'")
+    for name, entry in encoded.items():
         if entry["event"] != "done":
             continue
         options = {"file": str(folder / str(entry["file"])), **held, **options_of(entry["options"], READING)}
@@ -315,11 +321,13 @@ def _line(name: str, values: dict[str, Any]) -> str:
 
 
 def _csv(kept: Sequence[dict[str, Any]]) -> str:
+    from nmap.batch.catalogue import as_cells
+
     text = io.StringIO()
     if kept:
         writer = csv.DictWriter(text, list(kept[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(as_cells(one) for one in kept)
     return text.getvalue()
 
 
@@ -422,11 +430,7 @@ def _run(
         say(words(tally), quiet)
         say_lines([f"catalogue: {path}" for path in catalogue], quiet)
     failed = [*plan.failed, *(tally.failed if tally else ())]
-    for name in failed[:_NAMED]:
-        error = state.of(jobs[0].task, name).last.get("error", {})
-        tell(f"nmap: failed: {name}: {error.get('message', 'its process ended each time it was tried')}")
-    if len(failed) > _NAMED:
-        tell(f"nmap: and {len(failed) - _NAMED} more failed: see the catalogue")
+    _say_failed(failed, {job.id: job for job in jobs}, state)
     if aborted or (tally is not None and tally.stopped == "interrupted"):
         return INTERRUPTED
     if tally is not None and tally.stopped:
@@ -436,6 +440,17 @@ def _run(
         tell(f"nmap: {len(tally.short)} fall short of what was asked, such as {tally.short[0]}")
         return _SHORT
     return _SHORT if failed else 0
+
+
+def _say_failed(failed: list[str], jobs: dict[str, Job], state: State) -> None:
+    """Name the maps that failed, each with its file and its cause."""
+    for name in failed[:_NAMED]:
+        job = jobs[name]
+        error = state.of(job.task, name).last.get("error", {})
+        message = str(error.get("message", "its process ended each time it was tried"))
+        tell(f"nmap: failed: {name}: {message if job.source in message else f'{job.source}: {message}'}")
+    if len(failed) > _NAMED:
+        tell(f"nmap: and {len(failed) - _NAMED} more failed: see the catalogue")
 
 
 def _say_plan(plan: Any, quiet: bool) -> None:
