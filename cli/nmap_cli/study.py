@@ -67,6 +67,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 
 @command.command(
     "interpolation",
+    headings={"The networks": ("preset", "target_fsc", "arch"), "The map": ("mask",)},
     examples=(
         ("at the goal of a preset", "nmap study interpolation emd_3488.map.gz"),
         (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding.codings import encode_float
-from nmap.errors import FormatError, OptionError
+from nmap.errors import FormatError, NmapWarning, OptionError
 from nmap.grid import Grid, Triple
 from nmap.import_siren.layers import Layers, find_layers
 from nmap.import_siren.plain_siren import PlainSiren, from_texts
@@ -58,6 +59,9 @@ def import_weights(
     Returns:
         The map, its parameters as float32; no band limit and no envelope.
 
+    Warns:
+        NmapWarning: the file names another grid than the one given, which is taken.
+
     Raises:
         FormatError: the file cannot be read safely, or is not such a network.
         LimitError: its weights unpack to more than is read.
@@ -71,6 +75,11 @@ def import_weights(
     grid = grid if told is None else grid or told.grid
     if grid is None:
         raise OptionError(f"{path}: does not say on which grid it lies: give its `grid`")
+    if told is not None and not grid.matches(told.grid):
+        warnings.warn(
+            NmapWarning(f"{path}: names its own grid, {told.grid}; the one that was given is taken, {grid}"),
+            stacklevel=2,
+        )
     alignment = alignment or ("corners" if told is None else told.alignment)
     offset = (0.0 if told is None else told.offset) if offset is None else offset
     scale = (1.0 if told is None else told.scale) if scale is None else scale
