@@ -21,9 +21,11 @@ def floored(value: float) -> str:
     """
     if not math.isfinite(value):
         return f"{value}"
-    if value >= 1 - 10**-_MOST_DECIMALS:
-        return f"{1:.{_DECIMALS}f}"
-    digits = min(max(_DECIMALS, 1 - math.floor(math.log10(1 - value))), _MOST_DECIMALS)
+    digits = _DECIMALS  # of 1 itself, of a share beyond it, and of what single precision cannot tell from 1
+    if value < 1 - 10**-_MOST_DECIMALS:
+        digits = min(max(_DECIMALS, 1 - math.floor(math.log10(1 - value))), _MOST_DECIMALS)
+    elif value < 1:
+        value = 1.0
     return f"{math.floor(value * 10**digits + 1e-9) / 10**digits:.{digits}f}"
 
 

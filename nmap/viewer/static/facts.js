@@ -29,7 +29,7 @@ const MOST_DECIMALS = 6;
 
 /** A correlation as `nmap.spectrum.floored` writes it: rounded down, so that it never reads as more than was reached. */
 export function correlationText(value) {
-  if (value >= 1 - 10 ** -MOST_DECIMALS) return (1).toFixed(DECIMALS);
+  if (value >= 1 - 10 ** -MOST_DECIMALS) return Math.min(value, 1).toFixed(DECIMALS);
   const digits = Math.min(Math.max(DECIMALS, 1 - Math.floor(Math.log10(1 - value))), MOST_DECIMALS);
   return (Math.floor(value * 10 ** digits + 1e-9) / 10 ** digits).toFixed(digits);
 }
