@@ -97,8 +97,8 @@ def cli() -> None:
     """Cryo-EM density maps as small neural networks: one .nmap file, decoded to MRC at any sampling.
 
     Every file to be read may be a URL (https://, s3://), or emd:NNNN, which means the map of that EMDB entry: it is
-    fetched whole. That needs pip install 'nmap-em[remote]'. The environment variable NMAP_EMDB_URL names a mirror
-    of the archive.
+    fetched whole. That needs the extra remote: pip install '.[remote]' in a checkout of nmap. The environment
+    variable NMAP_EMDB_URL names a mirror of the archive.
     """
 
 

@@ -34,11 +34,14 @@ from nmap.compare.sizes import Sizes
 from nmap.envelope.automatic import constant_solvent
 from nmap.grid import Grid, Triple
 from nmap.maps.contour import Contour, compare_contour
-from nmap.spectrum import F64, Shells, invert, lattice_shape, transform_values
+from nmap.spectrum import F64, Shells, floored, invert, lattice_shape, transform_values
 
 SCHEMA = "nmap-validate/1"
 UNLIKE = 0.1
 """Maps whose mean FSC and correlation both lie below this have nothing in common."""
+
+OTHER_MAP = 0.5
+"""A map is another than a file's source where the correlation is below this share of what the file's record says."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,11 @@ Code = Literal[
     "mask-leaks",
     "no-mask",
     "off-grid-left-out",
+    "other-map",
     "other-source",
     "part-of-source",
-    "preview",
     "record-damaged",
+    "side-chains",
     "unlike",
 ]
 
@@ -227,6 +231,16 @@ class Findings:
         "shift": "shift_xyz",
     }
 
+    def __repr__(self) -> str:
+        """One line: both maps, sampling, the FSC that counts, and whether every check holds."""
+        limit = "" if self.band_limit is None else f", band limit {self.band_limit.limit:.4g} A"
+        held = "holds" if self.holds else f"falls short in {len(self.failed)} of {len(self.checks)} checks"
+        size = "" if self.sizes is None else f", {self.sizes.nmap} bytes"
+        return (
+            f"<Findings: {self.decoded} against {self.source}, {self.grid.brief}{limit}{size}, "
+            f"lowest FSC {floored(self.judged.worst)}, {held}>"
+        )
+
     @property
     def failed(self) -> tuple[Check, ...]:
         """The checks that do not hold."""
@@ -241,6 +255,11 @@ class Findings:
     def unlike(self) -> bool:
         """Whether the two maps have nothing in common, whatever was asked for."""
         return not (self.judged.mean >= UNLIKE or self.real_space.correlation >= UNLIKE)
+
+    @property
+    def of_another_map(self) -> bool:
+        """Whether the source looks like another map than the one that the file was made from."""
+        return any(remark.code in ("unlike", "other-map") for remark in self.remarks)
 
     @property
     def judged(self) -> Fidelity:

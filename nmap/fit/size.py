@@ -106,15 +106,15 @@ class _Told:
         while coarse < widest and not passes(options, coarse):
             coarse *= _COARSER
         if coarse < widest:
-            found.append(f"--resolution {_rounded_up(coarse):g}")
+            found.append(f"`resolution` {_rounded_up(coarse):g}")
         side = _most(lambda n: passes(replace(options, crop=n), resolution), 8, min(_wide(self._grid)))
         if side is not None:
-            found.append(f"--crop {side}")
+            found.append(f"`crop` {side}")
         factors = range(options.downsample + 1, _MOST_DOWNSAMPLE)
         factor = next((f for f in factors if passes(replace(options, downsample=f), resolution)), None)
         if factor is not None:
             kept = 1 / reduced_grid(self._grid, replace(options, downsample=factor)).nyquist
-            found.append(f"--downsample {factor} (which keeps {max(kept, resolution):.3g} A)")
+            found.append(f"`downsample` {factor} (which keeps {max(kept, resolution):.3g} A)")
         if len(found) < 2:
             return f"use {found[0]}" if found else "take a part of it"
         return f"use {', '.join(found[:-1])} or {found[-1]}"

@@ -89,6 +89,11 @@ class DensityMap:
     def park(self) -> None:
         """Keep the values of a large map in a temporary file, from where they are read as they are looked at."""
         object.__setattr__(self, "values", park(self.values))
+    def __repr__(self) -> str:
+        """One line: file, sampling, range of the values."""
+        name = "" if self.header is None else f"{self.header.name}, "
+        low, high = float(self.values.min()), float(self.values.max())
+        return f"<DensityMap: {name}{self.grid.brief}, densities from {low:.4g} to {high:.4g}>"
 
     def section(self, axis: str, index: int) -> DensityMap:
         """One section, a map one voxel thick, in its own place.

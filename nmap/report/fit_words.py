@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nmap.side_chains import SideChains
 from nmap.spectrum import floored
 
 Values = Mapping[str, Any]
@@ -149,8 +150,17 @@ def symmetry_words(outcome: Values) -> str:
     if correlation is None:
         return "as asked" if rule == "asked" else ""
     error = _number(outcome, "error")
-    said = f"self-correlation {correlation:.4f}" + (f" +- {error:.4f}" if error is not None else "")
+    said = f"self-correlation {floored(correlation)}" + (f" +- {error:.4f}" if error is not None else "")
     return f"none holds; the nearest is {measured}, {said}" if rule == "none-holds" else said
+
+
+def side_chain_words(found: SideChains) -> str:
+    """What a file's record tells of side chains."""
+    return {
+        "kept": f"kept: the worst shell reaches the {found.wanted:g} of goal faithful",
+        "may-be-missing": f"may be missing, the weakest first: a worst shell of {found.wanted:g} keeps them",
+        "not-known": "not known from the file; nmap validate FILE SOURCE tells",
+    }[found.verdict]
 
 
 def margin_words(margin: Values) -> str:
@@ -179,7 +189,7 @@ def notice_words(code: str, facts: Values) -> str:
     """What a notice says; "" for one that this version does not know."""
     told = dict(facts)
     if (worst := _number(facts, "worst")) is not None:
-        told["worst"] = f"{worst:.3f}" if code == "share-reached" else floored(worst)
+        told["worst"] = floored(worst)
     asked_by = {"half-maps": "the half maps", "cross-validation": "cross-validation and half map 2"}
     asked_by["noise"] = "a quarter of the map's noise and half that"
     if code == "share-reached":

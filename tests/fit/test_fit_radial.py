@@ -294,9 +294,21 @@ def test_advice_is_a_goal_that_was_reached_rounded_down(close):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.99953, "0.99953"), (0.99968, "0.99968"), (0.987, "0.987"), (0.29, "0.29"), (1.0, "1.000000000")],
+    [
+        (0.99953, "0.99953"),
+        (0.99968, "0.99968"),
+        (0.987, "0.9870"),
+        (0.29, "0.2900"),
+        (0.89999, "0.8999"),
+        (-0.3, "-0.3000"),
+        (1.0, "1.0000"),
+        (0.99999999, "1.0000"),
+        (1.25009, "1.2500"),
+    ],
 )
-def test_a_correlation_is_written_with_two_digits_of_what_it_lacks_and_never_rounded_up(value, text):
+def test_a_correlation_is_written_with_four_decimals_or_two_digits_of_what_it_lacks_and_never_rounded_up(
+    value, text
+):
     assert floored(value) == text
 
 

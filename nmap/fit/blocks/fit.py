@@ -183,7 +183,7 @@ def _max_bits(task: Task) -> float | None:
     if most <= side + _LEAST_BYTES:
         raise QualityError(
             f"gains and envelope take {side} bytes alone, wanted {most} with the network: allow more bytes, or a "
-            "coarser --resolution"
+            "coarser `resolution`"
         )
     return 8 * (1 - _SPARE) * (most - side)
 
@@ -204,12 +204,12 @@ def _check(best: Result, rounds: _Rounds, task: Task) -> None:
     if most is not None:
         raise QualityError(
             f"the network found takes {_taken(best)} bytes with gains and envelope, wanted {most}: allow more bytes, "
-            "or a coarser --resolution"
+            "or a coarser `resolution`"
         )
     if options.target_fsc is not None and not watch.stopped():
         raise QualityError(
             f"worst shell to {target.band_limit:g} A reached {floored(best.worst)} of the wanted "
-            f"{options.goal_fsc:g}: allow more time, or a coarser --resolution"
+            f"{options.goal_fsc:g}: allow more time, or a coarser `resolution`"
         )
     if goal.of == "fsc":
         watch.warn("below-goal", worst=best.worst, goal=goal.share)

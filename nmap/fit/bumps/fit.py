@@ -192,7 +192,7 @@ def _check(done: _Search, goal: Goal, task: Task) -> None:
     if not found.q.any():
         if watch.stopped():
             raise KeyboardInterrupt
-        unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or --symmetry C1")
+        unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or `symmetry` C1")
         raise QualityError(
             f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope{unit}: "
             f"use a coarser --resolution{other}"
@@ -253,7 +253,7 @@ def _searched(
             now = time.monotonic()
             share = max(share, (now - began) / max(deadline - began, 1e-3))
             seconds = (now - began) * (1 - share) / max(share, 0.01)
-            watch.say("fitting", min(share, 1.0), max(seconds, 0.0) if share > 0.05 else None)
+            watch.say("fitting", min(share, 1.0), max(seconds, 0.0))
 
     effort = options.effort
     if watch.left is not None:
@@ -293,14 +293,14 @@ def _missed(
     if goal.worst_fsc is not None:
         reached = f"worst shell to {band_limit:g} A reached {floored(found.worst)} of the wanted {options.goal_fsc:g}"
         if cut_short and not found.failed:
-            return f"{reached} when the time was up: use a longer --time-budget"
+            return f"{reached} when the time was up: use a longer `time_budget`"
         within = found.worst - _margin(found.worst)
-        lower = f", or --target-fsc {floored(within)}" if within >= 0.01 else ""
-        return f"{reached} in {found.size + side} bytes: use a coarser --resolution, a wider --mask{lower}"
+        lower = f", or `target_fsc` {floored(within)}" if within >= 0.01 else ""
+        return f"{reached} in {found.size + side} bytes: use a coarser `resolution`, a wider `mask`{lower}"
     assert goal.max_bytes is not None
     return (
         f"the smallest network found takes {found.size + side} bytes, wanted {goal.max_bytes + side}: "
-        "use a coarser --resolution or allow more bytes"
+        "use a coarser `resolution` or allow more bytes"
     )
 
 
