@@ -178,6 +178,7 @@ Code = Literal[
     "late",
     "like-noise",
     "quicker-kind",
+    "no-room",
 ]
 
 
@@ -194,7 +195,8 @@ class Notice:
             its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what`
             of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
             "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "quicker-kind": the kind
-            `arch` would take `seconds`, more than there is time for: `taken` is fitted.
+            `arch` would take `seconds`, more than there is time for: `taken` is fitted; "no-room": the kind `arch`
+            would take more memory than is free: `taken` is fitted.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

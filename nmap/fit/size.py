@@ -35,20 +35,33 @@ def check_size(grid: Grid, options: EncodeOptions) -> None:
         OptionError: more than a file holds; what would pass is named.
         LimitError: more than this machine has memory for.
     """
-    require_room(grid, options, options.resolution, _sure_to_be_inside(options))
+    if options.resolution is not None:
+        with_room(grid, options, options.resolution, _sure_to_be_inside(options))
 
 
-def require_room(grid: Grid, options: EncodeOptions, resolution: float | None, inside: float) -> None:
-    """The same where more is known.
+def with_room(grid: Grid, options: EncodeOptions, resolution: float, inside: float) -> EncodeOptions:
+    """The options, with the quicker kind of network where there is room for that only, and none was asked for.
 
     Args:
         grid: of the source.
         options: of the fit.
-        resolution: band limit, Angstrom; None while nothing is known of it.
+        resolution: band limit, Angstrom.
         inside: share of the box in one asymmetric unit of what the envelope holds, at least.
+
+    Raises:
+        OptionError, LimitError: as `check_size`.
     """
-    if resolution is None:
-        return
+    try:
+        _require_room(grid, options, resolution, inside)
+    except (OptionError, LimitError):
+        if options.quicker_kind is None:
+            raise
+        options = replace(options, arch=options.quicker_kind)
+        _require_room(grid, options, resolution, inside)
+    return options
+
+
+def _require_room(grid: Grid, options: EncodeOptions, resolution: float, inside: float) -> None:
     told = _Told(grid, options, inside)
     if (large := told.too_large(options, resolution)) is not None:
         raise OptionError(f"{large}: {told.remedies(resolution)}")

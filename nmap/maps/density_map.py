@@ -89,6 +89,7 @@ class DensityMap:
     def park(self) -> None:
         """Keep the values of a large map in a temporary file, from where they are read as they are looked at."""
         object.__setattr__(self, "values", park(self.values))
+
     def __repr__(self) -> str:
         """One line: file, sampling, range of the values."""
         name = "" if self.header is None else f"{self.header.name}, "

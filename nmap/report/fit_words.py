@@ -60,6 +60,7 @@ _NOTICES = {
     "late": "the fit took {seconds:.1f} s longer than its time budget",
     "quicker-kind": "the time budget is too short for {arch} (about {seconds:.0f} s): {taken} is fitted; --arch {arch} "
     "insists",
+    "no-room": "this machine has too little free memory for {arch}: {taken} is fitted; --arch {arch} insists",
     "like-noise": "this looks like a map of noise: its values are spread as those of noise (skewness {skewness:.2f}, "
     "excess kurtosis {kurtosis:.2f}; molecules have 0.8 and more): the file keeps noise",
 }

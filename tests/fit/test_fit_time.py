@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from nmap.errors import LimitError
+from nmap.fit import size
 from nmap.fit.bumps import schedule
 from nmap.fit.bumps.schedule import Deadline
 from nmap.fit.encode import encode
@@ -16,6 +18,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress
 from nmap.grid import Grid
 from nmap.maps import DensityMap
+from nmap.model.kinds import KINDS
 
 
 @pytest.fixture
@@ -142,3 +145,19 @@ def test_how_long_a_siren_takes_grows_with_its_passes_and_points() -> None:
             return min(seconds_needed(more, times * 40_000, workers, device) for _ in range(5))
 
     assert 3 * needed(1) < needed(3) < 27 * needed(1)
+
+
+def test_where_memory_is_too_small_for_a_siren_that_nobody_asked_for_a_radial_basis_is_fitted(
+    density, monkeypatch
+) -> None:
+    grid, limit = density.grid, 5.0
+    needed = {
+        name: KINDS[name].fitting_bytes(grid, limit, 1.0) + 12 * grid.size
+        for name in ("block-siren", "radial-basis")
+    }
+    assert needed["radial-basis"] < needed["block-siren"]
+    monkeypatch.setattr(size, "free_memory", lambda: (needed["radial-basis"] + needed["block-siren"]) // 2)
+    kind, said = kinds_of(density, preset="preview")
+    assert kind == "radial-basis" and said.count("no-room") == 1
+    with pytest.raises(LimitError, match="GiB are free"):
+        kinds_of(density, preset="preview", arch="siren")

@@ -81,13 +81,8 @@ def lattice_of(
         raise nothing_left(shape)
     if len(numbers) > most_sites(shape):
         raise OptionError(
-<<<<<<< HEAD
             f"{len(numbers)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a "
-            "coarser --resolution, a --mask or --crop"
-=======
-            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a coarser "
-            "`resolution`, a `mask` or `crop`"
->>>>>>> words
+            "coarser `resolution`, a `mask` or `crop`"
         )
     band = Band.of(grid, target.shells.width, target.last)
     truth = band.of_spectrum(target.reference, target.lattice.shape, shape)
