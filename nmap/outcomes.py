@@ -179,6 +179,7 @@ Code = Literal[
     "like-noise",
     "quicker-kind",
     "no-room",
+    "long",
 ]
 
 
@@ -196,7 +197,8 @@ class Notice:
             of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
             "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "quicker-kind": the kind
             `arch` would take `seconds`, more than there is time for: `taken` is fitted; "no-room": the kind `arch`
-            would take more memory than is free: `taken` is fitted.
+            would take more memory than is free: `taken` is fitted; "long": the fit takes `minutes`, the kind `quicker`
+            less.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

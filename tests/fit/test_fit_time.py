@@ -11,6 +11,7 @@ import pytest
 
 from nmap.errors import LimitError
 from nmap.fit import size
+from nmap.fit.blocks import fit as blocks_fit
 from nmap.fit.bumps import schedule
 from nmap.fit.bumps.schedule import Deadline
 from nmap.fit.encode import encode
@@ -161,3 +162,11 @@ def test_where_memory_is_too_small_for_a_siren_that_nobody_asked_for_a_radial_ba
     assert kind == "radial-basis" and said.count("no-room") == 1
     with pytest.raises(LimitError, match="GiB are free"):
         kinds_of(density, preset="preview", arch="siren")
+
+
+def test_a_long_fit_names_the_quicker_kind(density, monkeypatch) -> None:
+    monkeypatch.setattr(blocks_fit, "seconds_needed", lambda *_: 601.0)
+    kind, said = kinds_of(density, resolution=16.0, preset="preview")
+    assert kind == "block-siren" and said.count("long") == 1
+    _, said = kinds_of(density, resolution=16.0, preset="preview", arch="siren")
+    assert "long" not in said

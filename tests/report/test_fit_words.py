@@ -130,6 +130,10 @@ FACTS: dict[str, Any] = {
     "what": "the fidelity",
     "skewness": 0.01,
     "kurtosis": -0.02,
+    "arch": "siren",
+    "taken": "radial-basis",
+    "quicker": "radial-basis",
+    "minutes": 12.3,
 }
 
 

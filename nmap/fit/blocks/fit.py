@@ -26,6 +26,8 @@ from nmap.model.block_siren import BlockSiren
 from nmap.model.blocks import Places
 from nmap.spectrum import floored
 
+# Seconds from which on a quicker kind is told of.
+_LONG = 600.0
 # Rounds of growth at most.
 _ROUNDS = 2
 # Seconds after which no further round begins without a time budget.
@@ -55,8 +57,8 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     target, options, watch = task.target, task.options, task.watch
     order = 1 if target.group is None else target.group.order
     goal, most = shell_goal(target, options), _max_bits(task)
-    if watch.left is not None and options.quicker_kind:
-        _require_time(task, goal, most)
+    if options.quicker_kind is not None:
+        _weigh_time(task, goal, most)
     try:
         places = Places.of(target.lattice, target.envelope, target.group)
     except FormatError:
@@ -93,17 +95,21 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
 
 
-def _require_time(task: Task, goal: ShellGoal, most: float | None) -> None:
-    """Leave a map to the quicker kind whose network would have to be made for a lower goal."""
-    target, left = task.target, task.watch.left
-    assert left is not None
+def _weigh_time(task: Task, goal: ShellGoal, most: float | None) -> None:
+    """Where a quicker kind could be fitted: leave a map to it if time is too short, or tell of it if it will be long.
+
+    Time is too short where a network would have to be made for a lower goal.
+    """
+    target, watch = task.target, task.watch
     order = 1 if target.group is None else target.group.order
     points = max(target.inside.size // order, 1)
     recipe = choose_recipe(target.freedom / order, points, task.options, goal.level, most)
     with Workers(task.device) as workers:
         needed = seconds_needed(recipe, points, workers, task.device)
-    if left < _ENOUGH * needed:
+    if watch.left is not None and watch.left < _ENOUGH * needed:
         raise TooLittleTime(needed)
+    if watch.left is None and needed > _LONG:
+        watch.warn("long", keep=False, minutes=needed / 60, quicker=task.options.quicker_kind)
 
 
 class _Rounds:
