@@ -85,6 +85,7 @@ def command() -> None:
 
 @command.command(
     "encode",
+    short_help="Fit a network to every map.",
     headings={**ENCODE_HEADINGS, **HEADINGS},
     examples=(
         ("every map below a folder, on four cores", "nmap batch encode maps --out out --workers 4"),
@@ -149,6 +150,7 @@ add_encode_options(encode)
 
 @command.command(
     "decode",
+    short_help="Decode every .nmap to MRC.",
     headings={"Sampling": ("shape", "voxel_size", "dtype"), **HEADINGS},
     examples=(("every file below a folder, on its own grid", "nmap batch decode out --out decoded"),),
 )
@@ -201,6 +203,7 @@ def decode(
 
 @command.command(
     "validate",
+    short_help="Hold every .nmap of a batch against its map.",
     headings={**COMPARISON, **LIMITS, **HEADINGS},
     examples=(
         ("every map that batch encode did", "nmap batch validate out"),
@@ -266,7 +269,11 @@ def _model(folder: Path | None, name: str) -> Path | None:
     return next((path for end in _MODELS if (path := folder.absolute() / (name + end)).is_file()), None)
 
 
-@command.command("inspect", examples=(("a table of a folder", "nmap batch inspect out -o table.csv"),))
+@command.command(
+    "inspect",
+    short_help="Say in a line what each .nmap holds.",
+    examples=(("a table of a folder", "nmap batch inspect out -o table.csv"),),
+)
 @_sources
 @click.option("-o", "--output", type=OUTPUT, metavar="CSV", help="Write the table as CSV instead.")
 @overwrite_option
@@ -331,7 +338,11 @@ def _csv(kept: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-@command.command("report", examples=(("a page on a batch", "nmap batch report out -o batch.html"),))
+@command.command(
+    "report",
+    short_help="Write one HTML page on a batch.",
+    examples=(("a page on a batch", "nmap batch report out -o batch.html"),),
+)
 @_batch
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="HTML", help="The page to write.")
 @overwrite_option
@@ -352,6 +363,7 @@ def report(folder: Path, output: Path, overwrite: bool, quiet: bool, verbose: bo
 
 @command.command(
     "pack",
+    short_help="Put all .nmap files into one zip archive.",
     examples=(
         ("one file of all", "nmap batch pack out -o archive.zip"),
         ("one map of it again", "nmap decode archive.zip::ID -o map.mrc"),
