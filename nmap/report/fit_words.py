@@ -45,7 +45,7 @@ _EVERYTHING = {
     "little-variance": "no solvent found: what stands out holds only {value:.0%} of the variance",
     "mask-fills": "the mask fills it",
     "noise-kept": "the solvent's noise is kept, as asked",
-    "too-much-outside": "a mask would cut off {value:.2g} of the power in some shell, too much for this goal",
+    "too-much-outside": "a mask would cut off {value:.1%} of the power in some shell, too much for this goal",
 }
 
 _NOTICES = {
