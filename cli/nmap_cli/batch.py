@@ -18,6 +18,7 @@ from nmap.batch.sources import MAP_SUFFIXES, NMAP_SUFFIXES, Source, find_sources
 from nmap.errors import NmapError, OptionError
 from nmap.grid import Shape, Triple
 from nmap.machine.packages import require_package
+from nmap.plain_text import escaped
 from nmap.spectrum import floored
 from nmap_cli.batch_options import (
     ENCODE_OPTIONS,
@@ -298,7 +299,7 @@ def inspect(
         if as_json:
             put(json.dumps(kept[-1], allow_nan=False))
         elif output is None:
-            say(_line(one.id, values), quiet)
+            say(_line(escaped(one.id), values), quiet)
     if output is not None:
         write_text(output, _csv(kept), overwrite)
     if not as_json:
@@ -460,7 +461,9 @@ def _say_failed(failed: list[str], jobs: dict[str, Job], state: State) -> None:
         job = jobs[name]
         error = state.of(job.task, name).last.get("error", {})
         message = str(error.get("message", "its process ended each time it was tried"))
-        tell(f"nmap: failed: {name}: {message if job.source in message else f'{job.source}: {message}'}")
+        tell(
+            f"nmap: failed: {escaped(name)}: {message if job.source in message else f'{job.source}: {message}'}"
+        )
     if len(failed) > _NAMED:
         tell(f"nmap: and {len(failed) - _NAMED} more failed: see the catalogue")
 
