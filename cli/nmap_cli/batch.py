@@ -18,6 +18,7 @@ from nmap.batch.sources import MAP_SUFFIXES, NMAP_SUFFIXES, Source, find_sources
 from nmap.errors import NmapError, OptionError
 from nmap.grid import Shape, Triple
 from nmap.machine.packages import require_package
+from nmap.plain_text import escaped
 from nmap.spectrum import floored
 from nmap_cli.batch_options import (
     ENCODE_OPTIONS,
@@ -85,6 +86,7 @@ def command() -> None:
 
 @command.command(
     "encode",
+    short_help="Fit a network to every map.",
     headings={**ENCODE_HEADINGS, **HEADINGS},
     examples=(
         ("every map below a folder, on four cores", "nmap batch encode maps --out out --workers 4"),
@@ -149,6 +151,7 @@ add_encode_options(encode)
 
 @command.command(
     "decode",
+    short_help="Decode every .nmap to MRC.",
     headings={"Sampling": ("shape", "voxel_size", "dtype"), **HEADINGS},
     examples=(("every file below a folder, on its own grid", "nmap batch decode out --out decoded"),),
 )
@@ -201,6 +204,7 @@ def decode(
 
 @command.command(
     "validate",
+    short_help="Hold every .nmap of a batch against its map.",
     headings={**COMPARISON, **LIMITS, **HEADINGS},
     examples=(
         ("every map that batch encode did", "nmap batch validate out"),
@@ -266,7 +270,11 @@ def _model(folder: Path | None, name: str) -> Path | None:
     return next((path for end in _MODELS if (path := folder.absolute() / (name + end)).is_file()), None)
 
 
-@command.command("inspect", examples=(("a table of a folder", "nmap batch inspect out -o table.csv"),))
+@command.command(
+    "inspect",
+    short_help="Say in a line what each .nmap holds.",
+    examples=(("a table of a folder", "nmap batch inspect out -o table.csv"),),
+)
 @_sources
 @click.option("-o", "--output", type=OUTPUT, metavar="CSV", help="Write the table as CSV instead.")
 @overwrite_option
@@ -291,7 +299,7 @@ def inspect(
         if as_json:
             put(json.dumps(kept[-1], allow_nan=False))
         elif output is None:
-            say(_line(one.id, values), quiet)
+            say(_line(escaped(one.id), values), quiet)
     if output is not None:
         write_text(output, _csv(kept), overwrite)
     if not as_json:
@@ -331,7 +339,11 @@ def _csv(kept: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-@command.command("report", examples=(("a page on a batch", "nmap batch report out -o batch.html"),))
+@command.command(
+    "report",
+    short_help="Write one HTML page on a batch.",
+    examples=(("a page on a batch", "nmap batch report out -o batch.html"),),
+)
 @_batch
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="HTML", help="The page to write.")
 @overwrite_option
@@ -352,6 +364,7 @@ def report(folder: Path, output: Path, overwrite: bool, quiet: bool, verbose: bo
 
 @command.command(
     "pack",
+    short_help="Put all .nmap files into one zip archive.",
     examples=(
         ("one file of all", "nmap batch pack out -o archive.zip"),
         ("one map of it again", "nmap decode archive.zip::ID -o map.mrc"),
@@ -448,7 +461,9 @@ def _say_failed(failed: list[str], jobs: dict[str, Job], state: State) -> None:
         job = jobs[name]
         error = state.of(job.task, name).last.get("error", {})
         message = str(error.get("message", "its process ended each time it was tried"))
-        tell(f"nmap: failed: {name}: {message if job.source in message else f'{job.source}: {message}'}")
+        tell(
+            f"nmap: failed: {escaped(name)}: {message if job.source in message else f'{job.source}: {message}'}"
+        )
     if len(failed) > _NAMED:
         tell(f"nmap: and {len(failed) - _NAMED} more failed: see the catalogue")
 

@@ -54,6 +54,7 @@ _LABEL = f"Decoded by nmap {__version__}"
 
 @click.command(
     "decode",
+    short_help="Write the density map that a .nmap holds, as MRC.",
     cls=Command,
     examples=(
         ("the source's own grid", "nmap decode emd_3488.nmap -o decoded.mrc"),

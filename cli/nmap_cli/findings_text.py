@@ -217,7 +217,9 @@ def _engineering(found: Findings) -> Rows:
         )
     if found.band_limit is not None:
         limit = found.band_limit
-        rows.append(("", f"of the source's power {limit.beyond_source:.2g} lies beyond {limit.limit:g} A"))
+        rows.append(
+            ("", f"of the source's power {100 * limit.beyond_source:.2g} % lies beyond {limit.limit:g} A")
+        )
     rows += [
         ("", f"{check.measure.name}: {check.value:.4g} (wanted {check.relation} {check.wanted:g})")
         for check in found.checks

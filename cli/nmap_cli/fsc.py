@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "fsc",
+    short_help="Fourier shell correlation of any two maps.",
     cls=Command,
     headings=HEADINGS,
     examples=(

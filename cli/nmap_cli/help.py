@@ -73,14 +73,32 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, each as it is typed."""
         super().format_epilog(ctx, formatter)
-        if self.examples:
-            with formatter.section("Examples"):
-                for what, line in self.examples:
-                    formatter.write(f"{'':{formatter.current_indent}}# {what}\n")
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        _write_examples(self.examples, formatter)
 
 
 class Group(click.Group):
-    """A command with commands of its own, whose help looks alike."""
+    """A command with commands of its own, whose help looks alike.
+
+    Args:
+        examples: as of `Command`.
+    """
 
     command_class = Command
+
+    def __init__(self, *args: Any, examples: Examples = (), **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples after the commands."""
+        super().format_epilog(ctx, formatter)
+        _write_examples(self.examples, formatter)
+
+
+def _write_examples(examples: Examples, formatter: click.HelpFormatter) -> None:
+    if not examples:
+        return
+    with formatter.section("Examples"):
+        for what, line in examples:
+            formatter.write(f"{'':{formatter.current_indent}}# {what}\n")
+            formatter.write(f"{'':{formatter.current_indent}}{line}\n")

@@ -24,6 +24,7 @@ from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 @click.command(
     "report",
+    short_help="Show a .nmap beside its map on one HTML page.",
     cls=Command,
     headings=HEADINGS,
     examples=(

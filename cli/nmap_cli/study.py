@@ -67,6 +67,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 
 @command.command(
     "interpolation",
+    short_help="Set a network against interpolation.",
     headings={"The networks": ("preset", "target_fsc", "arch"), "The map": ("mask",)},
     examples=(
         ("at the goal of a preset", "nmap study interpolation emd_3488.map.gz"),
@@ -161,6 +162,7 @@ def interpolation(
 
 @command.command(
     "sweep",
+    short_help="Fit SIRENs of many sizes.",
     headings=HEADINGS,
     examples=(
         ("minutes without a GPU", "nmap study sweep emd_3488.map.gz -o sweep.json --quick"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "validate",
+    short_help="Measure how true a .nmap is to its map.",
     cls=Command,
     headings={**HEADINGS, **LIMITS},
     examples=(

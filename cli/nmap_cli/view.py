@@ -16,6 +16,7 @@ from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 @click.command(
     "view",
+    short_help="Look at .nmap files in the browser.",
     cls=Command,
     examples=(
         ("surface and slices", "nmap view emd_3488.nmap"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmap.compare.agreement import (
     BandLimit,
@@ -32,7 +33,7 @@ from nmap.compare.local_loss import LocalLoss, local_loss
 from nmap.compare.measures import MEASURES, Check
 from nmap.compare.sizes import Sizes
 from nmap.envelope.automatic import constant_solvent
-from nmap.grid import Grid, Triple
+from nmap.grid import Grid, Shape, Triple
 from nmap.maps.contour import Contour, compare_contour
 from nmap.spectrum import F64, Shells, floored, invert, lattice_shape, transform_values
 
@@ -161,7 +162,7 @@ def _local(c: Comparison) -> LocalLoss | None:
     """Local correlation within the band limit, on the lattice that holds it: fewer voxels tell as much."""
     limit = c.extras.band_limit or c.resolution
     if limit is None:
-        return local_loss(c.decoded.values, c.source.values, c.grid)
+        return local_loss(c.decoded.values, c.source.values, c.grid, inside=_inside(c, c.grid.shape))
     lattice = c.grid.resampled(lattice_shape(c.grid, limit))
     keep = Shells(lattice).spread(np.ones(Shells(lattice).last(limit) + 1, np.float32))
     decoded, source = (
@@ -169,7 +170,19 @@ def _local(c: Comparison) -> LocalLoss | None:
         for density in (c.decoded, c.source)
     )
     del keep
-    return local_loss(decoded, source, lattice, masked=constant_solvent(c.source.values) is not None)
+    masked = constant_solvent(c.source.values) is not None
+    return local_loss(decoded, source, lattice, masked=masked, inside=_inside(c, lattice.shape))
+
+
+def _inside(c: Comparison, shape: Shape) -> NDArray[np.bool_] | None:
+    """Where the envelope exceeds one half, by its nearest voxels, on a lattice of the same box; None without one."""
+    if c.extras.envelope is None:
+        return None
+    z, y, x = (
+        np.rint(np.arange(m) * n / m).astype(int) % n for m, n in zip(shape, c.grid.shape, strict=True)
+    )
+    planes = (c.extras.envelope.make(slice(k, k + 1))[0][np.ix_(y, x)] > 0.5 for k in z.tolist())
+    return np.stack(list(planes))
 
 
 @dataclass(frozen=True)

@@ -113,11 +113,11 @@ def _check(omega: float | None, omega_hidden: float | None, alignment: str | Non
     """Refuse words and numbers that cannot be used."""
     for name, value in (("omega", omega), ("omega_hidden", omega_hidden)):
         if value is not None and not (np.isfinite(value) and value > 0):
-            raise OptionError(f"{name} {value:g}: wanted a positive number, such as 30")
+            raise OptionError(f"`{name}` {value:g}: wanted a positive number, such as 30")
     if alignment not in (None, "corners", "box"):
-        raise OptionError(f"alignment {alignment!r}: wanted 'corners' or 'box'")
+        raise OptionError(f"`alignment` {alignment!r}: wanted 'corners' or 'box'")
     if columns not in ("zyx", "xyz"):
-        raise OptionError(f"columns {columns!r}: wanted 'zyx' or 'xyz'")
+        raise OptionError(f"`columns` {columns!r}: wanted 'zyx' or 'xyz'")
 
 
 def _omegas(

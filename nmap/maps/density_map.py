@@ -107,17 +107,17 @@ class DensityMap:
             OptionError: an axis or index that the map does not have, or a cell that leans out of the section.
         """
         if axis not in ("x", "y", "z"):
-            raise OptionError(f"slice across {axis!r}: wanted x, y or z")
+            raise OptionError(f"`slice` across {axis!r}: wanted x, y or z")
         across = "zyx".index(axis)
         count = self.grid.shape[across]
         if not 0 <= index < count:
             raise OptionError(
-                f"slice {axis}={index}: the map has {count} voxels along {axis}, wanted 0 to {count - 1}"
+                f"`slice` {axis}={index}: the map has {count} voxels along {axis}, wanted 0 to {count - 1}"
             )
         leaning = [angle for name, angle in zip("xyz", self.grid.angles, strict=True) if name != axis]
         if any(abs(angle - 90) > 1e-3 for angle in leaning):
             raise OptionError(
-                f"slice {axis}={index} of a cell with angles {self.grid.angles}: wanted {axis} at right angles "
+                f"`slice` {axis}={index} of a cell with angles {self.grid.angles}: wanted {axis} at right angles "
                 "to the section: decode or resample the map on a box first"
             )
         start, shape = [0, 0, 0], list(self.grid.shape)

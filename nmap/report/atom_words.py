@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MEANINGS: dict[Verdict, str] = {
     "kept": "kept",
     "weak": "weak: some residues lose density that a model builder needs",
-    "lost": "lost: use the file for a look, and encode --preset faithful for more",
+    "lost": "lost: use the file for a look; a higher goal keeps more",
 }
 
 

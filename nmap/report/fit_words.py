@@ -45,14 +45,15 @@ _EVERYTHING = {
     "little-variance": "no solvent found: what stands out holds only {value:.0%} of the variance",
     "mask-fills": "the mask fills it",
     "noise-kept": "the solvent's noise is kept, as asked",
-    "too-much-outside": "a mask would cut off {value:.2g} of the power in some shell, too much for this goal",
+    "too-much-outside": "a mask would cut off {value:.1%} of the power in some shell, too much for this goal",
 }
 
 _NOTICES = {
     "below-goal": "worst shell FSC {worst} is below {goal:g}: more time or a larger network may raise it",
     "share-reached": "worst shell {worst} of what {of} ask",
     "fitted-as-c1": "with symmetry {group} the worst shell FSC was only {worst}: fitted as C1",
-    "no-time-to-grow": "no time was left for more neurons",
+    "no-time-to-grow": "a larger network was not tried, for it would have taken too long: a longer encode "
+    "--time-budget allows one",
     "attempt-failed": "a further attempt failed, and the network before it was kept ({error})",
     "cut-short": "the fit failed before its end, and the best network so far was kept ({error})",
     "no-checkpoint": "the state of the fit could not be kept: a fit that is ended begins anew ({error})",

@@ -86,7 +86,7 @@ class ShellCurve:
         counted[0] = False
         if resolution is not None:
             if not 0 < resolution < np.inf:
-                raise OptionError(f"resolution {resolution} A: wanted a positive number")
+                raise OptionError(f"`resolution` {resolution} A: wanted a positive number")
             counted[int(1 / (resolution * self.frequency[1]) + 1e-6) + 1 :] = False
         return counted
 

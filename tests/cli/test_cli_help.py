@@ -45,6 +45,11 @@ def test_every_option_of_a_long_command_stands_under_a_heading_of_its_own(name: 
     assert max(map(len, grouped.values())) <= MANY + 1
 
 
+@pytest.mark.parametrize("group", ["", "batch", "study"])
+def test_a_list_of_commands_cuts_no_line_short(group: str) -> None:
+    assert "...\n" not in run(*group.split(), "--help").out.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_heading_names_only_options_that_some_command_has(name: str) -> None:
     command = ALL[name]
