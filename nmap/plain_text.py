@@ -48,5 +48,12 @@ def _escape(found: re.Match[str]) -> str:
 
 def stored_name(path: str | os.PathLike[str]) -> str:
     """A file's name, without folders, that UTF-8 can hold: other bytes are written as hexadecimal escapes."""
-    name = os.path.basename(os.fspath(path))
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return as_utf8(os.path.basename(os.fspath(path)))
+
+
+def as_utf8(text: str) -> str:
+    """Text that UTF-8 can hold: a byte of a name that is no UTF-8, or half a surrogate pair, becomes an escape."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -34,8 +33,8 @@ from nmap_cli.batch_progress import BatchLine, words
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    put,
     say,
+    say_json,
     say_lines,
     size,
     tell,
@@ -297,7 +296,7 @@ def inspect(
             continue
         kept.append({"id": one.id, **values})
         if as_json:
-            put(json.dumps(kept[-1], allow_nan=False))
+            say_json(kept[-1], indent=None)
         elif output is None:
             say(_line(escaped(one.id), values), quiet)
     if output is not None:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nmap.errors import NmapError, OptionError
-from nmap.plain_text import printable, printable_lines
+from nmap.plain_text import as_utf8, printable, printable_lines
 from nmap_cli.amounts import size as size  # noqa: PLC0414
 from nmap_cli.amounts import span as span  # noqa: PLC0414
 from nmap_cli.parameters import BYTES, VOXEL_SIZE, OutputFile
@@ -189,9 +189,18 @@ def say_lines(lines: Iterable[str], quiet: bool = False) -> None:
         put("\n".join(line.replace("\n", " ") for line in lines), lines=True)
 
 
-def say_json(value: Any) -> None:
-    """Print JSON on stdout: indented, non-finite numbers refused."""
-    put(json.dumps(value, indent=2, allow_nan=False), lines=True)
+def say_json(value: Any, indent: int | None = 2) -> None:
+    """Print JSON on stdout that every reader of JSON takes: UTF-8, non-finite numbers refused; no indent, one line."""
+    put(json.dumps(_in_utf8(value), indent=indent, allow_nan=False), lines=True)
+
+
+def _in_utf8(value: Any) -> Any:
+    """JSON values with the texts that UTF-8 can hold."""
+    if isinstance(value, str):
+        return as_utf8(value)
+    if isinstance(value, Mapping):
+        return {_in_utf8(name): _in_utf8(part) for name, part in value.items()}
+    return [_in_utf8(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def tell(line: str) -> None:

@@ -270,5 +270,5 @@ def test_a_shape_whose_counts_overflow_before_its_zero_is_refused_by_the_tensors
     header["zz"] = {"dtype": "F32", "shape": [1 << 40, 1 << 40, 0], "data_offsets": [last, last]}
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
-    with pytest.raises(FormatError, match='tensor "zz" has shape .* multiply beyond'):
+    with pytest.raises(FormatError, match=r'tensor "zz" has shape .* multiply beyond'):
         open_map(path)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from nmap.errors import LimitError
-from nmap.fit import size
+from nmap.fit import progress, size
 from nmap.fit.blocks import fit as blocks_fit
 from nmap.fit.bumps import schedule
 from nmap.fit.bumps.schedule import Deadline
 from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
-from nmap.fit.progress import Progress
+from nmap.fit.progress import Progress, Watch
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.model.kinds import KINDS
@@ -170,3 +170,32 @@ def test_a_long_fit_names_the_quicker_kind(density, monkeypatch) -> None:
     assert kind == "block-siren" and said.count("long") == 1
     _, said = kinds_of(density, resolution=16.0, preset="preview", arch="siren")
     assert "long" not in said
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clocks of a watch, `now` on the wall and `cpu` of this process."""
+    made = SimpleNamespace(now=0.0, cpu=0.0)
+    clocks = SimpleNamespace(monotonic=lambda: made.now, process_time=lambda: made.cpu)
+    monkeypatch.setattr(progress, "time", clocks)
+    return made
+
+
+def test_a_watch_sees_how_much_other_processes_slow_it_down(busy: SimpleNamespace) -> None:
+    watch = Watch(_wall=0.0, _cpu=0.0)
+    busy.now, busy.cpu = 1.0, 0.1
+    assert watch.slowdown == 1  # too early to tell
+    busy.now, busy.cpu = 6.0, 2.0
+    assert watch.slowdown == 3
+    busy.now, busy.cpu = 6.0, 12.0  # on two processors
+    assert watch.slowdown == 1
+    busy.now, busy.cpu = 1000.0, 1.0
+    assert watch.slowdown == 10
+
+
+def test_more_time_is_kept_back_for_the_end_where_all_takes_longer(busy: SimpleNamespace) -> None:
+    watch = Watch(_wall=0.0, _cpu=0.0)
+    busy.now, busy.cpu = 2.0, 2.0
+    alone = watch.ending
+    busy.now = 6.0
+    assert watch.ending == 3 * alone > 0

@@ -39,6 +39,8 @@ _SPARE = 0.03
 _LEAST_BYTES = 64
 # Evaluations of the lattice that storing and measuring takes, before the first round has shown it.
 _EVALUATIONS = 10.0
+# Seconds of processor time beside that, of the first round: loading what codes and decodes.
+_LOADING = 0.7
 # Evaluations that a pass of training takes. Where there is no time for this share of the passes, the network is made
 # for the first of these lower goals for which there is.
 _PASS = 4.0
@@ -248,9 +250,9 @@ def training_end(training: BlockTraining, task: Task, closing: float | None) -> 
     if watch.left is None or watch.budget is None:
         return None
     if closing is not None:
-        return watch.budget - closing
-    closing = _EVALUATIONS * training.evaluation_seconds()
-    return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
+        return watch.budget - closing - watch.ending
+    closing = _EVALUATIONS * training.evaluation_seconds() + _LOADING * watch.slowdown
+    return max(watch.budget - closing - watch.ending, watch.seconds + watch.preparing_seconds)
 
 
 def _in_time(training: BlockTraining, task: Task) -> BlockRecipe:

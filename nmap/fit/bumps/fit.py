@@ -239,7 +239,7 @@ def _searched(
     """
     began = time.monotonic()
     curve: list[tuple[int, float]] = []
-    closing = _CLOSING * watch.preparing_seconds
+    closing = _CLOSING * watch.preparing_seconds + watch.ending
     deadline = math.inf if watch.left is None else began + watch.left - closing
     counted, ceiling = lattice.whitening > 0, lattice.ceiling.cpu().numpy()
 

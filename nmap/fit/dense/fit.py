@@ -159,6 +159,6 @@ class _Rounds:
         if watch.left is None or watch.budget is None:
             return None
         if self._closing is not None:
-            return watch.budget - self._closing
+            return watch.budget - self._closing - watch.ending
         closing = _EVALUATIONS * self.training.evaluation_seconds()
-        return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
+        return max(watch.budget - closing - watch.ending, watch.seconds + watch.preparing_seconds)
