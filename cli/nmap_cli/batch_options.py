@@ -150,6 +150,12 @@ class EngineOptions:
         )
 
 
+HEADINGS = {
+    "Where it runs": ("workers", "memory", "scheduler", "slurm", "shard"),
+    "What is done again": ("retry_failed", "force"),
+}
+"""Of the engine's options, in the help."""
+
 _ENGINE = (
     click.option(
         "--workers",

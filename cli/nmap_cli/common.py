@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 WARNINGS: list[str] = []
 """What this run has warned of so far."""
+
+# An option in a message of the library, and what is typed for those that have another name here.
+_OPTION = re.compile(r"`([a-z][a-z0-9_]*)`")
+_TYPED = {"grid": "grid by --grid-like MAP, or --shape and --voxel-size"}
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -201,12 +206,17 @@ def _in_utf8(value: Any) -> Any:
 def tell(line: str) -> None:
     """Print one line on stderr, safe for a terminal; if nobody can read it any more, the work goes on."""
     with suppress(OSError, ValueError):
-        put(line, err=True)
+        put(as_typed(line), err=True)
+
+
+def as_typed(message: str) -> str:
+    """A message of the library with its options, `max_bytes`, as they are typed here: --max-bytes."""
+    return _OPTION.sub(lambda found: _TYPED.get(found[1], "--" + found[1].replace("_", "-")), message)
 
 
 def warn(text: str) -> None:
     """Print a warning on stderr, and keep it for those who print JSON."""
-    WARNINGS.append(printable(text))
+    WARNINGS.append(printable(as_typed(text)))
     tell(f"nmap: warning: {text}")
 
 

@@ -66,6 +66,36 @@ if TYPE_CHECKING:
 
 # Kind of network that a series has where none is chosen.
 _SERIES_ARCH = "siren"
+HEADINGS = {
+    "Goal and size": ("preset", "target_fsc", "max_bytes", "ratio", "effort", "time_budget", "gains", "bare"),
+    "What the map is": (
+        "resolution",
+        "mask",
+        "contour",
+        "symmetry",
+        "symmetry_threshold",
+        "force_symmetry",
+        "half1",
+        "half2",
+        "cross_validate",
+    ),
+    "Part of the map": ("slice", "crop", "downsample"),
+    "Series": ("axis", "at", "periodic_t"),
+    "Network and training": (
+        "arch",
+        "blocks",
+        "steps",
+        "hidden_features",
+        "hidden_layers",
+        "omega0",
+        "omega_hidden",
+        "weight_bits",
+        "seed",
+    ),
+    "Machine": ("device", "checkpoint", "keep_on_interrupt"),
+}
+"""Of the options, in the help."""
+
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
 Command = Callable[..., Any]
@@ -80,7 +110,21 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 
 
 @click.command(
-    "encode", short_help="Fit a network to a density map and write it as a .nmap.", cls=ManySources
+    "encode",
+    short_help="Fit a network to a density map and write it as a .nmap.",
+    cls=ManySources,
+    headings=HEADINGS,
+    examples=(
+        ("the default: atoms stay", "nmap encode emd_3488.map.gz emd_3488.nmap --resolution 3.2"),
+        (
+            "about a third of the bytes, in a third of the time",
+            "nmap encode emd_3488.map.gz small.nmap --resolution 3.2 --arch radial-basis",
+        ),
+        (
+            "a look only, with a page on what was lost",
+            "nmap encode emd_3488.map.gz look.nmap --resolution 3.2 --preset preview --report look.html",
+        ),
+    ),
 )
 @click.argument("sources", type=INPUT, nargs=-1, metavar="SOURCE...")
 @output_argument(NMAP_OUTPUT, "The .nmap file to write; it may also be given as the last argument.")
@@ -286,6 +330,8 @@ def command(
     if len(sources) == 1:
         take_from_header(sources[0], fitting, quiet)
     densities = read_series(sources, reading)
+    for density in densities:
+        density.park()
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     fit = _fit_of(densities, fitting, at=at, periodic=periodic_t, axis=axis)
     density = densities[0]

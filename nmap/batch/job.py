@@ -182,6 +182,7 @@ def _fit(job: Job, taken: Mapping[str, Any], say: Callable[[str], None]) -> dict
     options = EncodeOptions(**fitting)
     reading = ReadOptions(**options_of(given, READING))
     density = read_map_with(job.source, reading)
+    density.park()
     for name in ("mask", "half1", "half2"):
         if isinstance(fitting.get(name), str) and fitting[name] not in ("auto", "none"):
             fitting[name] = read_map_with(fitting[name], reading)

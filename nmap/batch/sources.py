@@ -15,6 +15,7 @@ from typing import Any
 from nmap.batch import emdb
 from nmap.batch.job import FILES
 from nmap.errors import MissingFileError, NmapError, OptionError
+from nmap.remote import is_remote
 
 MAP_SUFFIXES = (".map", ".mrc", ".ccp4")
 NMAP_SUFFIXES = (".nmap",)
@@ -91,6 +92,11 @@ def _found(given: str, suffixes: tuple[str, ...], convert: Convert | None) -> It
         yield from _list(path, convert)
     elif path.exists():
         yield Source(identity(path), os.path.abspath(path))
+    elif is_remote(given):
+        raise OptionError(
+            f"{given}: a batch takes files of this machine: fetch it first, or do it alone with 'nmap encode'; of "
+            "many entries of EMDB give a tree laid out as the archive's"
+        )
     else:
         # A link to nothing, or to itself, matches its own name.
         matches = [one for one in sorted(glob.glob(given, recursive=True)) if os.path.exists(one)]

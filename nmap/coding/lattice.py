@@ -56,9 +56,13 @@ _LIMIT = 1 << 10
 
 def blocks_of(weights: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Which blocks of 8 x 8 x 8 fine steps hold a weight, (ceil(z / 8), ceil(y / 8), ceil(x / 8))."""
-    padded = np.pad(weights != 0, [(0, -n % BLOCK) for n in weights.shape])
-    z, y, x = (n // BLOCK for n in padded.shape)
-    return np.asarray(padded.reshape(z, BLOCK, y, BLOCK, x, BLOCK).any((1, 3, 5)))
+    z, y, x = (-(-n // BLOCK) for n in weights.shape)
+    out = np.empty((z, y, x), bool)
+    for k in range(z):
+        slab = weights[k * BLOCK : (k + 1) * BLOCK].any(0)
+        slab = np.pad(slab, [(0, -n % BLOCK) for n in slab.shape])
+        out[k] = slab.reshape(y, BLOCK, x, BLOCK).any((1, 3))
+    return out
 
 
 def sites_in(blocks: NDArray[np.bool_], shape: tuple[int, int, int]) -> int:

@@ -11,6 +11,9 @@ from nmap.outcomes import Code, Notice
 
 # Seconds between two reports.
 _EVERY = 0.25
+# Share of a stage from which its end is foretold: the first steps are the slowest, and what they foretell is several
+# times too long.
+_FORETOLD_FROM = 0.05
 # Seconds of processor time from a measured network to the end of the command: its record, and writing it (measured on
 # EMD-3488: 0.28 and 0.26).
 _ENDING = 0.5
@@ -100,8 +103,10 @@ class Watch:
         return self.report is not None and self.seconds - self._reported >= _EVERY
 
     def say(self, stage: Stage, share: float | None = None, seconds_left: float | None = None) -> None:
-        """Report the stage and how much of it is done."""
+        """Report the stage, how much of it is done, and the seconds to the end where enough is done to tell."""
         self.stage = stage
+        if share is not None and share < _FORETOLD_FROM:
+            seconds_left = None
         if self.report is not None:
             self._reported = self.seconds
             self.report(Progress(stage, self.step, share, self.fsc, seconds_left))

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nmap.fit import progress
+from nmap.errors import LimitError
+from nmap.fit import progress, size
+from nmap.fit.blocks import fit as blocks_fit
 from nmap.fit.bumps import schedule
 from nmap.fit.bumps.schedule import Deadline
 from nmap.fit.encode import encode
@@ -17,6 +19,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
 from nmap.grid import Grid
 from nmap.maps import DensityMap
+from nmap.model.kinds import KINDS
 
 
 @pytest.fixture
@@ -143,6 +146,30 @@ def test_how_long_a_siren_takes_grows_with_its_passes_and_points() -> None:
             return min(seconds_needed(more, times * 40_000, workers, device) for _ in range(5))
 
     assert 3 * needed(1) < needed(3) < 27 * needed(1)
+
+
+def test_where_memory_is_too_small_for_a_siren_that_nobody_asked_for_a_radial_basis_is_fitted(
+    density, monkeypatch
+) -> None:
+    grid, limit = density.grid, 5.0
+    needed = {
+        name: KINDS[name].fitting_bytes(grid, limit, 1.0) + 12 * grid.size
+        for name in ("block-siren", "radial-basis")
+    }
+    assert needed["radial-basis"] < needed["block-siren"]
+    monkeypatch.setattr(size, "free_memory", lambda: (needed["radial-basis"] + needed["block-siren"]) // 2)
+    kind, said = kinds_of(density, preset="preview")
+    assert kind == "radial-basis" and said.count("no-room") == 1
+    with pytest.raises(LimitError, match="GiB are free"):
+        kinds_of(density, preset="preview", arch="siren")
+
+
+def test_a_long_fit_names_the_quicker_kind(density, monkeypatch) -> None:
+    monkeypatch.setattr(blocks_fit, "seconds_needed", lambda *_: 601.0)
+    kind, said = kinds_of(density, resolution=16.0, preset="preview")
+    assert kind == "block-siren" and said.count("long") == 1
+    _, said = kinds_of(density, resolution=16.0, preset="preview", arch="siren")
+    assert "long" not in said
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from nmap.model.block_siren import BlockSiren
 from nmap.model.blocks import Places
 from nmap.spectrum import floored
 
+# Seconds from which on a quicker kind is told of.
+_LONG = 600.0
 # Rounds of growth at most.
 _ROUNDS = 2
 # Seconds after which no further round begins without a time budget.
@@ -57,8 +59,8 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     target, options, watch = task.target, task.options, task.watch
     order = 1 if target.group is None else target.group.order
     goal, most = shell_goal(target, options), _max_bits(task)
-    if watch.left is not None and options.quicker_kind:
-        _require_time(task, goal, most)
+    if options.quicker_kind is not None:
+        _weigh_time(task, goal, most)
     try:
         places = Places.of(target.lattice, target.envelope, target.group)
     except FormatError:
@@ -95,17 +97,21 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
 
 
-def _require_time(task: Task, goal: ShellGoal, most: float | None) -> None:
-    """Leave a map to the quicker kind whose network would have to be made for a lower goal."""
-    target, left = task.target, task.watch.left
-    assert left is not None
+def _weigh_time(task: Task, goal: ShellGoal, most: float | None) -> None:
+    """Where a quicker kind could be fitted: leave a map to it if time is too short, or tell of it if it will be long.
+
+    Time is too short where a network would have to be made for a lower goal.
+    """
+    target, watch = task.target, task.watch
     order = 1 if target.group is None else target.group.order
     points = max(target.inside.size // order, 1)
     recipe = choose_recipe(target.freedom / order, points, task.options, goal.level, most)
     with Workers(task.device) as workers:
         needed = seconds_needed(recipe, points, workers, task.device)
-    if left < _ENOUGH * needed:
+    if watch.left is not None and watch.left < _ENOUGH * needed:
         raise TooLittleTime(needed)
+    if watch.left is None and needed > _LONG:
+        watch.warn("long", keep=False, minutes=needed / 60, quicker=task.options.quicker_kind)
 
 
 class _Rounds:
@@ -185,7 +191,7 @@ def _max_bits(task: Task) -> float | None:
     if most <= side + _LEAST_BYTES:
         raise QualityError(
             f"gains and envelope take {side} bytes alone, wanted {most} with the network: allow more bytes, or a "
-            "coarser --resolution"
+            "coarser `resolution`"
         )
     return 8 * (1 - _SPARE) * (most - side)
 
@@ -206,12 +212,12 @@ def _check(best: Result, rounds: _Rounds, task: Task) -> None:
     if most is not None:
         raise QualityError(
             f"the network found takes {_taken(best)} bytes with gains and envelope, wanted {most}: allow more bytes, "
-            "or a coarser --resolution"
+            "or a coarser `resolution`"
         )
     if options.target_fsc is not None and not watch.stopped():
         raise QualityError(
             f"worst shell to {target.band_limit:g} A reached {floored(best.worst)} of the wanted "
-            f"{options.goal_fsc:g}: allow more time, or a coarser --resolution"
+            f"{options.goal_fsc:g}: allow more time, or a coarser `resolution`"
         )
     if goal.of == "fsc":
         watch.warn("below-goal", worst=best.worst, goal=goal.share)

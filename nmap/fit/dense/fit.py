@@ -66,11 +66,11 @@ def fit_dense(task: Task) -> tuple[Result, History]:
     worst = best.result.worst
     if worst < goal and options.target_fsc is not None and not watch.stopped():
         more = (
-            "--hidden-features or --steps" if options.bare else "--hidden-features, --steps or --weight-bits"
+            "`hidden_features` or `steps`" if options.bare else "`hidden_features`, `steps` or `weight_bits`"
         )
         raise QualityError(
             f"worst shell to {target.band_limit:g} A reached {floored(worst)} of the wanted {goal:g}: allow more "
-            f"{more}, more time, or a coarser --resolution"
+            f"{more}, more time, or a coarser `resolution`"
         )
     if worst < goal and goal > 0:
         watch.warn("below-goal", worst=worst, goal=goal)
