@@ -170,6 +170,7 @@ Code = Literal[
     "not-recorded",
     "late",
     "like-noise",
+    "shared-part",
 ]
 
 
@@ -185,7 +186,9 @@ class Notice:
             a further attempt ended with `error`, the network before it was kept; "cut-short": a fit ended with `error`,
             its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what`
             of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
-            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise.
+            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "shared-part": frames of
+            a series differ by noise: `functions` of the axis hold what they share, `worst` is the lowest shell with
+            that, and `frames` the lowest with the frames themselves.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

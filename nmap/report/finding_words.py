@@ -65,11 +65,13 @@ def check_words(check: Check, found: Findings) -> str:
     measure = check.measure
     if check.holds and measure.good:
         return _filled(measure.good, found)
-    wanted = "at least" if measure.relation == ">=" else "at most"
-    return (
-        f"{measure_words(measure, found)} is {_plain(measure, check.value)}, "
-        f"wanted {wanted} {_plain(measure, check.wanted)}"
-    )
+    return f"{measure_words(measure, found)} is {_plain(measure, check.value)}, wanted {limit_words(check)}"
+
+
+def limit_words(check: Check) -> str:
+    """What was wanted: "at least 0.95"."""
+    wanted = "at least" if check.measure.relation == ">=" else "at most"
+    return f"{wanted} {_plain(check.measure, check.wanted)}"
 
 
 def _plain(measure: Measure, value: float) -> str:

@@ -57,6 +57,8 @@ _NOTICES = {
     "no-checkpoint": "the state of the fit could not be kept: a fit that is ended begins anew ({error})",
     "not-recorded": "the file does not tell its {what}: that failed, the network is whole ({error})",
     "late": "the fit took {seconds:.1f} s longer than its time budget",
+    "shared-part": "frames differ by noise: what they share is held, by {functions} functions of the axis; lowest FSC "
+    "{worst} with that, {frames} with the frames themselves",
     "like-noise": "this looks like a map of noise: its values are spread as those of noise (skewness {skewness:.2f}, "
     "excess kurtosis {kurtosis:.2f}; molecules have 0.8 and more): the file keeps noise",
 }
@@ -178,6 +180,8 @@ def notice_words(code: str, facts: Values) -> str:
     told = dict(facts)
     if (worst := _number(facts, "worst")) is not None:
         told["worst"] = f"{worst:.3f}" if code == "share-reached" else floored(worst)
+    if (frames := _number(facts, "frames")) is not None:
+        told["frames"] = floored(frames)
     asked_by = {"half-maps": "the half maps", "cross-validation": "cross-validation and half map 2"}
     asked_by["noise"] = "a quarter of the map's noise and half that"
     if code == "share-reached":
