@@ -15,7 +15,7 @@ from nmap.machine.packages import require_package
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions
 from nmap.report.drawing import angstrom_axis, colour_bar, new_figure, new_panels, png, styled, svg
 from nmap.report.page import Card, Fold, Picture, Section, page
-from nmap.report.series_words import series_lines
+from nmap.report.series_words import axis_name, axis_words, order_lines, series_rows
 from nmap.report.slices import central_slices, extent
 from nmap.series_validation import SeriesValidation, validate_series
 from nmap.spectrum import floored
@@ -79,15 +79,23 @@ def report_series(
         Section(
             "What it is",
             rows=[
-                ("series", f"{len(axis.at)} frames, {axis.name} from {axis.first:g} to {axis.last:g}"),
-                ("measured at", ", ".join(f"{t:.4g}" for t in axis.at)),
+                ("series", axis_words(axis)),
+                (
+                    "measured at",
+                    f"{axis_name(axis)} = {', '.join(f'{t:.4g}' for t in axis.at)}; interpolated between",
+                ),
                 ("grid", str(series.grid)),
                 ("network", about.network),
             ],
         ),
         Section("Slices", pictures=[strip]),
         Section("Fidelity by Fourier shell", pictures=pictures),
-        Section("Everything", texts=series_lines(found), folds=[_shells(found)]),
+        Section(
+            "Everything",
+            rows=series_rows(found),
+            texts=order_lines(found, [frame.source for frame in found.frames]),
+            folds=[_shells(found)],
+        ),
     ]
     cards = [
         Card(f"{about.sizes['total'] / 1000:.1f} kB", f"for {len(axis.at)} maps"),
