@@ -1,7 +1,7 @@
-"""What the frames of a series share, and what of each is noise: told by how well a frame follows from the others.
+"""What the frames of a series share, and what of each is noise: told by the powers of the functions of the axis.
 
-A frame that is left out is foretold from its neighbours, by the cubic that decodes between frames, and from all
-others, by a few functions of the axis. Where the few foretell better, what frames differ by beyond them is noise.
+What changes smoothly has less and less power in functions that turn faster. Noise, which no frame shares with another,
+has the same in all of them. Where the faster half of the functions all have the same power, that is noise.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.axis import Axis
+from nmap.axis import Axis, most_components
 from nmap.envelope.envelope import Envelope
 from nmap.maps import DensityMap
 from nmap.spectrum import Shells, lattice_shape, transform_values
@@ -21,10 +21,10 @@ from nmap.spectrum import Shells, lattice_shape, transform_values
 F64 = NDArray[np.float64]
 
 # Frames from which on it is asked.
-_LEAST_FRAMES = 5
-# The few must leave less than this share of what the neighbours leave: what a frame lacks of its own is not noise.
-_BETTER = 0.85
-# They must leave this share of the frames' power: less is no noise that a fit would notice.
+_LEAST_FRAMES = 6
+# Powers of noise lie within this factor of each other; of a change that was measured they fall by far more.
+_FLAT = 1.2
+# Noise has this share of the frames' power at least: a fit would not notice less.
 _LEAST_NOISE = 0.02
 # Bytes of all frames on the lattice at most; with more the resolution is coarser.
 _BYTES = 1 << 30
@@ -45,14 +45,13 @@ def shared_functions(
     count = len(frames)
     if count < _LEAST_FRAMES:
         return None
+    components = np.linalg.pinv(axis.at_frames(most_components(count, axis.period is not None, count)))
     gram = _products(frames, band_limit, envelope)
-    left_out = range(count) if axis.period is not None else range(1, count - 1)
-    near = sum(_error(gram, i, _from_neighbours(axis, i)) for i in left_out)
-    most = (count - 1) // 2
-    few = [sum(_error(gram, i, _from_functions(axis, i, k)) for i in left_out) for k in range(1, most + 1)]
-    best = int(np.argmin(few))
-    power = sum(gram[i, i] for i in left_out)
-    return best + 1 if _LEAST_NOISE * power < few[best] < _BETTER * near else None
+    power = np.einsum("kf,fg,kg->k", components, gram, components)
+    flat = [k for k in range(1, len(power) // 2 + 1) if power[k:].max() < _FLAT * power[k:].min()]
+    if not flat or power[flat[0] :].mean() * len(power) < _LEAST_NOISE * power.sum():
+        return None
+    return flat[0]
 
 
 def shared_part(frames: Sequence[DensityMap], axis: Axis, functions: int) -> list[DensityMap]:
@@ -66,29 +65,6 @@ def shared_part(frames: Sequence[DensityMap], axis: Axis, functions: int) -> lis
             total += np.float32(share) * other.values
         out.append(replace(frame, values=total))
     return out
-
-
-def _from_neighbours(axis: Axis, frame: int) -> F64:
-    """Share of each frame in what its neighbours foretell of one, (frames,)."""
-    rest = [k for k in range(len(axis.at)) if k != frame]
-    out = np.zeros(len(axis.at))
-    out[rest] = Axis(tuple(axis.at[k] for k in rest), axis.period).shares(axis.at[frame])
-    return out
-
-
-def _from_functions(axis: Axis, frame: int, functions: int) -> F64:
-    """Share of each frame in what so many functions, fitted to all others, foretell of one, (frames,)."""
-    rest = [k for k in range(len(axis.at)) if k != frame]
-    values, out = axis.at_frames(functions), np.zeros(len(axis.at))
-    out[rest] = values[frame] @ np.linalg.pinv(values[rest])
-    return out
-
-
-def _error(gram: F64, frame: int, shares: F64) -> float:
-    """Squared error of a frame that is foretold by shares of frames, from all frames' inner products."""
-    apart = -shares
-    apart[frame] += 1
-    return float(apart @ gram @ apart)
 
 
 def _products(frames: Sequence[DensityMap], band_limit: float, envelope: Envelope | None) -> F64:
