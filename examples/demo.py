@@ -80,6 +80,8 @@ def main() -> None:
     stored, packed = neural.stat().st_size, SOURCE.stat().st_size
     worst = draw(SOURCE, once, stored, picture)
 
+    from nmap.spectrum import floored
+
     raw = once.stat().st_size
     print("\nEMD-3488 by both kinds of network:")
     print("  kind                            bytes   of the map   of its .gz")
@@ -88,7 +90,9 @@ def main() -> None:
         print(
             f"  {name:<28} {size:>8} {'1/' + format(raw / size, '.0f'):>12} {'1/' + format(packed / size, '.0f'):>12}"
         )
-    print(f"worst-shell fidelity FSC to {RESOLUTION} A, decoded MRC against source, no mask: {worst:.3f}")
+    print(
+        f"worst-shell fidelity FSC to {RESOLUTION} A, decoded MRC against source, no mask: {floored(worst)}"
+    )
     print(f"done in {time.monotonic() - started:.0f} s")
     for path, what in (
         (neural, "the map as a SIREN"),

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nmap.fit.bumps.checkpoint import load as load_checkpoint
 
 from nmap.coding.lattice import unpack as unpack_lattice
 from nmap.coding.matrices import MATRICES
@@ -24,6 +23,7 @@ from nmap.container.header import from_text
 from nmap.container.layout import parse_layout
 from nmap.container.record import unpack as unpack_record
 from nmap.errors import NmapError
+from nmap.fit.checkpoint import load as load_checkpoint
 from nmap.grid import Grid
 from nmap.import_siren.import_siren import import_weights
 from nmap.machine.compiled import PATIENCE, Loop

@@ -1,6 +1,7 @@
 """One class per failure, each also a subclass of the builtin that a caller would catch.
 
-Every message says what was wrong, the value seen, the value wanted, and what to do, in one line.
+Every message says what was wrong, the value seen, the value wanted, and what to do, in one line. An option stands in it
+in backticks, by its name in Python; the command line writes that as it is typed there.
 `exit_code` is what the command line returns for it.
 """
 

@@ -87,7 +87,7 @@ def plain_siren(field: Field, name: str) -> tuple[dict[str, F32], PlainSiren]:
         has = " and ".join(what for what, there in more.items() if there)
         raise OptionError(
             f"{name}: a {network.kind} network{f' with {has}' if has else ''} is no plain SIREN that other programs "
-            "evaluate: encode with --bare"
+            "evaluate: encode with `bare`"
         )
     counts = np.asarray(frame.box.shape)
     last = np.maximum(counts - 1, 1) if frame.alignment == "corners" else counts

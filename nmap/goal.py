@@ -8,6 +8,7 @@ from typing import Any
 
 from nmap.fit.options import EncodeOptions
 from nmap.inspection import Inspection
+from nmap.spectrum import floored
 
 _ASKING = {"noise": "the map's noise", "cross-validation": "cross-validation"}
 MISSED = ("goal-not-reached", "below-goal")
@@ -36,8 +37,13 @@ class Goal:
         return {"goal": goal, "reached": self.reached, "goal_reached": self.met}
 
     def __str__(self) -> str:
-        reached = "nothing" if self.reached is None else f"{self.reached:.4g}"
+        reached = "nothing" if self.reached is None else _number(self.reached)
         return f"the goal was not reached: {self.of} {reached}, wanted {self.wanted:.4g}"
+
+
+def _number(value: float) -> str:
+    """Bytes, a correlation, or a share; below 1 never as if it were more."""
+    return floored(value) if value < 1 else f"{value:.0f}"
 
 
 def goal_of(options: EncodeOptions, found: Inspection) -> Goal:

@@ -103,6 +103,13 @@ class Grid:
         sampled = [v for v, n in zip(self.voxel_size, self.shape[::-1], strict=True) if n > 1]
         return 0.5 / max(sampled or self.voxel_size)
 
+    @property
+    def brief(self) -> str:
+        """Counts and spacing along x, y, z in a few words: "100 x 100 x 100 voxels of 1.05 A"."""
+        counts = " x ".join(map(str, self.shape[::-1]))
+        spacings = [f"{v:.4g}" for v in self.voxel_size]
+        return f"{counts} voxels of {spacings[0] if len(set(spacings)) == 1 else ' x '.join(spacings)} A"
+
     def points(self) -> NDArray[np.float64]:
         """Positions of all voxels, (nz, ny, nx, 3), Cartesian (x, y, z) in Angstrom."""
         k, j, i = np.meshgrid(*(np.arange(n) for n in self.shape), indexing="ij")

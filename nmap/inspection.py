@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,8 @@ from nmap.grid import Grid, Triple
 from nmap.machine.archive import shown_name
 from nmap.maps.mrc_header import parse_header
 from nmap.neural_map import NeuralMap, Record
-from nmap.spectrum import Shells
-
-SIDE_CHAINS = 0.975
-"""Worst-shell FSC below which side chains of a map at some 3 A go missing (docs/fidelity.md)."""
+from nmap.side_chains import SideChains, side_chains
+from nmap.spectrum import Shells, floored
 
 _MOST_LAYERS = 6
 """Counts of a network's layers that are written out one by one."""
@@ -47,6 +45,12 @@ class Inspection:
     record: Record
     record_error: str = ""
 
+    def __repr__(self) -> str:
+        """One line: file, kind, sampling, band limit, bytes, fidelity."""
+        worst = self.record.get("fidelity", {}).get("worst")
+        told = f"lowest FSC {floored(worst)}" if isinstance(worst, int | float) else "fidelity not recorded"
+        return f"<Inspection of {self.file}: {self.neural_map.brief}, {self.sizes.get('total', 0)} bytes, {told}>"
+
     @property
     def source_labels(self) -> tuple[str, ...]:
         """Text labels of the source's MRC header."""
@@ -54,9 +58,9 @@ class Inspection:
         return labels(header) if isinstance(header, bytes) else ()
 
     @property
-    def is_preview(self) -> bool:
-        """Whether it was made to a goal at which side chains go missing (docs/fidelity.md), or fell short that far."""
-        return is_preview(self.record)
+    def side_chains(self) -> SideChains:
+        """What the record tells of side chains."""
+        return side_chains(self.record)
 
     @property
     def source_bytes(self) -> int | None:
@@ -216,7 +220,7 @@ class Inspection:
             },
             **({} if self.axis is None else {"series": series_json(self.axis)}),
             "fidelity": _plain(self.record.get("fidelity", {})),
-            "is_preview": self.is_preview,
+            "side_chains": asdict(self.side_chains),
             "fit": _plain(self.record.get("fit", {})),
             "record_error": self.record_error or None,
         }
@@ -242,15 +246,6 @@ def raw_bytes(record: Record, grid: Grid) -> int:
     except MapError:
         pass
     return 1024 + 4 * grid.size
-
-
-def is_preview(record: Record) -> bool:
-    """Whether a file was made to a goal at which side chains go missing (docs/fidelity.md), or fell short that far."""
-    fit, fidelity = record.get("fit", {}), record.get("fidelity", {})
-    chosen = fit.get("settings", {})
-    goal = chosen.get("target_fsc") if isinstance(chosen, Mapping) else None
-    worst = None if "half_map_fsc" in fidelity else fidelity.get("worst")
-    return any(isinstance(c, int | float) and c < SIDE_CHAINS for c in (goal, worst))
 
 
 def inspect(source: str | os.PathLike[str] | MapFile) -> Inspection:

@@ -63,6 +63,19 @@ class NeuralMap:
     tensors: Mapping[str, CodedTensor]
     record: Record = default(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """One line: kind, sampling, band limit, bytes of the tensors."""
+        stored = sum(tensor.nbytes for tensor in self.tensors.values())
+        return f"<NeuralMap: {self.brief}, {stored} bytes without header and record>"
+
+    @property
+    def brief(self) -> str:
+        """Kind, sampling and band limit in a few words."""
+        frames = "" if self.axis is None else f"{len(self.axis.at)} frames of "
+        limit = self.field.band_limit
+        kept = "no band limit" if limit is None else f"band limit {limit:.4g} A"
+        return f"{self.field.network.kind}, {frames}{self.grid.brief}, {kept}"
+
     @property
     def grid(self) -> Grid:
         """The source map's grid."""

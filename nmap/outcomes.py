@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from nmap.spectrum import LowestMargin
+from nmap.spectrum import LowestMargin, floored
+
+# Facts of notices that are rounded down.
+_DOWN = ("worst",)
 
 
 def to_json(value: Any) -> Any:
-    """An outcome as JSON values: nested objects without the parts that are None, numbers to four digits."""
+    """An outcome as JSON values: nested objects without the parts that are None, numbers to four digits.
+
+    A worst shell is rounded down, as it is wherever it is printed: it must not read as if it reached its goal.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         parts = {part.name: to_json(getattr(value, part.name)) for part in fields(value)}
         return {name: part for name, part in parts.items() if part is not None}
     if isinstance(value, Mapping):
-        return {name: to_json(part) for name, part in value.items()}
+        down = {name: float(floored(value[name])) for name in _DOWN if isinstance(value.get(name), float)}
+        return {**{name: to_json(part) for name, part in value.items()}, **down}
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
@@ -171,6 +178,9 @@ Code = Literal[
     "late",
     "like-noise",
     "shared-part",
+    "quicker-kind",
+    "no-room",
+    "long",
 ]
 
 
@@ -186,9 +196,11 @@ class Notice:
             a further attempt ended with `error`, the network before it was kept; "cut-short": a fit ended with `error`,
             its best network was kept; "no-checkpoint": keeping its state ended with `error`; "not-recorded": `what`
             of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
-            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "shared-part": frames of
-            a series differ by noise: `functions` of the axis hold what they share, `worst` is the lowest shell with
-            that, and `frames` the lowest with the frames themselves.
+            "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "quicker-kind": the kind
+            `arch` would take `seconds`, more than there is time for: `taken` is fitted; "no-room": the kind `arch`
+            would take more memory than is free: `taken` is fitted; "long": the fit takes `minutes`, the kind `quicker`
+            less; "shared-part": frames of a series differ by noise: `functions` of the axis hold what they share,
+            `worst` is the lowest shell with that, and `frames` the lowest with the frames themselves.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

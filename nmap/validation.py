@@ -15,7 +15,7 @@ from nmap.coding.codings import MAX_OCCUPANCY_NODES
 from nmap.coding.occupancy import of_shape
 from nmap.compare.agreement import Finer
 from nmap.compare.comparison import Extras
-from nmap.compare.findings import Container, Findings, Remark
+from nmap.compare.findings import OTHER_MAP, Container, Findings, Remark
 from nmap.compare.measures import Limits
 from nmap.compare.sizes import measure_sizes
 from nmap.compare.two_maps import compare_maps
@@ -24,14 +24,15 @@ from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, GridError, NonFiniteError
 from nmap.file_kind import NMAP, START_BYTES, kind_of
 from nmap.grid import Grid, Shape, told_apart
-from nmap.inspection import is_preview
 from nmap.machine.archive import open_input, shown_name
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions, read_map_with
 from nmap.maps.checked import judge_mask, mask_on, require_contrast, require_half_maps, sound_mask
 from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
+from nmap.plain_text import printable
 from nmap.remote import located
 from nmap.sampling.moved import MovedField, moved_envelope
+from nmap.side_chains import side_chains, subject
 from nmap.spectrum import Convention, Planes
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Validation:
     opened: MapFile
     record: Record
     neural_map: NeuralMap
+
+    def __repr__(self) -> str:
+        """One line: its findings'."""
+        return f"<Validation: {self.findings!r}>"
 
 
 def validate_file(
@@ -145,15 +150,23 @@ def validate_file(
         extras=_fitted(extras, neural_map, part),
         convention=convention,
     )
+    kept, of = side_chains(record), subject(neural_map.field.band_limit)
+    sure = findings.atoms is not None and findings.atoms.verdict == "kept"  # atom by atom
+    other = _other_map(record, findings, container)
     remarks = (
+        (other is not None, other or Remark("other-map")),
         (cropped, Remark("part-of-source", {"grid": str(part.grid)})),
         (mask is not None and soft is None, Remark("no-mask")),
         (large, Remark("off-grid-left-out")),
-        (container.same_source is False, Remark("other-source")),
-        (is_preview(record), Remark("preview")),
+        (container.same_source is False and other is None, Remark("other-source")),
+        (
+            not sure and kept.verdict == "may-be-missing",
+            Remark("side-chains", {"wanted": kept.wanted, "of": of}),
+        ),
         (bool(damage), Remark("record-damaged", {"reason": damage})),
     )
-    told = (*findings.remarks, *(remark for holds, remark in remarks if holds))
+    found = (remark for remark in findings.remarks if other is None or remark.code != "unlike")
+    told = (*found, *(remark for holds, remark in remarks if holds))
     findings = replace(findings, decoded=shown_name(opened.path), container=container, remarks=told)
     return Validation(findings, decoded, part, soft, opened, record, neural_map)
 
@@ -278,6 +291,22 @@ def _container(opened: MapFile, record: Record, source: DensityMap, readable: bo
     given = None if source.header is None else source.header.sha256
     sums = [entry[-1] for entry in frames if entry] if isinstance(frames, list) else [known]
     return Container(parts, bool(record) and readable, None if known is None else given in sums)
+
+
+def _other_map(record: Record, found: Findings, container: Container) -> Remark | None:
+    """Why the source looks like another map than the file's own; None where it does not, or the file cannot tell."""
+    recorded, file = record.get("fidelity", {}).get("correlation"), record.get("source", {}).get("file")
+    correlation = found.real_space.correlation
+    if container.same_source is not False or not isinstance(recorded, int | float):
+        return None
+    if correlation >= OTHER_MAP * recorded:
+        return None
+    values: dict[str, float | str] = {
+        "correlation": correlation,
+        "recorded": float(recorded),
+        "file": printable(str(file)),
+    }
+    return Remark("other-map", values)
 
 
 def _decode(neural_map: NeuralMap, grid: Grid) -> F32:

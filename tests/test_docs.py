@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tomllib
+from glob import glob
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +21,8 @@ import nmap
 from nmap_cli.main import cli
 
 ROOT = Path(__file__).parent.parent
+COMMANDS_ON = ("archive", "fidelity", "study", "viewers")
+"""Pages of docs/ with commands that read files; docs/series.md names its frames itself."""
 PAGES = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md"))]
 
 
@@ -56,6 +59,54 @@ def test_every_command_line_in_a_page_has_options_that_exist(page: str) -> None:
             assert command is not None, line
         known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help", "-h"}
         assert {w.split("=")[0] for w in words if re.match(r"--?[a-z]", w)} <= known, line
+
+
+def shell_blocks(text: str) -> list[tuple[str, list[str]]]:
+    """The paragraph before each shell block that calls nmap, and the calls."""
+    parts = re.split(r"```(?:sh|bash)\n(.*?)```", text, flags=re.DOTALL)
+    pairs = zip(parts[::2], parts[1::2], strict=False)
+    found = [
+        (before.strip().rpartition("\n\n")[2], shell_lines(f"```sh\n{block}```")) for before, block in pairs
+    ]
+    return [(before, lines) for before, lines in found if lines]
+
+
+def touch(word: str) -> None:
+    """Make a file, or where the name ends in / or has no ending, a folder; of a pattern some files."""
+    path = Path(word.replace("*", "1"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix:
+        path.touch()
+    else:
+        path.mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}.md" for name in COMMANDS_ON)])
+def test_every_file_of_a_command_is_in_examples_made_before_or_said_to_be_the_reader_s(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch("emd_3488.map.gz")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page != "README.md":  # the other pages begin with what its first lines make
+        touch("emd_3488.nmap")
+    for before, lines in shell_blocks(text):
+        if "of your own" in before:
+            for name in re.findall(r"`([\w./*-]+)`", before):
+                touch(name)
+        for line in lines:
+            tasks = line.replace("$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT", "0/8")
+            words = shlex.split(tasks, comments=True)[1:]
+            words = [found for word in words for found in (sorted(glob(word)) if "*" in word else [word])]
+            command: click.Command = cli
+            while isinstance(command, click.Group):
+                command = command.get_command(click.Context(command), words.pop(0))
+            context = command.make_context("nmap", words, **cli.context_settings)
+            batch = context.params.get("sources") if command.params[0].type.name == "text" else ()
+            assert all(Path(str(source)).exists() for source in batch or ()), line
+            for name in ("output", "out", "results", "plot", "json_file", "export", "report"):
+                if isinstance(made := context.params.get(name), Path):
+                    touch(str(made))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from nmap.container import save
-from nmap.errors import FormatError, OptionError, OutputExistsError
+from nmap.errors import FormatError, NmapWarning, OptionError, OutputExistsError
 from nmap.export_siren import export_weights
 from nmap.grid import Grid
 from nmap.import_siren.import_siren import import_weights
@@ -142,7 +142,7 @@ def test_what_is_no_plain_siren_is_refused_and_bare_is_named(tmp_path: Path) -> 
         (limited, "a siren network with a band limit and an envelope is no plain SIREN"),
         (phantoms.neural_map(phantoms.fourier_features(), GRID), "a fourier-features network is no plain"),
     ):
-        with pytest.raises(OptionError, match=f"{words}.*--bare"):
+        with pytest.raises(OptionError, match=f"{words}.*`bare`"):
             export_weights(neural_map, tmp_path / "w.npz")
     with pytest.raises(OptionError, match=re.escape("wanted a name that ends in .safetensors or .npz")):
         export_weights(MAPS["bare"](), tmp_path / "w.pt")
@@ -184,7 +184,12 @@ def test_damaged_texts_are_one_line_that_names_the_file(
 def test_what_is_given_goes_before_what_the_file_says(tmp_path: Path) -> None:
     export_weights(MAPS["bare"](), tmp_path / "w.npz")
     other = Grid((4, 4, 4), (2.0, 2.0, 2.0))
-    made = import_weights(tmp_path / "w.npz", other, omega=5.0, alignment="corners", scale=7.0, offset=1.0)
+    with pytest.warns(
+        NmapWarning, match=r"names its own grid, .*; the one that was given is taken, 4 x 4 x 4"
+    ):
+        made = import_weights(
+            tmp_path / "w.npz", other, omega=5.0, alignment="corners", scale=7.0, offset=1.0
+        )
     assert made.grid == other and made.field.network.settings()["omegas"] == [5.0] * 4
     assert (made.field.scale, made.field.offset, made.field.alignment) == (7.0, 1.0, "corners")
 
@@ -194,6 +199,9 @@ def test_the_commands_go_there_and_back(tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
     assert run("export-weights", tmp_path / "a.nmap", "-o", weights).code == 0
     assert run("import-weights", weights, "-o", tmp_path / "b.nmap").code == 0
+    moved = ("--shape", 8, "--voxel-size", 3)
+    ran = run("import-weights", weights, *moved, "-o", tmp_path / "c.nmap")
+    assert ran.code == 0 and "names its own grid" in ran.err
     for name in ("a", "b"):
         assert run("decode", tmp_path / f"{name}.nmap", "-o", tmp_path / f"{name}.mrc").code == 0
     assert (tmp_path / "a.mrc").read_bytes()[1024:] == (tmp_path / "b.mrc").read_bytes()[1024:]

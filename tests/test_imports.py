@@ -80,5 +80,5 @@ def test_encode_without_torch_names_the_one_command_to_run(tmp_path: Path) -> No
     ran = python(WITHOUT_TORCH, "encode", ROOT / "examples" / "emd_3488.map.gz", tmp_path / "a.nmap")
     assert ran.returncode == 4
     assert ran.stderr.splitlines() == [
-        "nmap: error: encode needs torch, which is not installed: run pip install 'nmap-em[fit]'"
+        "nmap: error: encode needs torch, which is not installed: run pip install '.[fit]' in a checkout of nmap"
     ]

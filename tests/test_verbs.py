@@ -47,6 +47,29 @@ def test_a_file_a_neural_map_a_decode_and_its_path_are_one_to_validate(files):
     assert nmap.validate(given[0], nmap.read_map(source)).fidelity.worst == found[0].fidelity.worst
 
 
+def test_what_the_verbs_give_is_one_line_where_it_is_shown(files):
+    neural, density = nmap.open(files / "a.nmap"), nmap.read_map(files / "source.mrc")
+    shown = {
+        repr(neural): ("siren", "24 x 22 x 20 voxels of 1.5 A", "band limit 4.5 A", "bytes"),
+        repr(density): ("source.mrc", "24 x 22 x 20 voxels of 1.5 A", "densities from "),
+        repr(nmap.inspect(files / "a.nmap")): (
+            "a.nmap",
+            "siren",
+            "band limit 4.5 A",
+            "fidelity not recorded",
+        ),
+        repr(nmap.validate(files / "a.nmap", files / "source.mrc")): (
+            "a.nmap against source.mrc",
+            "FSC 0.",
+            "holds",
+        ),
+        repr(nmap.fsc(files / "source.mrc", files / "decoded.mrc")): ("shells to 3", "lowest 0."),
+    }
+    for line, parts in shown.items():
+        assert "\n" not in line and len(line) < 200
+        assert [part for part in parts if part not in line] == [], line
+
+
 def test_masks_and_half_maps_are_paths_or_maps(files):
     paths = {"mask": files / "mask.mrc", "half_maps": (files / "half1.mrc", files / "half2.mrc")}
     maps = {"mask": nmap.read_map(paths["mask"]), "half_maps": tuple(map(nmap.read_map, paths["half_maps"]))}

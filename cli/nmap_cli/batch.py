@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +17,11 @@ from nmap.batch.sources import MAP_SUFFIXES, NMAP_SUFFIXES, Source, find_sources
 from nmap.errors import NmapError, OptionError
 from nmap.grid import Shape, Triple
 from nmap.machine.packages import require_package
+from nmap.plain_text import escaped
+from nmap.spectrum import floored
 from nmap_cli.batch_options import (
     ENCODE_OPTIONS,
+    HEADINGS,
     EngineOptions,
     add_encode_options,
     as_value,
@@ -31,8 +33,8 @@ from nmap_cli.batch_progress import BatchLine, words
 from nmap_cli.common import (
     json_option,
     overwrite_option,
-    put,
     say,
+    say_json,
     say_lines,
     size,
     tell,
@@ -40,10 +42,17 @@ from nmap_cli.common import (
     warn,
     write_text,
 )
+from nmap_cli.comparison import HEADINGS as COMPARISON
+from nmap_cli.encode import HEADINGS as ENCODE_HEADINGS
+from nmap_cli.help import Group
 from nmap_cli.interrupt import StopOnInterrupt
+from nmap_cli.limits import HEADINGS as LIMITS
 from nmap_cli.limits import checked_limits, limit_options
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import FOLDER, OUTPUT, SHAPE, VOXEL_SIZE
+
+if TYPE_CHECKING:
+    from nmap.batch.manifest import State
 
 # Failed maps that are named at the end; the catalogue names all.
 _NAMED = 20
@@ -65,7 +74,7 @@ _batch = click.argument(
 )
 
 
-@click.group("batch", short_help="Encode, check and pack thousands of maps.")
+@click.group("batch", cls=Group, short_help="Encode, check and pack thousands of maps.")
 def command() -> None:
     """Encode, decode, validate, inspect, report on and pack thousands of maps.
 
@@ -74,7 +83,16 @@ def command() -> None:
     """
 
 
-@command.command("encode")
+@command.command(
+    "encode",
+    short_help="Fit a network to every map.",
+    headings={**ENCODE_HEADINGS, **HEADINGS},
+    examples=(
+        ("every map below a folder, on four cores", "nmap batch encode maps --out out --workers 4"),
+        ("a list with options by row", "nmap batch encode list.csv --out out --arch radial-basis"),
+        ("the third of eight array jobs", "nmap batch encode maps --out out --shard 2/8"),
+    ),
+)
 @_sources
 @_out
 @engine_options
@@ -130,7 +148,12 @@ def encode(
 add_encode_options(encode)
 
 
-@command.command("decode")
+@command.command(
+    "decode",
+    short_help="Decode every .nmap to MRC.",
+    headings={"Sampling": ("shape", "voxel_size", "dtype"), **HEADINGS},
+    examples=(("every file below a folder, on its own grid", "nmap batch decode out --out decoded"),),
+)
 @_sources
 @_out
 @click.option("--shape", type=SHAPE, metavar="N|NX,NY,NZ", help="Samples over each map's box.")
@@ -180,7 +203,15 @@ def decode(
     return _run(jobs, out, how, device="cpu", as_json=as_json, quiet=quiet)
 
 
-@command.command("validate")
+@command.command(
+    "validate",
+    short_help="Hold every .nmap of a batch against its map.",
+    headings={**COMPARISON, **LIMITS, **HEADINGS},
+    examples=(
+        ("every map that batch encode did", "nmap batch validate out"),
+        ("those below 0.99 are named", "nmap batch validate out --min-fsc 0.99"),
+    ),
+)
 @_batch
 @click.option(
     "--models",
@@ -212,7 +243,10 @@ def validate(
     folder = folder.absolute()
     held = {name: value for name, value in limits.items() if value is not None}
     jobs = []
-    for name, entry in read_state(folder).last("encode").items():
+    encoded = read_state(folder).last("encode")
+    if not encoded:
+        raise NmapError(f"{folder}: its manifest names no encoded map: give the --out of 'nmap batch encode'")
+    for name, entry in encoded.items():
         if entry["event"] != "done":
             continue
         options = {"file": str(folder / str(entry["file"])), **held, **options_of(entry["options"], READING)}
@@ -237,7 +271,11 @@ def _model(folder: Path | None, name: str) -> Path | None:
     return next((path for end in _MODELS if (path := folder.absolute() / (name + end)).is_file()), None)
 
 
-@command.command("inspect")
+@command.command(
+    "inspect",
+    short_help="Say in a line what each .nmap holds.",
+    examples=(("a table of a folder", "nmap batch inspect out -o table.csv"),),
+)
 @_sources
 @click.option("-o", "--output", type=OUTPUT, metavar="CSV", help="Write the table as CSV instead.")
 @overwrite_option
@@ -260,9 +298,9 @@ def inspect(
             continue
         kept.append({"id": one.id, **values})
         if as_json:
-            put(json.dumps(kept[-1], allow_nan=False))
+            say_json(kept[-1], indent=None)
         elif output is None:
-            say(_line(one.id, values), quiet)
+            say(_line(escaped(one.id), values), quiet)
     if output is not None:
         write_text(output, _csv(kept), overwrite)
     if not as_json:
@@ -287,20 +325,26 @@ def _line(name: str, values: dict[str, Any]) -> str:
     return (
         f"{name}: {size(values['bytes'])}, 1/{values['ratio']:.4g} of the map, "
         f"{'no band limit' if limit is None else f'{limit:.4g} A'}, "
-        f"worst-shell FSC {'not recorded' if fsc is None else f'{fsc:.4f}'}, {values['kind']}, {values['symmetry']}"
+        f"worst-shell FSC {'not recorded' if fsc is None else floored(fsc)}, {values['kind']}, {values['symmetry']}"
     )
 
 
 def _csv(kept: Sequence[dict[str, Any]]) -> str:
+    from nmap.batch.catalogue import as_cells
+
     text = io.StringIO()
     if kept:
         writer = csv.DictWriter(text, list(kept[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(as_cells(one) for one in kept)
     return text.getvalue()
 
 
-@command.command("report")
+@command.command(
+    "report",
+    short_help="Write one HTML page on a batch.",
+    examples=(("a page on a batch", "nmap batch report out -o batch.html"),),
+)
 @_batch
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="HTML", help="The page to write.")
 @overwrite_option
@@ -308,7 +352,7 @@ def _csv(kept: Sequence[dict[str, Any]]) -> str:
 def report(folder: Path, output: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
     """Write one page on the batch in DIR: how small, how true, how long; the worst maps; what failed, and why.
 
-    Needs matplotlib: pip install 'nmap-em[report]'.
+    Needs the extra report: pip install '.[report]' in a checkout of nmap.
     """
     from nmap.batch.manifest import read_state, require_batch
     from nmap.batch.summary import summary_page
@@ -319,7 +363,14 @@ def report(folder: Path, output: Path, overwrite: bool, quiet: bool, verbose: bo
     say(f"{output}: {size(output.stat().st_size)}", quiet)
 
 
-@command.command("pack")
+@command.command(
+    "pack",
+    short_help="Put all .nmap files into one zip archive.",
+    examples=(
+        ("one file of all", "nmap batch pack out -o archive.zip"),
+        ("one map of it again", "nmap decode archive.zip::ID -o map.mrc"),
+    ),
+)
 @_batch
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="ZIP", help="The archive to write.")
 @overwrite_option
@@ -393,11 +444,7 @@ def _run(
         say(words(tally), quiet)
         say_lines([f"catalogue: {path}" for path in catalogue], quiet)
     failed = [*plan.failed, *(tally.failed if tally else ())]
-    for name in failed[:_NAMED]:
-        error = state.of(jobs[0].task, name).last.get("error", {})
-        tell(f"nmap: failed: {name}: {error.get('message', 'its process ended each time it was tried')}")
-    if len(failed) > _NAMED:
-        tell(f"nmap: and {len(failed) - _NAMED} more failed: see the catalogue")
+    _say_failed(failed, {job.id: job for job in jobs}, state)
     if aborted or (tally is not None and tally.stopped == "interrupted"):
         return INTERRUPTED
     if tally is not None and tally.stopped:
@@ -407,6 +454,19 @@ def _run(
         tell(f"nmap: {len(tally.short)} fall short of what was asked, such as {tally.short[0]}")
         return _SHORT
     return _SHORT if failed else 0
+
+
+def _say_failed(failed: list[str], jobs: dict[str, Job], state: State) -> None:
+    """Name the maps that failed, each with its file and its cause."""
+    for name in failed[:_NAMED]:
+        job = jobs[name]
+        error = state.of(job.task, name).last.get("error", {})
+        message = str(error.get("message", "its process ended each time it was tried"))
+        tell(
+            f"nmap: failed: {escaped(name)}: {message if job.source in message else f'{job.source}: {message}'}"
+        )
+    if len(failed) > _NAMED:
+        tell(f"nmap: and {len(failed) - _NAMED} more failed: see the catalogue")
 
 
 def _say_plan(plan: Any, quiet: bool) -> None:

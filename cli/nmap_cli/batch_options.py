@@ -100,7 +100,7 @@ class _Shard(click.ParamType[tuple[int, int]]):
         """Part and number of parts."""
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"(\d+)/(\d+)", value)
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value)
         if match is None or not int(match[1]) < int(match[2]):
             self.fail(f"{value!r}: wanted i/n with i from 0 to n - 1, such as 3/8", param, ctx)
         return int(match[1]), int(match[2])
@@ -149,6 +149,12 @@ class EngineOptions:
             device=device,
         )
 
+
+HEADINGS = {
+    "Where it runs": ("workers", "memory", "scheduler", "slurm", "shard"),
+    "What is done again": ("retry_failed", "force"),
+}
+"""Of the engine's options, in the help."""
 
 _ENGINE = (
     click.option(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Any
 
 from nmap.batch.manifest import Entry
 from nmap.batch.run import Tally
-from nmap_cli.common import put, span
+from nmap_cli.common import put, say_json, span
 
 # Seconds between two lines: on a terminal, elsewhere, and between two events of progress.
 _REDRAWN = 0.2
@@ -59,7 +58,7 @@ class BatchLine:
 
     def event(self, values: dict[str, Any]) -> None:
         """Print one event."""
-        put(json.dumps(values, allow_nan=False))
+        say_json(values, indent=None)
         sys.stdout.flush()
 
     def clear(self) -> None:

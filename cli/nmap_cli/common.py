@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nmap.errors import NmapError, OptionError
-from nmap.plain_text import printable, printable_lines
+from nmap.plain_text import as_utf8, printable, printable_lines
 from nmap_cli.amounts import size as size  # noqa: PLC0414
 from nmap_cli.amounts import span as span  # noqa: PLC0414
 from nmap_cli.parameters import BYTES, VOXEL_SIZE, OutputFile
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 WARNINGS: list[str] = []
 """What this run has warned of so far."""
+
+# An option in a message of the library, and what is typed for those that have another name here.
+_OPTION = re.compile(r"`([a-z][a-z0-9_]*)`")
+_TYPED = {"grid": "grid by --grid-like MAP, or --shape and --voxel-size"}
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -189,20 +194,34 @@ def say_lines(lines: Iterable[str], quiet: bool = False) -> None:
         put("\n".join(line.replace("\n", " ") for line in lines), lines=True)
 
 
-def say_json(value: Any) -> None:
-    """Print JSON on stdout: indented, non-finite numbers refused."""
-    put(json.dumps(value, indent=2, allow_nan=False), lines=True)
+def say_json(value: Any, indent: int | None = 2) -> None:
+    """Print JSON on stdout that every reader of JSON takes: UTF-8, non-finite numbers refused; no indent, one line."""
+    put(json.dumps(_in_utf8(value), indent=indent, allow_nan=False), lines=True)
+
+
+def _in_utf8(value: Any) -> Any:
+    """JSON values with the texts that UTF-8 can hold."""
+    if isinstance(value, str):
+        return as_utf8(value)
+    if isinstance(value, Mapping):
+        return {_in_utf8(name): _in_utf8(part) for name, part in value.items()}
+    return [_in_utf8(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def tell(line: str) -> None:
     """Print one line on stderr, safe for a terminal; if nobody can read it any more, the work goes on."""
     with suppress(OSError, ValueError):
-        put(line, err=True)
+        put(as_typed(line), err=True)
+
+
+def as_typed(message: str) -> str:
+    """A message of the library with its options, `max_bytes`, as they are typed here: --max-bytes."""
+    return _OPTION.sub(lambda found: _TYPED.get(found[1], "--" + found[1].replace("_", "-")), message)
 
 
 def warn(text: str) -> None:
     """Print a warning on stderr, and keep it for those who print JSON."""
-    WARNINGS.append(printable(text))
+    WARNINGS.append(printable(as_typed(text)))
     tell(f"nmap: warning: {text}")
 
 

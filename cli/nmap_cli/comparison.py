@@ -33,6 +33,20 @@ _OPTIONS = (
     reading_options,
 )
 
+HEADINGS = {
+    "How they are compared": (
+        "mask",
+        "resolution",
+        "half1",
+        "half2",
+        "model",
+        "models",
+        "off_grid",
+        "convention",
+    ),
+}
+"""Of the options of every comparison, in the help."""
+
 convention_option = click.option(
     "--convention",
     type=click.Choice(("nmap", "relion", "linear")),

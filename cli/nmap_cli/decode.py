@@ -29,6 +29,7 @@ from nmap_cli.common import (
     voice_options,
     warn,
 )
+from nmap_cli.help import Command
 from nmap_cli.parameters import (
     FRAMES,
     INPUT,
@@ -54,7 +55,16 @@ _LABEL = f"Decoded by nmap {__version__}"
 _NUMBER = re.compile("%(0?[1-9])?d")
 
 
-@click.command("decode")
+@click.command(
+    "decode",
+    short_help="Write the density map that a .nmap holds, as MRC.",
+    cls=Command,
+    examples=(
+        ("the source's own grid", "nmap decode emd_3488.nmap -o decoded.mrc"),
+        ("the same box, twice the sampling", "nmap decode emd_3488.nmap -o fine.mrc --shape 200"),
+        ("exactly the grid of another map", "nmap decode emd_3488.nmap -o there.mrc --like other.mrc"),
+    ),
+)
 @click.argument("file", type=NMAP_INPUT)
 @output_argument(MAP_OUTPUT, "The MRC map to write; it may also be given as the second argument.")
 @click.option(

@@ -67,6 +67,36 @@ if TYPE_CHECKING:
 
 # Kind of network that a series has where none is chosen.
 _SERIES_ARCH = "siren"
+HEADINGS = {
+    "Goal and size": ("preset", "target_fsc", "max_bytes", "ratio", "effort", "time_budget", "gains", "bare"),
+    "What the map is": (
+        "resolution",
+        "mask",
+        "contour",
+        "symmetry",
+        "symmetry_threshold",
+        "force_symmetry",
+        "half1",
+        "half2",
+        "cross_validate",
+    ),
+    "Part of the map": ("slice", "crop", "downsample"),
+    "Series": ("axis", "at", "periodic_t"),
+    "Network and training": (
+        "arch",
+        "blocks",
+        "steps",
+        "hidden_features",
+        "hidden_layers",
+        "omega0",
+        "omega_hidden",
+        "weight_bits",
+        "seed",
+    ),
+    "Machine": ("device", "checkpoint", "keep_on_interrupt"),
+}
+"""Of the options, in the help."""
+
 _DEFAULTS = {field.name: field.default for field in fields(EncodeOptions)}
 
 Command = Callable[..., Any]
@@ -81,7 +111,21 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
 
 
 @click.command(
-    "encode", short_help="Fit a network to a density map and write it as a .nmap.", cls=ManySources
+    "encode",
+    short_help="Fit a network to a density map and write it as a .nmap.",
+    cls=ManySources,
+    headings=HEADINGS,
+    examples=(
+        ("the default: atoms stay", "nmap encode emd_3488.map.gz emd_3488.nmap --resolution 3.2"),
+        (
+            "about a third of the bytes, in a third of the time",
+            "nmap encode emd_3488.map.gz small.nmap --resolution 3.2 --arch radial-basis",
+        ),
+        (
+            "a look only, with a page on what was lost",
+            "nmap encode emd_3488.map.gz look.nmap --resolution 3.2 --preset preview --report look.html",
+        ),
+    ),
 )
 @click.argument("sources", type=INPUT, nargs=-1, metavar="SOURCE...")
 @output_argument(NMAP_OUTPUT, "The .nmap file to write; it may also be given as the last argument.")
@@ -172,7 +216,7 @@ def _fit_option(flag: str, text: str, **kind: Any) -> Callable[[Command], Comman
     "--arch",
     "Kind of network. siren is a sine network in blocks, block-siren, unless an option from --steps to --weight-bits "
     "is given without --blocks: then it is one plain network. radial-basis is about a third as large and fits in a "
-    "third of the time; half maps take it unless a kind is given.",
+    "third of the time; half maps, and a time budget that is too short for a siren, take it unless a kind is given.",
     type=click.Choice(list(CHOICES)),
     show_default="siren",
 )
@@ -268,6 +312,7 @@ def command(
     Several SOURCES on one grid, or one stack of volumes (ISPG 401), are a series: a molecule that moves. One
     siren holds them all, and decodes at any position between them.
     """
+    began = click.get_current_context().obj or time.monotonic()
     output = one_output(out, output)
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
     require_package("torch", "fit", "encode")
@@ -284,10 +329,11 @@ def command(
     from nmap.maps import read_map_with, read_series
     from nmap.spectrum import worded
 
-    began = time.monotonic()
     if len(sources) == 1:
         take_from_header(sources[0], fitting, quiet)
     densities = read_series(sources, reading)
+    for density in densities:
+        density.park()
     fitting.update({name: read_map_with(path, reading) for name, path in maps.items()})
     fit = _fit_of(densities, fitting, at=at, periodic=periodic_t, axis=axis)
     density = densities[0]
@@ -297,11 +343,11 @@ def command(
         warn(odd)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
-    if fitting["time_budget"] is not None:
-        fitting["time_budget"] = max(fitting["time_budget"] - (time.monotonic() - began), 0.001)
     with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
         with _naming(sources):
-            neural_map = fit(EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped)
+            neural_map = fit(
+                EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped, started=began
+            )
         save_fit(neural_map, output, hdf5=not no_hdf5, thumbnail=thumbnail, overwrite=overwrite)
     with saying_that_it_is_written(output):
         # The file says nothing of the time it took, so that encoding again gives the same bytes.

@@ -7,10 +7,21 @@ from pathlib import Path
 import click
 
 from nmap_cli.common import overwrite_option, say, size, voice_options
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT, OUTPUT
 
 
-@click.command("export-weights", short_help="Write the weights of a bare .nmap for other programs.")
+@click.command(
+    "export-weights",
+    short_help="Write the weights of a bare .nmap for other programs.",
+    cls=Command,
+    examples=(
+        (
+            "a network for torch; it was made with encode --bare",
+            "nmap export-weights bare.nmap -o weights.safetensors",
+        ),
+    ),
+)
 @click.argument("file", type=INPUT)
 @click.option("-o", "--output", type=OUTPUT, required=True, help="The .safetensors or .npz file to write.")
 @overwrite_option

@@ -26,7 +26,7 @@ from nmap.report.finding_words import (
     worst_words,
 )
 from nmap.report.fit_words import margin_words
-from nmap.spectrum import CONVENTIONS, ShellCurve, worded
+from nmap.spectrum import CONVENTIONS, ShellCurve, floored, worded
 from nmap_cli.common import size, table
 
 Rows = list[tuple[str, str]]
@@ -47,7 +47,10 @@ def findings_text(found: Findings, file_name: str, verbose: bool = False) -> str
     if found.symmetry is not None:
         s = found.symmetry
         rows.append(
-            ("Symmetry", f"{s.group}: copies agree to {s.decoded:.4f}, in the source to {s.source:.4f}")
+            (
+                "Symmetry",
+                f"{s.group}: copies agree to {floored(s.decoded)}, in the source to {floored(s.source)}",
+            )
         )
     if found.half_maps is not None:
         rows += _half_maps(found.half_maps, found.fidelity.resolution, verbose)
@@ -184,7 +187,7 @@ def _model(model: MapModel, verbose: bool) -> Rows:
         ("source", model.source, model.correlation_source),
         ("decode", model.decoded, model.correlation_decoded),
     ):
-        rows.append(("", f"{name}: {crossing_words(curve.crossing_at(0.5))}, correlation {cc:.4f}"))
+        rows.append(("", f"{name}: {crossing_words(curve.crossing_at(0.5))}, correlation {floored(cc)}"))
     if verbose:
         mask = "around the atoms" if model.mask == "around the atoms" else "as given"
         rows.append(("", f"mask {mask}; electron scattering factors, the atoms' own B factors"))
@@ -204,17 +207,19 @@ def _engineering(found: Findings) -> Rows:
     rows += [("", line) for c in judged.crossings if (line := crossing_shells(c))]
     rows += _empty(judged.curve)
     if real.correlation_inside is not None and real.inside_fraction is not None:
-        outside = "-" if real.correlation_outside is None else f"{real.correlation_outside:.4f}"
-        share = f"{100 * real.inside_fraction:.1f} % of the box"
+        outside = "-" if real.correlation_outside is None else floored(real.correlation_outside)
+        share = f"{100 * real.inside_fraction:.1f} % of the voxels"
         rows.append(
             (
                 "",
-                f"correlation {real.correlation_inside:.4f} inside the envelope ({share}), {outside} outside",
+                f"correlation {floored(real.correlation_inside)} inside the envelope ({share}), {outside} outside",
             )
         )
     if found.band_limit is not None:
         limit = found.band_limit
-        rows.append(("", f"of the source's power {limit.beyond_source:.2g} lies beyond {limit.limit:g} A"))
+        rows.append(
+            ("", f"of the source's power {100 * limit.beyond_source:.2g} % lies beyond {limit.limit:g} A")
+        )
     rows += [
         ("", f"{check.measure.name}: {check.value:.4g} (wanted {check.relation} {check.wanted:g})")
         for check in found.checks
@@ -234,7 +239,7 @@ def _shells(found: Findings) -> str:
     lines = [head if masked is None else f"{head} {'masked':>8}"]
     for i in range(1, curve.fsc.size):
         f = curve.frequency[i]
-        line = f"{i:5d} {1 / f:8.2f} {f:8.4f} {curve.modes[i]:9.0f} {curve.fsc[i]:8.4f}"
-        line += "" if masked is None else f" {masked.curve.fsc[i]:8.4f}"
+        line = f"{i:5d} {1 / f:8.2f} {f:8.4f} {curve.modes[i]:9.0f} {floored(curve.fsc[i]):>8}"
+        line += "" if masked is None else f" {floored(masked.curve.fsc[i]):>8}"
         lines.append(line + ("  negligible" if curve.negligible is not None and curve.negligible[i] else ""))
     return "\n".join(lines)

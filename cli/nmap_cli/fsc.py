@@ -18,7 +18,8 @@ from nmap_cli.common import (
     voice_options,
     write_text,
 )
-from nmap_cli.comparison import convention_option
+from nmap_cli.comparison import HEADINGS, convention_option
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT, MASK, OUTPUT, Input
 
 if TYPE_CHECKING:
@@ -26,7 +27,19 @@ if TYPE_CHECKING:
     from nmap.maps import DensityMap, ReadOptions
 
 
-@click.command("fsc")
+@click.command(
+    "fsc",
+    short_help="Fourier shell correlation of any two maps.",
+    cls=Command,
+    headings=HEADINGS,
+    examples=(
+        ("two maps on one grid", "nmap fsc decoded.mrc emd_3488.map.gz"),
+        (
+            "the same inside a mask that is found, as JSON",
+            "nmap fsc decoded.mrc emd_3488.map.gz --mask auto --json",
+        ),
+    ),
+)
 @click.argument("a", type=INPUT)
 @click.argument("b", type=INPUT)
 @click.option(

@@ -8,6 +8,7 @@ from pathlib import Path
 from nmap.fit.options import EncodeOptions
 from nmap.grid import Grid
 from nmap.inspection import Inspection
+from nmap.spectrum import floored
 
 _POOR = 0.5
 """Correlation with the source over the whole box below which a file shows little of its map."""
@@ -21,8 +22,8 @@ def poor_fit(found: Inspection) -> str:
     if not isinstance(correlation, int | float) or correlation >= _POOR:
         return ""
     return (
-        f"the file correlates with its map by {correlation:.3f} only: most of the map is finer than the resolution, "
-        "outside the mask, or noise"
+        f"the file correlates with its map by {floored(correlation)} only: most of the map is finer than the "
+        "resolution, outside the mask, or noise"
     )
 
 

@@ -9,10 +9,29 @@ import click
 from nmap.errors import OptionError
 from nmap.grid import Grid, Shape, Triple
 from nmap_cli.common import advice, overwrite_option, permissive_option, say, size, voice_options
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT, NMAP_OUTPUT, SHAPE, VOXEL_SIZE, Input
 
+HEADINGS = {
+    "The grid it was fitted to": ("grid_like", "shape", "voxel_size", "alignment", "columns"),
+    "The network": ("omega", "omega_hidden", "scale", "offset"),
+}
+"""Of the options, in the help."""
 
-@click.command("import-weights", short_help="Write SIREN weights trained elsewhere as a .nmap.")
+
+@click.command(
+    "import-weights",
+    short_help="Write SIREN weights trained elsewhere as a .nmap.",
+    cls=Command,
+    headings=HEADINGS,
+    examples=(
+        (
+            "a network, and the map that it was fitted to",
+            "nmap import-weights siren.npz --omega 30 --grid-like emd_3488.map.gz -o siren.nmap",
+        ),
+        ("what export-weights wrote", "nmap import-weights weights.safetensors -o back.nmap"),
+    ),
+)
 @click.argument("weights", type=INPUT)
 @click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The .nmap file to write.")
 @click.option(

@@ -15,11 +15,14 @@ from nmap.report.fit_words import (
     is_estimated,
     mask_words,
     notices_words,
+    side_chain_words,
     symmetry_words,
 )
 from nmap.report.series_words import axis_name, axis_words, motion_words, source_words
+from nmap.side_chains import subject
 from nmap.spectrum import floored
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
+from nmap_cli.help import Command
 from nmap_cli.parameters import NMAP_INPUT, NmapInput
 
 if TYPE_CHECKING:
@@ -28,7 +31,15 @@ if TYPE_CHECKING:
 Rows = Iterator[tuple[str, str]]
 
 
-@click.command("inspect", short_help="Show which map a .nmap holds, how small and how true.")
+@click.command(
+    "inspect",
+    short_help="Show which map a .nmap holds, how small and how true.",
+    cls=Command,
+    examples=(
+        ("what a file holds", "nmap inspect emd_3488.nmap"),
+        ("where its bytes went, and every setting of the fit", "nmap inspect emd_3488.nmap --verbose"),
+    ),
+)
 @click.argument("file", type=NMAP_INPUT)
 @json_option
 @voice_options
@@ -68,6 +79,7 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
         "resolution kept",
         "fidelity FSC",
         "side chains",
+        "detail",
         "contour level",
         "half maps",
         "cross-validation",
@@ -172,12 +184,9 @@ def _fidelity(found: Inspection) -> Rows:
         if crossings:
             yield "", ", ".join(crossings) + " (not a half-map FSC)"
         if "correlation" in fidelity:
-            yield "", f"correlation {fidelity['correlation']:.4f} over the whole box"
-        if found.is_preview:
-            yield (
-                "side chains",
-                "may be missing: a worst shell of 0.995, or 0.99 in noisy solvent, keeps them",
-            )
+            yield "", f"correlation {floored(fidelity['correlation'])} over the whole box"
+        if not found.grid.is_flat:
+            yield subject(limit), side_chain_words(found.side_chains)
         if "contour_level" in fidelity and "contour_level" in source:
             yield (
                 "contour level",

@@ -12,6 +12,9 @@ from nmap_cli.common import Decorated, require
 
 LIMITED = [measure for measure in MEASURES if measure.option]
 
+HEADINGS = {"Limits (exit code 1 beyond them)": tuple(measure.limit_name for measure in LIMITED)}
+"""Of these options, in the help."""
+
 
 def limit_options(command: Decorated) -> Decorated:
     """Add an option for each limit; the command gets them by the limits' names."""

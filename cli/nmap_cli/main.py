@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from nmap import __version__
 from nmap.errors import NmapError, NmapWarning
 from nmap.machine.memory import is_out_of_memory, require_start
 from nmap_cli.common import WARNINGS, put, tell, warn
+from nmap_cli.help import Group
 from nmap_cli.interrupt import Terminated, ending_signals_raise, wish_to_end
 
 INTERRUPTED = 130
@@ -45,7 +47,7 @@ _COMMANDS = (
 atexit.register(gc.freeze)
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """The commands, each imported when it is run; every failure becomes one line and a stable exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,6 +68,7 @@ class _Commands(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> NoReturn:
+        extra.setdefault("obj", time.monotonic())  # when the command began: what it loads from here on counts
         arguments = list(sys.argv[1:] if args is None else args)
         verbose = "--verbose" in arguments or "-v" in arguments
         _open_closed_streams()
@@ -89,14 +92,22 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 falls short of what was asked; 2 usage; 3 bad input file; "
     "4 limit, missing package or I/O; 130, 143 or 129 interrupted.",
+    examples=(
+        (
+            "a map to a network, and what that holds",
+            "nmap encode emd_3488.map.gz emd_3488.nmap --resolution 3.2",
+        ),
+        ("back to a map, for any other program", "nmap decode emd_3488.nmap -o decoded.mrc"),
+        ("how true it is", "nmap validate emd_3488.nmap emd_3488.map.gz"),
+    ),
 )
 @click.version_option(__version__, "-V", "--version", prog_name="nmap", message="%(prog)s %(version)s")
 def cli() -> None:
     """Cryo-EM density maps as small neural networks: one .nmap file, decoded to MRC at any sampling.
 
     Every file to be read may be a URL (https://, s3://), or emd:NNNN, which means the map of that EMDB entry: it is
-    fetched whole. That needs pip install 'nmap-em[remote]'. The environment variable NMAP_EMDB_URL names a mirror
-    of the archive.
+    fetched whole. That needs the extra remote: pip install '.[remote]' in a checkout of nmap. The environment
+    variable NMAP_EMDB_URL names a mirror of the archive.
     """
 
 

@@ -37,6 +37,9 @@ Slice = tuple[str, int]
 MAX_FRAMES = 10_000
 """Maps that one command decodes."""
 
+# A whole number, and one with decimals, of no more digits than a machine's own numbers hold.
+_WHOLE = r"\d{1,12}"
+_NUMBER = r"\d{1,15}(?:\.\d{0,15})?"
 _BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -80,7 +83,7 @@ class NmapFile(click.ParamType[NmapInput]):
             return InputFile().convert(value, param, ctx)
         archive, name = inside
         if not name:
-            self.fail(f"{value!r}: wanted the name of a map after {SEPARATOR}", param, ctx)
+            self.fail(f"{value!r:.80}: wanted the name of a map after {SEPARATOR}", param, ctx)
         if not is_address(archive):
             InputFile().convert(archive, param, ctx)
         return str(value)
@@ -128,9 +131,11 @@ class SliceType(click.ParamType[Slice]):
         """Axis and voxel."""
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"([xyz])=(\d+)", value)
+        match = re.fullmatch(rf"([xyz])=({_WHOLE})", value)
         if match is None:
-            self.fail(f"{value!r}: wanted x=N, y=N or z=N, a voxel counted from 0, such as z=150", param, ctx)
+            self.fail(
+                f"{value!r:.80}: wanted x=N, y=N or z=N, a voxel counted from 0, such as z=150", param, ctx
+            )
         return (match[1], int(match[2]))
 
 
@@ -143,9 +148,9 @@ class ShapeType(click.ParamType["Shape"]):
         """Counts (z, y, x)."""
         if isinstance(value, tuple):
             return (int(value[0]), int(value[1]), int(value[2]))
-        if not re.fullmatch(r"\d+(,\d+,\d+)?", value) or "0" in (counts := value.split(",")):
+        if not re.fullmatch(rf"{_WHOLE}(,{_WHOLE},{_WHOLE})?", value) or "0" in (counts := value.split(",")):
             self.fail(
-                f"{value!r}: wanted N or NX,NY,NZ, whole numbers of at least 1, such as 200", param, ctx
+                f"{value!r:.80}: wanted N or NX,NY,NZ, whole numbers of at least 1, such as 200", param, ctx
             )
         x, y, z = (int(n) for n in (counts * 3 if len(counts) == 1 else counts))
         return (z, y, x)
@@ -166,7 +171,7 @@ class VoxelSizeType(click.ParamType["Triple"]):
             numbers = []
         if len(numbers) not in (1, 3) or not all(math.isfinite(n) and n > 0 for n in numbers):
             self.fail(
-                f"{value!r}: wanted one or three positive numbers of Angstrom, such as 1.05", param, ctx
+                f"{value!r:.80}: wanted one or three positive numbers of Angstrom, such as 1.05", param, ctx
             )
         x, y, z = numbers * 3 if len(numbers) == 1 else numbers
         return (x, y, z)
@@ -181,11 +186,13 @@ class RegionType(click.ParamType[Region]):
         """First voxel and shape."""
         if isinstance(value, tuple):
             return value
-        if not re.fullmatch(r"-?\d+:-?\d+(,-?\d+:-?\d+){2}", value):
-            self.fail(f"{value!r}: wanted X0:X1,Y0:Y1,Z0:Z1 in voxels, such as 20:80,20:80,30:70", param, ctx)
+        if not re.fullmatch(rf"-?{_WHOLE}:-?{_WHOLE}(,-?{_WHOLE}:-?{_WHOLE}){{2}}", value):
+            self.fail(
+                f"{value!r:.80}: wanted X0:X1,Y0:Y1,Z0:Z1 in voxels, such as 20:80,20:80,30:70", param, ctx
+            )
         (x0, x1), (y0, y1), (z0, z1) = (map(int, part.split(":")) for part in value.split(","))
         if x1 <= x0 or y1 <= y0 or z1 <= z0:
-            self.fail(f"{value!r}: each range must end after it begins", param, ctx)
+            self.fail(f"{value!r:.80}: each range must end after it begins", param, ctx)
         return ((z0, y0, x0), (z1 - z0, y1 - y0, x1 - x0))
 
 
@@ -205,7 +212,7 @@ class FramesType(click.ParamType[Frames]):
             found = (math.nan, math.nan, 0)
         if not (math.isfinite(found[0]) and math.isfinite(found[1]) and 1 <= found[2] <= MAX_FRAMES):
             self.fail(
-                f"{value!r}: wanted first position, last position and a count of 1 to {MAX_FRAMES}, such as 0:1:30",
+                f"{value!r:.80}: wanted first position, last position and a count of 1 to {MAX_FRAMES}, such as 0:1:30",
                 param,
                 ctx,
             )
@@ -228,7 +235,9 @@ class PositionsType(click.ParamType[tuple[float, ...]]):
         except ValueError:
             numbers = (math.nan,)
         if not all(map(math.isfinite, numbers)):
-            self.fail(f"{value!r}: wanted numbers with commas between them, such as 0,0.1,0.35", param, ctx)
+            self.fail(
+                f"{value!r:.80}: wanted numbers with commas between them, such as 0,0.1,0.35", param, ctx
+            )
         return numbers
 
 
@@ -241,9 +250,9 @@ class DurationType(click.ParamType[float]):
         """Seconds."""
         if isinstance(value, (int, float)):
             return float(value)
-        match = re.fullmatch(r"(\d+\.?\d*)([smh]?)", value)
+        match = re.fullmatch(rf"({_NUMBER})([smh]?)", value)
         if match is None or float(match[1]) <= 0:
-            self.fail(f"{value!r}: wanted a time such as 30s, 5m or 1h", param, ctx)
+            self.fail(f"{value!r:.80}: wanted a time such as 30s, 5m or 1h", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -256,9 +265,9 @@ class BytesType(click.ParamType[int]):
         """Bytes."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+\.?\d*)([KMGT]?)(i?B)?", value, re.IGNORECASE)
+        match = re.fullmatch(rf"({_NUMBER})([KMGT]?)(i?B)?", value, re.IGNORECASE)
         if match is None or float(match[1]) <= 0:
-            self.fail(f"{value!r}: wanted an amount such as 512M or 4G", param, ctx)
+            self.fail(f"{value!r:.80}: wanted an amount such as 512M or 4G", param, ctx)
         return int(float(match[1]) * _BYTES[match[2].upper()])
 
 

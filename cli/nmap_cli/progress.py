@@ -123,7 +123,9 @@ class ProgressLine:
         if seconds_left is not None:
             parts.append(f"{span(seconds_left)} left")
         if fsc is not None and fsc >= _MEANINGFUL:
-            parts.append(self._words(f"worst-shell FSC {fsc:.3f}"))
+            from nmap.spectrum import floored
+
+            parts.append(self._words(f"worst-shell FSC {floored(fsc)}"))
         if self._terminal:
             self._write(f"\r\x1b[K{stage}{self._bar(share)} {', '.join(parts)}")
             self._drawn = True

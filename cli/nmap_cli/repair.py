@@ -7,10 +7,16 @@ from pathlib import Path
 import click
 
 from nmap_cli.common import overwrite_option, say, voice_options
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT, NMAP_OUTPUT, Input
 
 
-@click.command("repair", short_help="Mend a .nmap that an HDF5 program has written to.")
+@click.command(
+    "repair",
+    short_help="Mend a .nmap that an HDF5 program has written to.",
+    cls=Command,
+    examples=(("a file that h5py has written to", "nmap repair damaged.nmap -o mended.nmap"),),
+)
 @click.argument("file", type=INPUT)
 @click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The mended .nmap file to write.")
 @overwrite_option

@@ -18,11 +18,27 @@ from nmap_cli.common import (
     voice_options,
     write_text,
 )
-from nmap_cli.comparison import comparison_options
+from nmap_cli.comparison import HEADINGS, comparison_options
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 
-@click.command("report")
+@click.command(
+    "report",
+    short_help="Show a .nmap beside its map on one HTML page.",
+    cls=Command,
+    headings=HEADINGS,
+    examples=(
+        (
+            "a page on a file and the map that it was made from",
+            "nmap report emd_3488.nmap emd_3488.map.gz -o report.html",
+        ),
+        (
+            "with an atomic model: what each residue loses",
+            "nmap report emd_3488.nmap emd_3488.map.gz --model 5me2.pdb.gz -o report.html",
+        ),
+    ),
+)
 @click.argument("file", type=NMAP_INPUT)
 @click.argument("sources", type=INPUT, nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", type=OUTPUT, required=True, help="The HTML page to write.")
@@ -41,7 +57,7 @@ def command(
     """Write a page that shows how true a .nmap FILE is to its SOURCE map.
 
     FSC, power spectra, slices, surfaces, local error and every number, in one HTML file that needs no
-    network. Needs matplotlib: pip install 'nmap-em[report]'.
+    network. Needs the extra report: pip install '.[report]' in a checkout of nmap.
 
     Of a series give all SOURCES in order, or a stack of volumes: the page shows a strip of slices, and the FSC of
     each frame.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from nmap.remote import RemoteFile
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT
 
 
-class ManySources(click.Command):
+class ManySources(Command):
     """A command with the arguments `sources`, any number, and `out`, which `--output` may give as well.
 
     The last path is the output, unless `--output` names one: then it is a source like the others.

@@ -8,10 +8,18 @@ import click
 
 from nmap.machine.inputs import existing
 from nmap_cli.common import overwrite_option, say, voice_options
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT, NMAP_OUTPUT, Input
 
 
-@click.command("strip", short_help="Drop the HDF5 side of a .nmap.")
+@click.command(
+    "strip",
+    short_help="Drop the HDF5 side of a .nmap.",
+    cls=Command,
+    examples=(
+        ("for a few hundred bytes, or some kilobytes, less", "nmap strip emd_3488.nmap -o smaller.nmap"),
+    ),
+)
 @click.argument("file", type=INPUT)
 @click.option("-o", "--output", type=NMAP_OUTPUT, required=True, help="The smaller .nmap file to write.")
 @overwrite_option

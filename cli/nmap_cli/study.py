@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmap.fit.options import PRESETS
+from nmap.model.kinds import CHOICES
+from nmap.spectrum import floored
 from nmap_cli.common import (
     json_option,
     overwrite_option,
@@ -20,6 +22,7 @@ from nmap_cli.common import (
     tell,
     voice_options,
 )
+from nmap_cli.help import Group
 from nmap_cli.main import INTERRUPTED
 from nmap_cli.parameters import INPUT, MASK, OUTPUT, RESULTS, Input
 from nmap_cli.progress import ProgressLine
@@ -29,7 +32,14 @@ if TYPE_CHECKING:
     from nmap.study.sweep import Cell
 
 
-@click.group("study", short_help="Measure interpolation, or sweep over networks.")
+HEADINGS = {
+    "The networks": ("depths", "widths", "omegas", "steps", "seed", "quick"),
+    "The map": ("resolution", "crop", "downsample"),
+}
+"""Of the options of the sweep, in the help."""
+
+
+@click.group("study", cls=Group, short_help="Measure interpolation, or sweep over networks.")
 def command() -> None:
     """Measure what networks do to a map under other samplings and other settings."""
 
@@ -55,7 +65,18 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"{value!r}: wanted {kind} with commas between them, such as 3,5,7", param, ctx)
 
 
-@command.command("interpolation")
+@command.command(
+    "interpolation",
+    short_help="Set a network against interpolation.",
+    headings={"The networks": ("preset", "target_fsc", "arch"), "The map": ("mask",)},
+    examples=(
+        ("at the goal of a preset", "nmap study interpolation emd_3488.map.gz"),
+        (
+            "at several goals, drawn",
+            "nmap study interpolation emd_3488.map.gz --target-fsc 0.98,0.99 --plot errors.png",
+        ),
+    ),
+)
 @click.argument("source", type=INPUT)
 @click.option(
     "--preset",
@@ -69,6 +90,12 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     type=_Numbers(whole=False),
     metavar="C[,C...]",
     help="Worst-shell FSC that it must reach instead; of several, a network for each.",
+)
+@click.option(
+    "--arch",
+    type=click.Choice(list(CHOICES)),
+    show_default="siren",
+    help="Kind of network, as with encode.",
 )
 @click.option(
     "--mask",
@@ -87,6 +114,7 @@ def interpolation(
     source: Input,
     preset: Any,
     target_fsc: tuple[float, ...] | None,
+    arch: str | None,
     mask: str | Input,
     json_file: Path | None,
     plot: Path | None,
@@ -108,7 +136,7 @@ def interpolation(
     from nmap.study.interpolation import study_interpolation
     from nmap.validation import mask_name, read_mask
 
-    options = EncodeOptions(arch="radial-basis", preset=preset)
+    options = EncodeOptions(arch=arch, preset=preset)
     density = read_map_with(source, reading)
     soft = None if mask == "none" else read_mask(mask, density, None, reading)
     name = "none" if soft is None else mask_name(mask)
@@ -132,7 +160,18 @@ def interpolation(
     return 0 if found.holds and not found.missed else 1
 
 
-@command.command("sweep")
+@command.command(
+    "sweep",
+    short_help="Fit SIRENs of many sizes.",
+    headings=HEADINGS,
+    examples=(
+        ("minutes without a GPU", "nmap study sweep emd_3488.map.gz -o sweep.json --quick"),
+        (
+            "chosen networks, and a picture",
+            "nmap study sweep emd_3488.map.gz -o sweep.json --depths 3 --widths 128,256 --plot sweep.png",
+        ),
+    ),
+)
 @click.argument("source", type=INPUT)
 @click.option(
     "-o", "--results", type=RESULTS, required=True, help="JSON of the results; gone on with if there."
@@ -230,7 +269,7 @@ def sweep(
 def _say_cell(cell: Cell, done: int, of: int, left: float) -> None:
     tell(
         f"{done}/{of}: depth {cell.depth}, width {cell.width}, omega {cell.omega:g}: worst shell "
-        f"{cell.worst:.3f}, mean {cell.mean:.3f} in {span(cell.seconds)}; {span(left)} left"
+        f"{floored(cell.worst)}, mean {cell.mean:.3f} in {span(cell.seconds)}; {span(left)} left"
     )
 
 

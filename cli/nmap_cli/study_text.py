@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nmap.report.fit_words import notices_words
+from nmap.spectrum import floored
 
 if TYPE_CHECKING:
     from nmap.maps import DensityMap
@@ -29,6 +30,7 @@ def interpolation_text(found: Interpolation, by_shell: bool = False) -> str:
         f"{found.source}: {found.full}",
         f"lowered to {found.lowered}; mask: {found.mask}",
         f"the lowered map, lossless, that the rivals start from: {whole} bytes, {found.lowered_gzip} gzipped",
+        *(f"kind of network: {kind}" for kind in sorted({network.kind for network in found.networks})),
         f"shells 1 to {kept}, wholly within the lowered map's Nyquist of {limit:.3g} A:",
         f"  {'':<20}{'bytes':>9}" + "".join(f"{word:>13}" for word in WORDS.values()) + f"{'FSC beyond':>12}",
     ]
@@ -50,8 +52,12 @@ def interpolation_text(found: Interpolation, by_shell: bool = False) -> str:
 def _row(found: Interpolation, each: Contender, size: int) -> str:
     beyond = each.fsc[found.last + 2 :]
     mean = f"{beyond.mean():.3f}" if beyond.size else ""
-    values = "".join(f"{getattr(each, name):>13.4f}" for name in WORDS)
+    values = "".join(f"{_value(name, getattr(each, name)):>13}" for name in WORDS)
     return f"  {each.name:<20}{size:>9}{values}{mean:>12}"
+
+
+def _value(measure: str, value: float) -> str:
+    return f"{value:.4f}" if measure.endswith("error") else floored(value)
 
 
 def _definitions() -> list[str]:
@@ -85,7 +91,7 @@ def _by_shell(found: Interpolation) -> list[str]:
     names = [c.name for c in found.contenders]
     lines = ["FSC and error by shell: " + ", ".join(names)]
     for shell in range(1, found.frequency.size):
-        fsc = " ".join(f"{c.fsc[shell]:7.4f}" for c in found.contenders)
+        fsc = " ".join(f"{floored(c.fsc[shell]):>7}" for c in found.contenders)
         error = " ".join(f"{c.error[shell]:8.5f}" for c in found.contenders)
         lines.append(f"  {shell:4d} {1 / found.frequency[shell]:8.2f} A  {fsc}   {error}")
     return lines
@@ -107,6 +113,6 @@ def sweep_text(cells: list[Cell], source: DensityMap, sweep: Sweep) -> str:
     for c in sorted(cells, key=lambda c: -c.mean):
         lines.append(
             f"{c.depth:>5} {c.width:>5} {c.omega:>6g} {c.parameters:>10} {c.bytes:>8} "
-            f"{c.worst:>9.3f} {c.mean:>8.3f} {c.seconds:>8.1f}"
+            f"{floored(c.worst):>9} {floored(c.mean):>8} {c.seconds:>8.1f}"
         )
     return "\n".join(lines)

@@ -21,7 +21,9 @@ from nmap_cli.common import (
     warn,
     write_text,
 )
-from nmap_cli.comparison import comparison_options, convention_option
+from nmap_cli.comparison import HEADINGS, comparison_options, convention_option
+from nmap_cli.help import Command
+from nmap_cli.limits import HEADINGS as LIMITS
 from nmap_cli.limits import checked_limits, limit_options
 from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
@@ -30,7 +32,23 @@ if TYPE_CHECKING:
     from nmap.container import MapFile
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    short_help="Measure how true a .nmap is to its map.",
+    cls=Command,
+    headings={**HEADINGS, **LIMITS},
+    examples=(
+        ("how true a file is to its map", "nmap validate emd_3488.nmap emd_3488.map.gz"),
+        (
+            "exit code 1 if a shell lies below 0.9",
+            "nmap validate emd_3488.nmap emd_3488.map.gz --min-fsc 0.9",
+        ),
+        (
+            "residue by residue, with an atomic model",
+            "nmap validate emd_3488.nmap emd_3488.map.gz --model 5me2.pdb.gz",
+        ),
+    ),
+)
 @click.argument("file", type=NMAP_INPUT)
 @click.argument("sources", type=INPUT, nargs=-1, required=True, metavar="SOURCE...")
 @comparison_options
@@ -136,7 +154,7 @@ def _print(found: Findings, name: str, *, as_json: bool, quiet: bool, verbose: b
     from nmap.report.finding_words import check_words, remark_words
 
     for remark in found.remarks:
-        if remark.code == "unlike":
+        if remark.code in ("unlike", "other-map"):
             warn(f"{remark_words(remark, found.grid)}")
     for check in found.failed:
         tell(f"nmap: falls short: {check_words(check, found)}")

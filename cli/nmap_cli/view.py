@@ -10,10 +10,20 @@ import click
 
 from nmap.machine.archive import read_input, shown_name
 from nmap_cli.common import overwrite_option, require, say, size, voice_options, write_text
+from nmap_cli.help import Command
 from nmap_cli.parameters import INPUT, NMAP_INPUT, OUTPUT, Input, NmapInput
 
 
-@click.command("view")
+@click.command(
+    "view",
+    short_help="Look at .nmap files in the browser.",
+    cls=Command,
+    examples=(
+        ("surface and slices", "nmap view emd_3488.nmap"),
+        ("beside the map that it was made from", "nmap view emd_3488.nmap --source emd_3488.map.gz"),
+        ("one page to send", "nmap view emd_3488.nmap --export page.html"),
+    ),
+)
 @click.argument("files", type=NMAP_INPUT, nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--source", type=INPUT, metavar="MAP", help="The map that FILE was made from, to set beside it."

@@ -11,7 +11,7 @@ from typing import Any
 
 from nmap.batch.manifest import Entry, State
 from nmap.machine.atomic import atomic_output
-from nmap.plain_text import printable
+from nmap.plain_text import cell, escaped
 
 CSV = "catalogue.csv"
 PARQUET = "catalogue.parquet"
@@ -93,13 +93,18 @@ def write_catalogue(folder: Path, state: State) -> list[Path]:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(made)
+    writer.writerows(as_cells(one) for one in made)
     with atomic_output(folder / CSV, overwrite=True) as file:
         file.write(text.getvalue().encode("utf-8", "backslashreplace"))
     if find_spec("pyarrow") is None:
         return [folder / CSV]
     _write_parquet(folder / PARQUET, made)
     return [folder / CSV, folder / PARQUET]
+
+
+def as_cells(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as CSV has it."""
+    return {name: cell(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def _write_parquet(path: Path, made: list[dict[str, Any]]) -> None:
@@ -117,7 +122,7 @@ def _typed(value: Any, kind: type) -> Any:
     if value is None:
         return None
     if kind is str:
-        return printable(str(value))
+        return escaped(str(value))
     if kind is bool:
         return value if isinstance(value, bool) else None
     return kind(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

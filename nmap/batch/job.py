@@ -182,12 +182,11 @@ def _fit(job: Job, taken: Mapping[str, Any], say: Callable[[str], None]) -> dict
     options = EncodeOptions(**fitting)
     reading = ReadOptions(**options_of(given, READING))
     density = read_map_with(job.source, reading)
+    density.park()
     for name in ("mask", "half1", "half2"):
         if isinstance(fitting.get(name), str) and fitting[name] not in ("auto", "none"):
             fitting[name] = read_map_with(fitting[name], reading)
-    if options.time_budget is not None:
-        fitting["time_budget"] = max(options.time_budget - (time.monotonic() - began), 0.001)
-    neural_map = encode(density, EncodeOptions(**fitting))
+    neural_map = encode(density, EncodeOptions(**fitting), started=began)
     for notice in neural_map.record.get("fit", {}).get("notes") or ():
         say(f"notice: {notice}")
     output = Path(job.output)

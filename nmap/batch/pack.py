@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from nmap.errors import OptionError
 from nmap.machine.atomic import atomic_output
+from nmap.plain_text import escaped
 
 INDEX = "index.json"
 FORMAT = 1
@@ -40,13 +41,19 @@ def pack(
         Maps and bytes written.
 
     Raises:
-        OptionError: no maps, or two of one id.
+        OptionError: no maps, two of one id, or an id that is no UTF-8.
         OutputExistsError: the archive exists and may not be replaced.
     """
     index: dict[str, dict[str, Any]] = {}
     with atomic_output(archive, overwrite) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as out:
             for name, path, facts in maps:
+                try:
+                    name.encode()
+                except UnicodeEncodeError:
+                    raise OptionError(
+                        f"{escaped(str(path))}: its name is no UTF-8, which names in an archive are: rename it"
+                    ) from None
                 if name in index:
                     raise OptionError(f"{path}: there is a map {name} already: wanted one of each name")
                 data = path.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from nmap.batch import emdb
 from nmap.batch.job import FILES
 from nmap.errors import MissingFileError, NmapError, OptionError
+from nmap.remote import is_remote
 
 MAP_SUFFIXES = (".map", ".mrc", ".ccp4")
 NMAP_SUFFIXES = (".nmap",)
@@ -90,8 +92,14 @@ def _found(given: str, suffixes: tuple[str, ...], convert: Convert | None) -> It
         yield from _list(path, convert)
     elif path.exists():
         yield Source(identity(path), os.path.abspath(path))
+    elif is_remote(given):
+        raise OptionError(
+            f"{given}: a batch takes files of this machine: fetch it first, or do it alone with 'nmap encode'; of "
+            "many entries of EMDB give a tree laid out as the archive's"
+        )
     else:
-        matches = sorted(glob.glob(given, recursive=True))
+        # A link to nothing, or to itself, matches its own name.
+        matches = [one for one in sorted(glob.glob(given, recursive=True)) if os.path.exists(one)]
         if not matches:
             raise MissingFileError(
                 f"{given}: no such file or folder: give a path that exists, or a pattern that fits"
@@ -120,6 +128,7 @@ def _list(path: Path, convert: Convert | None) -> Iterator[Source]:
     folder = path.absolute().parent
     for number, row in _rows(path):
         where = f"{path}, line {number}"
+        _check_values(row, where)
         source = row.pop(_SOURCE, None)
         if not isinstance(source, str) or not source:
             raise OptionError(f"{where}: has no {_SOURCE}: wanted the path of a map in every row")
@@ -137,6 +146,20 @@ def _list(path: Path, convert: Convert | None) -> Iterator[Source]:
             except NmapError as error:
                 raise OptionError(f"{where}: {error}") from None
         yield Source(_safe(str(name or identity(source)), where), str(folder / source), options)
+
+
+def _check_values(row: Mapping[str, Any], where: str) -> None:
+    """Refuse what JSON writes and no option, file or manifest takes: infinite numbers, texts with half a character."""
+    for name, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise OptionError(f"{where}: {name} {value}: wanted a finite number")
+        for text in (name, value):
+            try:
+                os.fsencode(text if isinstance(text, str) else "")
+            except UnicodeEncodeError:
+                raise OptionError(
+                    f"{where}: {name!a:.60} {value!a:.60}: wanted text of whole characters"
+                ) from None
 
 
 def _safe(name: str, where: str) -> str:
@@ -162,6 +185,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             except (csv.Error, UnicodeDecodeError) as error:
                 raise OptionError(f"{path}, line {reader.line_num}: no CSV ({error})") from None
             return
+        file.reconfigure(errors="surrogateescape")  # so that the line which is no UTF-8 can be told
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

@@ -16,6 +16,7 @@ from nmap.batch.manifest import State
 from nmap.plain_text import printable
 from nmap.report.drawing import DECODED, SOURCE, new_figure, styled, svg
 from nmap.report.page import Card, Fold, Picture, Section, page
+from nmap.spectrum import floored
 from nmap.version import __version__
 
 WORST = 100
@@ -145,7 +146,7 @@ def _worst(done: Sequence[Row], beside: str) -> list[Section]:
     lines = [
         (
             row["id"],
-            f"{fsc(row):.4f}",
+            floored(fsc(row) or 0.0),
             "-" if row["resolution_A"] is None else f"{row['resolution_A']:.3g}",
             str(row["bytes"]),
             f"{row['seconds'] or 0:.1f}",

@@ -56,9 +56,13 @@ _LIMIT = 1 << 10
 
 def blocks_of(weights: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Which blocks of 8 x 8 x 8 fine steps hold a weight, (ceil(z / 8), ceil(y / 8), ceil(x / 8))."""
-    padded = np.pad(weights != 0, [(0, -n % BLOCK) for n in weights.shape])
-    z, y, x = (n // BLOCK for n in padded.shape)
-    return np.asarray(padded.reshape(z, BLOCK, y, BLOCK, x, BLOCK).any((1, 3, 5)))
+    z, y, x = (-(-n // BLOCK) for n in weights.shape)
+    out = np.empty((z, y, x), bool)
+    for k in range(z):
+        slab = weights[k * BLOCK : (k + 1) * BLOCK].any(0)
+        slab = np.pad(slab, [(0, -n % BLOCK) for n in slab.shape])
+        out[k] = slab.reshape(y, BLOCK, x, BLOCK).any((1, 3))
+    return out
 
 
 def sites_in(blocks: NDArray[np.bool_], shape: tuple[int, int, int]) -> int:
@@ -78,7 +82,7 @@ def pack(weights: NDArray[np.integer]) -> tuple[bytes, bytes]:
     known = np.zeros(tuple(n + 2 * PAD for n in weights.shape), np.int8)
     sizes = np.abs(source[source != 0], dtype=np.int64)
     counts = sites_in(blocks, _triple(weights.shape)), int(sizes.sum()), sizes.size
-    coder = _Coder(None, sum(counts))
+    coder = _Coder(None, sum(counts), counts[0])
     for stage in stages(known, blocks):
         values = source[stage.flat]
         coder.stage(stage, values)
@@ -94,6 +98,7 @@ def unpack(stream: bytes, blocks: bytes, shape: tuple[int, int, int]) -> I8:
 
     Raises:
         FormatError: more sites, more or larger weights or a shorter stream than the format allows.
+        LimitError: without numba it would take too long.
     """
     z, y, x = (-(-n // BLOCK) for n in shape)
     coded = occupancy.unpack(blocks, (z, y, x))
@@ -103,7 +108,7 @@ def unpack(stream: bytes, blocks: bytes, shape: tuple[int, int, int]) -> I8:
             f"lattice with {sites} sites in coded blocks: wanted at most {most} in a stream of {len(stream)} bytes"
         )
     known = np.zeros(tuple(n + 2 * PAD for n in shape), np.int8)
-    coder = _Coder(stream, sites + _STEPS_PER_BYTE * len(stream))
+    coder = _Coder(stream, sites + _STEPS_PER_BYTE * len(stream), sites)
     for stage in stages(known, coded):
         values = np.zeros(stage.flat.size, np.int8)
         coder.stage(stage, values)
@@ -208,11 +213,13 @@ class _Coder:
     Args:
         stream: what to read.
         steps: about how many bits it takes.
+        sites: in all.
     """
 
-    def __init__(self, stream: bytes | None, steps: int) -> None:
+    def __init__(self, stream: bytes | None, steps: int, sites: int) -> None:
         self._size = 0 if stream is None else len(stream)
-        self._coder = LoopCoder(_LOOP, stream, steps, _ROOM, [SUM.of(self._size), WEIGHTS.of(self._size)])
+        left = [SUM.of(self._size), WEIGHTS.of(self._size)]
+        self._coder = LoopCoder(_LOOP, stream, steps, sites, _ROOM, left)
         self.finish = self._coder.finish
         self._counts = [self._coder.numbers([1] * (_SIZES + CLASSES * 16)) for _ in range(2)]
 
@@ -221,6 +228,7 @@ class _Coder:
 
         Raises:
             FormatError: the stream breaks a limit of the format.
+            LimitError: without numba it would take too long.
         """
         for start in range(0, values.size, _AT_ONCE):
             part = slice(start, start + _AT_ONCE)

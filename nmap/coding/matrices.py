@@ -75,7 +75,8 @@ def encode_matrices(matrices: Sequence[NDArray[np.integer]], steps: ArrayLike) -
         raise OptionError(
             f"whole number {largest}: the matrices coding takes at most {(1 << MAX_DIGITS) - 1}"
         )
-    coder = _Coder(None, _STEPS * sum(m.size for m in matrices))
+    numbers = sum(m.size for m in matrices)
+    coder = _Coder(None, _STEPS * numbers, numbers)
     for matrix in matrices:
         coder.matrix(np.array(matrix).reshape(-1), matrix.shape[1])
     stream = coder.finish() or b"\0"
@@ -213,10 +214,11 @@ class _Coder:
     Args:
         stream: what to read.
         steps: about how many bits it takes.
+        total: numbers of all matrices.
     """
 
-    def __init__(self, stream: bytes | None, steps: int) -> None:
-        self._coder = LoopCoder(_LOOP, stream, steps, _ROOM, [0, 0, 0])
+    def __init__(self, stream: bytes | None, steps: int, total: int) -> None:
+        self._coder = LoopCoder(_LOOP, stream, steps, total, _ROOM, [0, 0, 0])
         self._kept = [self._coder.numbers([0] * count) for count in (_CONTEXTS, _CONTEXTS, MAX_DIGITS)]
         self.finish = self._coder.finish
 
@@ -225,6 +227,7 @@ class _Coder:
 
         Raises:
             FormatError: a stream that is too short.
+            LimitError: without numba the rest would take too long.
         """
         self._coder.state[_TOTAL], self._coder.state[_COUNT] = _FIRST, 1
         in_column = self._coder.numbers([0] * columns)
@@ -273,7 +276,7 @@ def _check(coded: CodedTensor) -> None:
 
 def _decode(coded: CodedTensor) -> F32:
     stream, out, start = coded.arrays[""].tobytes(), np.zeros(coded.shape, np.float32), 0
-    coder = _Coder(stream, _STEPS * max(len(stream), coded.size))
+    coder = _Coder(stream, _STEPS * max(len(stream), coded.size), coded.size)
     shapes = shapes_of(str(coded.parameters["shapes"]))
     for (rows, columns), step in zip(shapes, coded.arrays["step"].astype(np.float32), strict=True):
         values = out[start : start + rows * columns]

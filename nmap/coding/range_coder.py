@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.machine.compiled import Loop, Numbers, numbers
+from nmap.machine.compiled import Loop, Numbers, Patience, numbers
 
 MASK = 0xFFFFFFFF
 # Chances of a 1 are whole numbers of 1/65536. Within these bounds each outcome keeps a part of any range.
@@ -105,12 +105,16 @@ class LoopCoder:
         loop: the loop.
         stream: what to decode; None encodes.
         steps: about how many bits are coded.
+        total: numbers that are decoded in all.
         room: most bytes that the numbers of one call of `code` take.
         state: what the loop keeps beyond the first four places of its state.
     """
 
-    def __init__(self, loop: Loop, stream: bytes | None, steps: int, room: int, state: list[int]) -> None:
+    def __init__(
+        self, loop: Loop, stream: bytes | None, steps: int, total: int, room: int, state: list[int]
+    ) -> None:
         self._run, self._compiled = loop.chosen(steps)
+        self._patience = None if self._compiled or stream is None else Patience(total)
         self._decodes, self._out = stream is not None, bytearray()
         begin, place = (b"", 0) if stream is None else (stream[:4], 4)
         self.state = self.numbers([0, MASK, int.from_bytes(begin.ljust(4, b"\0"), "big"), place, *state])
@@ -123,9 +127,15 @@ class LoopCoder:
         return numbers(values, self._compiled)
 
     def code(self, values: NDArray[Any], *more: Any) -> Any:
-        """Run the loop on numbers, in place; what it returns."""
+        """Run the loop on numbers, in place; what it returns.
+
+        Raises:
+            LimitError: to decode the rest would take too long.
+        """
         chunk = self.numbers(values)
         outcome = self._run(self._decodes, self._stream, chunk, *more, self.state)
+        if self._patience is not None:
+            self._patience.count(len(values))
         if self._decodes:
             values[:] = chunk
         else:

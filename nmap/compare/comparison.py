@@ -157,7 +157,9 @@ def check_comparison(compared: Comparison) -> None:
     resolution = compared.resolution
     if resolution is not None and compared.shells.last(resolution) < 1:
         coarsest = 1 / compared.shells.width
-        raise OptionError(f"resolution {resolution:g} A: coarser than the box's first shell, {coarsest:g} A")
+        raise OptionError(
+            f"`resolution` {resolution:g} A: coarser than the box's first shell, {coarsest:g} A"
+        )
     if compared.mask is not None:
         require_same_grid(compared.mask, compared.source, "mask", "source")
         sound_mask(compared.mask)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmap.compare.agreement import (
     BandLimit,
@@ -32,13 +33,16 @@ from nmap.compare.local_loss import LocalLoss, local_loss
 from nmap.compare.measures import MEASURES, Check
 from nmap.compare.sizes import Sizes
 from nmap.envelope.automatic import constant_solvent
-from nmap.grid import Grid, Triple
+from nmap.grid import Grid, Shape, Triple
 from nmap.maps.contour import Contour, compare_contour
-from nmap.spectrum import F64, Shells, invert, lattice_shape, transform_values
+from nmap.spectrum import F64, Shells, floored, invert, lattice_shape, transform_values
 
 SCHEMA = "nmap-validate/1"
 UNLIKE = 0.1
 """Maps whose mean FSC and correlation both lie below this have nothing in common."""
+
+OTHER_MAP = 0.5
+"""A map is another than a file's source where the correlation is below this share of what the file's record says."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,11 @@ Code = Literal[
     "mask-leaks",
     "no-mask",
     "off-grid-left-out",
+    "other-map",
     "other-source",
     "part-of-source",
-    "preview",
     "record-damaged",
+    "side-chains",
     "unlike",
 ]
 
@@ -157,7 +162,7 @@ def _local(c: Comparison) -> LocalLoss | None:
     """Local correlation within the band limit, on the lattice that holds it: fewer voxels tell as much."""
     limit = c.extras.band_limit or c.resolution
     if limit is None:
-        return local_loss(c.decoded.values, c.source.values, c.grid)
+        return local_loss(c.decoded.values, c.source.values, c.grid, inside=_inside(c, c.grid.shape))
     lattice = c.grid.resampled(lattice_shape(c.grid, limit))
     keep = Shells(lattice).spread(np.ones(Shells(lattice).last(limit) + 1, np.float32))
     decoded, source = (
@@ -165,7 +170,19 @@ def _local(c: Comparison) -> LocalLoss | None:
         for density in (c.decoded, c.source)
     )
     del keep
-    return local_loss(decoded, source, lattice, masked=constant_solvent(c.source.values) is not None)
+    masked = constant_solvent(c.source.values) is not None
+    return local_loss(decoded, source, lattice, masked=masked, inside=_inside(c, lattice.shape))
+
+
+def _inside(c: Comparison, shape: Shape) -> NDArray[np.bool_] | None:
+    """Where the envelope exceeds one half, by its nearest voxels, on a lattice of the same box; None without one."""
+    if c.extras.envelope is None:
+        return None
+    z, y, x = (
+        np.rint(np.arange(m) * n / m).astype(int) % n for m, n in zip(shape, c.grid.shape, strict=True)
+    )
+    planes = (c.extras.envelope.make(slice(k, k + 1))[0][np.ix_(y, x)] > 0.5 for k in z.tolist())
+    return np.stack(list(planes))
 
 
 @dataclass(frozen=True)
@@ -227,6 +244,16 @@ class Findings:
         "shift": "shift_xyz",
     }
 
+    def __repr__(self) -> str:
+        """One line: both maps, sampling, the FSC that counts, and whether every check holds."""
+        limit = "" if self.band_limit is None else f", band limit {self.band_limit.limit:.4g} A"
+        held = "holds" if self.holds else f"falls short in {len(self.failed)} of {len(self.checks)} checks"
+        size = "" if self.sizes is None else f", {self.sizes.nmap} bytes"
+        return (
+            f"<Findings: {self.decoded} against {self.source}, {self.grid.brief}{limit}{size}, "
+            f"lowest FSC {floored(self.judged.worst)}, {held}>"
+        )
+
     @property
     def failed(self) -> tuple[Check, ...]:
         """The checks that do not hold."""
@@ -241,6 +268,11 @@ class Findings:
     def unlike(self) -> bool:
         """Whether the two maps have nothing in common, whatever was asked for."""
         return not (self.judged.mean >= UNLIKE or self.real_space.correlation >= UNLIKE)
+
+    @property
+    def of_another_map(self) -> bool:
+        """Whether the source looks like another map than the one that the file was made from."""
+        return any(remark.code in ("unlike", "other-map") for remark in self.remarks)
 
     @property
     def judged(self) -> Fidelity:

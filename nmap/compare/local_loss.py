@@ -60,7 +60,10 @@ class LocalLoss:
     place: Triple
     counted: float
 
-    WHAT: ClassVar = "correlation with the source in a Gaussian window of 5 A, over what stands above noise"
+    WHAT: ClassVar = (
+        "correlation with the source in a Gaussian window of 5 A, over what stands above noise inside the file's mask, "
+        "if it keeps one"
+    )
     ALSO: ClassVar = ("verdict",)
     RENAMED: ClassVar = {"place": "place_xyz"}
 
@@ -73,7 +76,12 @@ class LocalLoss:
 
 
 def local_loss(
-    decoded: F32, source: F32, grid: Grid, window: float = WINDOW, masked: bool | None = None
+    decoded: F32,
+    source: F32,
+    grid: Grid,
+    window: float = WINDOW,
+    masked: bool | None = None,
+    inside: NDArray[np.bool_] | None = None,
 ) -> LocalLoss | None:
     """The local correlation of two maps over what stands above the source's noise; None if nothing does.
 
@@ -83,8 +91,11 @@ def local_loss(
         grid: where both lie.
         window: full width at half height, Angstrom.
         masked: whether the source's solvent is constant, without noise; None looks at the values.
+        inside: the voxels that count, of the decode's own mask: outside it nothing was to be kept; None for all.
     """
     correlation, counted = local_correlation(decoded, source, grid, window, masked)
+    if inside is not None:
+        counted &= inside
     values = correlation[counted]
     if values.size == 0:
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from nmap.errors import OptionError
+from nmap.spectrum import floored
 
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
@@ -38,7 +39,8 @@ class Measure:
         relation: how it stands to its limit.
         unit: "" for a bare number.
         digits: how it is written, a format of `format()`.
-        say: writes it whole, unit included, where digits and unit will not do.
+        number: writes it, without its unit, where a format will not do.
+        say: writes it whole, words included, where these will not do.
         metavar: of its command-line option; "" for a measure that takes no limit from users.
         asks: what the limit is held against, as the help of the option says it.
         whole: whether its limit is a whole number.
@@ -57,6 +59,7 @@ class Measure:
     relation: Relation
     unit: str = ""
     digits: str = ".4g"
+    number: Callable[[float], str] | None = None
     say: Callable[[float], str] | None = None
     metavar: str = ""
     asks: str = ""
@@ -83,7 +86,8 @@ class Measure:
         """A value of it as people read it, with its unit."""
         if self.say is not None:
             return self.say(value)
-        return f"{value:{self.digits}} {self.unit}".rstrip()
+        number = f"{value:{self.digits}}" if self.number is None else self.number(value)
+        return f"{number} {self.unit}".rstrip()
 
     def keeps(self, value: float, limit: float) -> bool:
         """Whether a value keeps a limit; NaN never does."""
@@ -91,6 +95,8 @@ class Measure:
 
 
 def _weaker(slope: float) -> str:
+    if slope <= 0:
+        return f"densities do not follow the source's (least-squares factor {slope:.2g})"
     percent = round(100 * (1 - slope))
     if percent == 0:
         return "densities are as strong as the source's on average"
@@ -128,7 +134,7 @@ MEASURES: tuple[Measure, ...] = (
         words="lowest FSC of the shells {reach}, {where}",
         value=lambda found: found.judged.worst,
         relation=">=",
-        digits=".4f",
+        number=floored,
         metavar="C",
         asks="the FSC of any counted shell",
         above=-1,
@@ -141,7 +147,7 @@ MEASURES: tuple[Measure, ...] = (
         words="correlation over the whole box",
         value=lambda found: found.real_space.correlation,
         relation=">=",
-        digits=".4f",
+        number=floored,
         metavar="C",
         asks="the correlation over the whole box",
         above=-1,
@@ -154,7 +160,7 @@ MEASURES: tuple[Measure, ...] = (
         words="local correlation in a 5 A window, first percentile of what stands above noise",
         value=lambda found: None if found.local is None else found.local.first_percentile,
         relation=">=",
-        digits=".4f",
+        number=floored,
         metavar="C",
         asks="the first percentile of the local correlation",
         above=-1,
@@ -272,7 +278,7 @@ MEASURES: tuple[Measure, ...] = (
         words="lowest FSC at twice the sampling as a share of that on the map's grid",
         value=_between,
         relation=">=",
-        digits=".4f",
+        number=floored,
         promise=BETWEEN_VOXELS,
         good="finer sampling is as accurate as the map's own",
     ),

@@ -60,6 +60,10 @@ def compare_maps(
     return replace(found, checks=checks_of(found, limits), remarks=_remarks(found))
 
 
+_NEEDED = {"model": "an atomic model: give `model` too", "sizes": "sizes: give the path of a .nmap file"}
+"""What a measure needs (`Measure.needs`), in words."""
+
+
 def require_inputs(limits: Limits, extras: Extras) -> None:
     """Refuse a limit on what cannot be measured for want of an input.
 
@@ -68,7 +72,7 @@ def require_inputs(limits: Limits, extras: Extras) -> None:
     """
     for measure in MEASURES:
         if measure.limit_name in limits and measure.needs and getattr(extras, measure.needs) is None:
-            raise OptionError(f"{measure.limit_name}: needs {measure.needs.replace('_', ' ')}: give that too")
+            raise OptionError(f"`{measure.limit_name}` needs {_NEEDED[measure.needs]}")
 
 
 def _remarks(found: Findings) -> tuple[Remark, ...]:

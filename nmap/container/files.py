@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from nmap.container.codec import assemble, checked_parts, decode_bytes, encode_bytes
 from nmap.container.layout import RECORD, Layout, read_layout
 from nmap.errors import FormatError
-from nmap.file_kind import NMAP, SAFETENSORS, START_BYTES, kind_of
-from nmap.machine.archive import open_input
+from nmap.file_kind import NMAP, SAFETENSORS, START_BYTES, FileKind, kind_of
+from nmap.machine.archive import SEPARATOR, member_of, open_input
+from nmap.machine.archive import names as archive_names
 from nmap.machine.atomic import atomic_output
 from nmap.model.frame import Frame
 from nmap.neural_map import NeuralMap, Record
 from nmap.remote import located
 
 Path = str | os.PathLike[str]
+
+# Maps of an archive that are named where one of them has to be chosen.
+_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,9 +190,22 @@ def _read(path: Path, appended: bool = False) -> tuple[Layout, bytes]:
             kind = kind_of(file.read(START_BYTES))
             if kind in (None, NMAP, SAFETENSORS):
                 raise
-            raise FormatError(
-                f"is {kind.name}, not a .nmap file: give the .nmap file; are the arguments swapped?"
-            ) from None
+            raise FormatError(f"is {kind.name}, not a .nmap file: {_instead(path, kind)}") from None
+
+
+def _instead(path: Path, kind: FileKind) -> str:
+    """What to give in the place of a file of another kind."""
+    if kind.code != "zip" or member_of(path) is not None:
+        return (
+            "give a .nmap file, which nmap encode makes of a map; where a command takes both, it comes first"
+        )
+    inside = archive_names(path)
+    if not inside:
+        return "there is none in it either: give one of 'nmap batch pack'"
+    more = f" and {len(inside) - _NAMED} more" if len(inside) > _NAMED else ""
+    return (
+        f"name one of its {len(inside)}, {os.fspath(path)}{SEPARATOR}ID: {', '.join(inside[:_NAMED])}{more}"
+    )
 
 
 @contextmanager

@@ -27,6 +27,8 @@ MAX_HEADER = 1 << 20
 MAX_FILE = 1 << 30
 MAX_TENSORS = 256
 MAX_AXES = 4
+# What the safetensors library multiplies counts to, from the first on.
+_LARGEST = (1 << 64) - 1
 OPAQUE = "hdf5."
 RECORD = "record"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -266,6 +268,8 @@ def _entry(name: str, value: object) -> Entry:
         raise FormatError(
             f'tensor "{name}" has {offsets[1] - offsets[0]} bytes, its shape {shape} of {dtype} wants {size}'
         )
+    if any(math.prod(shape[:n]) > _LARGEST for n in range(len(shape))):
+        raise FormatError(f'tensor "{name}" has shape {shape!r:.80}: its counts multiply beyond {_LARGEST}')
     return Entry(dtype, tuple(shape), offsets[0], offsets[1])
 
 

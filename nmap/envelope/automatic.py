@@ -14,8 +14,9 @@ a molecule is positive. A part far higher than the deepest trough joins the mask
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,16 @@ from nmap.spectrum import (
     resample_planes,
     transform_planes,
 )
+from nmap.spectrum.planes import parts
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Bits = NDArray[np.bool_]
 FoundBy = Literal["valley", "not-constant", "stands-out"]
+Item = TypeVar("Item", bound=np.generic)
+
+# Voxels that are worked on at once.
+_AT_ONCE = 1 << 22
 
 # The histogram of log(local rms) reaches from the strongest density this far down: below lies rounding.
 _RANGE = 9.0
@@ -196,6 +202,7 @@ def _look(spectrum: Complex, grid: Grid, limit: float, support: Planes | None) -
     keep = np.ones(shells.last(limit) + 1, np.float32)
     cropped = crop_spectrum(spectrum, grid.shape, shape) * shells.spread(keep)
     density = invert(cropped, shape)
+    del cropped
     local = _blurred(np.square(density), lattice, limit)
     candidates: list[tuple[FoundBy, Bits]] = []
     # Where the solvent is quiet a mask too tight shows by what it leaves out; in noise it cannot.
@@ -337,11 +344,25 @@ def _without_dust(inside: Bits, local: F32) -> Bits:
         return inside
     labels = _joined(np.asarray(labels, np.int32), count)
     # What stands out of the solvent's own variance counts.
-    weight = np.bincount(labels.ravel(), (local - np.median(local)).ravel())
+    level, weight = np.median(local), np.zeros(int(labels.max()) + 1)
+    for part in _slabs(labels):
+        weight += np.bincount(labels[part].ravel(), (local[part] - level).ravel(), weight.size)
     weight[0] = 0
     kept = weight >= _DUST * weight.max()
     kept[0] = False
-    out: Bits = kept[labels]
+    return _looked_up(kept, labels)
+
+
+def _slabs(values: NDArray[np.generic]) -> Iterator[slice]:
+    """Slabs of planes that are worked on at once: places take eight bytes a voxel."""
+    return parts(len(values), _AT_ONCE // values[0].size)
+
+
+def _looked_up(table: NDArray[Item], labels: NDArray[np.int32]) -> NDArray[Item]:
+    """What a table holds for each label, (z, y, x)."""
+    out = np.empty(labels.shape, table.dtype)
+    for part in _slabs(labels):
+        out[part] = table[labels[part]]
     return out
 
 
@@ -358,7 +379,7 @@ def _joined(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     graph = coo_array((np.ones(ends.shape[1], np.int8), (ends[0], ends[1])), shape=(count + 1, count + 1))
     group = connected_components(graph, directed=False)[1]
     table = np.where(np.arange(count + 1) == 0, 0, group + 1)
-    return np.asarray(table[labels], np.int32)
+    return _looked_up(table.astype(np.int32), labels)
 
 
 def _doubt(inside: Bits, local: F32) -> MaskOutcome | None:

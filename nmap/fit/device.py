@@ -39,7 +39,7 @@ def choose_device(name: str) -> torch.device:
     """
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
-        raise OptionError("device 'cuda': torch finds no usable GPU here: take 'cpu' or 'auto'")
+        raise OptionError("`device` cuda: torch finds no usable GPU here: take cpu or auto")
     return torch.device("cuda" if name == "cuda" or (name == "auto" and found) else "cpu")
 
 

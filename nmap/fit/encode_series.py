@@ -40,6 +40,7 @@ def encode_series(
     name: str = "t",
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    started: float | None = None,
 ) -> NeuralMap:
     """Fit one network to a series of density maps: a molecule that moves.
 
@@ -51,6 +52,7 @@ def encode_series(
         name: of the axis.
         progress: called now and then with how far the fit is.
         should_stop: asked now and then; when it answers True the best network so far is returned.
+        started: `time.monotonic` from which a time budget counts; now if None.
 
     Returns:
         The series as a network: `.at(t)` is the map at a position.
@@ -62,7 +64,7 @@ def encode_series(
         QualityError: a goal that was asked for and not reached.
         MissingPackageError: torch is not installed.
     """
-    start = time.monotonic()
+    start = time.monotonic() if started is None else started
     options = _for_series(options or EncodeOptions(arch="siren"))
     densities = read_series(frames)
     axis = _axis(len(densities), at, periodic, name)

@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from nmap.errors import OptionError
 from nmap.maps import DensityMap
@@ -46,7 +46,8 @@ class EncodeOptions:
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
         seed: of all that is random; same seed, same device, same result (on a GPU to rounding).
         time_budget: seconds after which the fit stops with the best it has. Time to store and measure it is kept back.
-            Each step that has begun is finished, so the answer may come later: a notice says by how much.
+            Each step that has begun is finished, so the answer may come later: a notice says by how much. Where it
+            is too short for the kind of network, and `arch` is None, a quicker kind is fitted, and a notice says so.
         steps: training steps.
         arch: kind of network, a name in `nmap.model.kinds.KINDS`; None takes the first kind that has all the options
             which are given: a SIREN as a rule, a radial basis with half maps. "siren" is one in blocks, "block-siren",
@@ -126,37 +127,41 @@ class EncodeOptions:
     half2: Map | None = None
     cross_validate: bool = False
 
+    _is_open: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
+        asked = self.arch
         if self.bare:
             self._make_bare()
         elif self.arch is None:
             object.__setattr__(self, "arch", self._fitting_kind())
+            object.__setattr__(self, "_is_open", True)
         elif self.arch == Siren.kind and self._is_in_blocks():
             object.__setattr__(self, "arch", BlockSiren.kind)
         if self.blocks == 1 and self.arch in (Siren.kind, BlockSiren.kind):
             object.__setattr__(self, "arch", Siren.kind)
             object.__setattr__(self, "blocks", None)
         self._check_choices()
-        self._check_kind()
+        self._check_kind(asked)
         _positive("resolution", self.resolution, "A")
-        _positive("time budget", self.time_budget, "s")
+        _positive("time_budget", self.time_budget, "s")
         _positive("omega0", self.omega0)
         _positive("omega_hidden", self.omega_hidden)
         _positive("ratio", self.ratio)
         if self.ratio is not None and self.ratio < 1:
-            raise OptionError(f"ratio {self.ratio:g}: wanted how many times smaller, at least 1")
+            raise OptionError(f"`ratio` {self.ratio:g}: wanted how many times smaller, at least 1")
         if self.contour is not None and not math.isfinite(self.contour):
-            raise OptionError(f"contour level {self.contour:g}: wanted a finite number")
-        _share("target FSC", self.target_fsc)
-        _share("symmetry threshold", self.symmetry_threshold)
-        _whole("max bytes", self.max_bytes, 16, 1 << 40)
+            raise OptionError(f"`contour` {self.contour:g}: wanted a finite number")
+        _share("target_fsc", self.target_fsc)
+        _share("symmetry_threshold", self.symmetry_threshold)
+        _whole("max_bytes", self.max_bytes, 16, 1 << 40)
         _whole("seed", self.seed, 0, 2**63 - 1)
         _whole("steps", self.steps, 1, 10**8)
         _whole("blocks", self.blocks, 1, 1 << 20)
-        _whole("hidden features", self.hidden_features, 4, MAX_FEATURES)
-        _whole("hidden layers", self.hidden_layers, 1, MAX_LAYERS)
+        _whole("hidden_features", self.hidden_features, 4, MAX_FEATURES)
+        _whole("hidden_layers", self.hidden_layers, 1, MAX_LAYERS)
         if self.slice is not None and self.slice[0] not in ("x", "y", "z"):
-            raise OptionError(f"slice across {self.slice[0]!r}: wanted x, y or z")
+            raise OptionError(f"`slice` across {self.slice[0]!r}: wanted x, y or z")
         _whole("slice", None if self.slice is None else self.slice[1], 0, 1 << 20)
         _whole("crop", self.crop, 8, 1 << 20)
         _whole("downsample", self.downsample, 1, 1 << 10)
@@ -170,12 +175,12 @@ class EncodeOptions:
             ("symmetry", ("auto", "C1", "c1"), "it is fitted as C1"),
             ("gains", ("power",), "it has none"),
             ("weight_bits", (None, 16), "its weights are 16-bit floats"),
-            ("preset", ("faithful",), "its size decides: give target_fsc, max_bytes or hidden_features"),
+            ("preset", ("faithful",), "its goal is `target_fsc`, `max_bytes` or `hidden_features`"),
         ):
             value = getattr(self, name)
             if isinstance(value, DensityMap) or value not in allowed:
                 shown = "of a map" if isinstance(value, DensityMap) else f"{value!s:.60}"
-                raise OptionError(f"{name} {shown} with a bare network: {why}; leave it out")
+                raise OptionError(f"`{name}` {shown} with `bare`: {why}; leave one of the two out")
         for name, value in (("arch", Siren.kind), ("blocks", None), ("mask", "none"), ("symmetry", "auto")):
             object.__setattr__(self, name, value)
 
@@ -190,22 +195,23 @@ class EncodeOptions:
             ("preset", self.preset, tuple(PRESETS)),
             ("gains", self.gains, ("power", "least-squares")),
             ("effort", self.effort, ("low", "default", "high")),
-            ("weight bits", self.weight_bits, (None, *WEIGHT_BITS)),
+            ("weight_bits", self.weight_bits, (None, *WEIGHT_BITS)),
         ):
             if value not in wanted:
                 raise OptionError(
-                    f"{name} {value!r}: wanted one of {', '.join(str(w) for w in wanted if w is not None)}"
+                    f"`{name}` {value!r}: wanted one of {', '.join(str(w) for w in wanted if w is not None)}"
                 )
         goals = [name for name in ("target_fsc", "max_bytes", "ratio") if getattr(self, name) is not None]
         if len(goals) > 1:
-            raise OptionError(f"{' and '.join(goals)}: wanted one of them at most")
+            given = " and ".join(f"`{name}`" for name in goals)
+            raise OptionError(f"{given}: wanted one of them at most; leave the other out")
         if self.symmetry != "auto":
             PointGroup(self.symmetry)
         if (self.half1 is None) != (self.half2 is None):
             given, missing = ("half1", "half2") if self.half2 is None else ("half2", "half1")
-            raise OptionError(f"{given} needs {missing}: wanted both half maps or none")
+            raise OptionError(f"`{given}` needs `{missing}`: wanted both half maps or none")
         if self.cross_validate and self.half1 is None:
-            raise OptionError("cross_validate needs half maps: wanted half1 and half2")
+            raise OptionError("`cross_validate` needs half maps: wanted `half1` and `half2`")
 
     def _chosen(self) -> list[str]:
         """Options beside the defaults that not every kind has; C1 is a symmetry that any kind can have."""
@@ -228,20 +234,46 @@ class EncodeOptions:
 
         return min(CHOICES, key=lacks)
 
+    @property
+    def quicker_kind(self) -> str | None:
+        """The kind to fit where time is too short for `arch`; None where that was asked for, or has no such kind."""
+        kind = KINDS[str(self.arch)].quicker
+        if not (self._is_open and kind) or any(name not in KINDS[kind].options for name in self._chosen()):
+            return None
+        return kind
+
     def _is_in_blocks(self) -> bool:
         """Whether a SIREN is fitted in blocks: unless one plain network, or what only plain ones have, is asked for."""
         if self.blocks is not None:
             return self.blocks > 1
         return all(getattr(self, name) is None for name in Siren.options)
 
-    def _check_kind(self) -> None:
-        """Refuse an option that the kind of network does not have."""
-        for option in self._chosen():
-            if self.bare and option in _SIZES:
-                continue
-            if option not in KINDS[str(self.arch)].options:
-                having = " and ".join(name for name in CHOICES if option in KINDS[name].options)
-                raise OptionError(f"{option} with arch {self.arch}: only {having} can; leave it out")
+    def _check_kind(self, asked: str | None) -> None:
+        """Refuse an option that the kind of network does not have; `asked` is the kind that the caller gave."""
+        chosen = [name for name in self._chosen() if not (self.bare and name in _SIZES)]
+        lacking = [name for name in chosen if name not in KINDS[str(self.arch)].options]
+        if not lacking:
+            return
+        option = lacking[0]
+        if self.bare:
+            raise OptionError(
+                f"{_called(option)} with `bare`: a plain siren has none; leave one of the two out"
+            )
+        having = [name for name in CHOICES if option in KINDS[name].options]
+        if asked is None:
+            others = [name for name in chosen if not any(name in KINDS[kind].options for kind in having)]
+            others = [name for name in others or chosen if name not in (option, "half2")]
+            wanted = " and ".join(_called(name) for name in others)
+            raise OptionError(f"{_called(option)} with {wanted}: no kind of network has both; leave one out")
+        blocks = (
+            ", which is block-siren by `blocks`" if asked == Siren.kind and self.blocks is not None else ""
+        )
+        only = " and ".join(having) + (" are" if len(having) > 1 else " is")
+        left = "the half maps" if option == "half1" else f"`{option}`"
+        raise OptionError(
+            f"{_called(option)} with `arch` {asked}{blocks}: only {only} fitted with that so far: give another "
+            f"`arch`, or leave {left} out"
+        )
 
     @property
     def keeps_noise(self) -> bool:
@@ -266,27 +298,32 @@ class EncodeOptions:
         return self.max_bytes if self.ratio is None else max(int(4 * voxels / self.ratio), 1)
 
 
+def _called(option: str) -> str:
+    """An option in a message; half maps come as two."""
+    return "half maps (`half1`, `half2`)" if option == "half1" else f"`{option}`"
+
+
 def _map(name: str, value: Any) -> None:
     """Refuse what is neither a map nor the path of a file."""
     wanted = "wanted 'auto', 'none', a map or its path" if name == "mask" else "wanted a map or its path"
     if isinstance(value, DensityMap):
         return
     if not isinstance(value, str | os.PathLike):
-        raise OptionError(f"{name} {value!r:.60}: {wanted}")
+        raise OptionError(f"`{name}` {value!r:.60}: {wanted}")
     if not is_remote(os.fspath(value)) and not Path(value).is_file():
-        raise OptionError(f"{name} {os.fspath(value)!r}: there is no such file: {wanted}")
+        raise OptionError(f"`{name}` {os.fspath(value)!r}: there is no such file: {wanted}")
 
 
 def _share(name: str, value: float | None) -> None:
     if value is not None and not 0 < value < 1:
-        raise OptionError(f"{name} {value:g}: wanted a number between 0 and 1")
+        raise OptionError(f"`{name}` {value:g}: wanted a number between 0 and 1")
 
 
 def _positive(name: str, value: float | None, unit: str = "") -> None:
     if value is not None and not (math.isfinite(value) and value > 0):
-        raise OptionError(f"{name} {value:g} {unit}".rstrip() + ": wanted a positive number")
+        raise OptionError(f"`{name}` {value:g} {unit}".rstrip() + ": wanted a positive number")
 
 
 def _whole(name: str, value: int | None, least: int, most: int) -> None:
     if value is not None and not (isinstance(value, int) and least <= value <= most):
-        raise OptionError(f"{name} {value!r}: wanted a whole number from {least} to {most}")
+        raise OptionError(f"`{name}` {value!r}: wanted a whole number from {least} to {most}")

@@ -35,20 +35,33 @@ def check_size(grid: Grid, options: EncodeOptions) -> None:
         OptionError: more than a file holds; what would pass is named.
         LimitError: more than this machine has memory for.
     """
-    require_room(grid, options, options.resolution, _sure_to_be_inside(options))
+    if options.resolution is not None:
+        with_room(grid, options, options.resolution, _sure_to_be_inside(options))
 
 
-def require_room(grid: Grid, options: EncodeOptions, resolution: float | None, inside: float) -> None:
-    """The same where more is known.
+def with_room(grid: Grid, options: EncodeOptions, resolution: float, inside: float) -> EncodeOptions:
+    """The options, with the quicker kind of network where there is room for that only, and none was asked for.
 
     Args:
         grid: of the source.
         options: of the fit.
-        resolution: band limit, Angstrom; None while nothing is known of it.
+        resolution: band limit, Angstrom.
         inside: share of the box in one asymmetric unit of what the envelope holds, at least.
+
+    Raises:
+        OptionError, LimitError: as `check_size`.
     """
-    if resolution is None:
-        return
+    try:
+        _require_room(grid, options, resolution, inside)
+    except (OptionError, LimitError):
+        if options.quicker_kind is None:
+            raise
+        options = replace(options, arch=options.quicker_kind)
+        _require_room(grid, options, resolution, inside)
+    return options
+
+
+def _require_room(grid: Grid, options: EncodeOptions, resolution: float, inside: float) -> None:
     told = _Told(grid, options, inside)
     if (large := told.too_large(options, resolution)) is not None:
         raise OptionError(f"{large}: {told.remedies(resolution)}")
@@ -106,15 +119,15 @@ class _Told:
         while coarse < widest and not passes(options, coarse):
             coarse *= _COARSER
         if coarse < widest:
-            found.append(f"--resolution {_rounded_up(coarse):g}")
+            found.append(f"`resolution` {_rounded_up(coarse):g}")
         side = _most(lambda n: passes(replace(options, crop=n), resolution), 8, min(_wide(self._grid)))
         if side is not None:
-            found.append(f"--crop {side}")
+            found.append(f"`crop` {side}")
         factors = range(options.downsample + 1, _MOST_DOWNSAMPLE)
         factor = next((f for f in factors if passes(replace(options, downsample=f), resolution)), None)
         if factor is not None:
             kept = 1 / reduced_grid(self._grid, replace(options, downsample=factor)).nyquist
-            found.append(f"--downsample {factor} (which keeps {max(kept, resolution):.3g} A)")
+            found.append(f"`downsample` {factor} (which keeps {max(kept, resolution):.3g} A)")
         if len(found) < 2:
             return f"use {found[0]}" if found else "take a part of it"
         return f"use {', '.join(found[:-1])} or {found[-1]}"

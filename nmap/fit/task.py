@@ -34,6 +34,18 @@ class Task:
     device: torch.device
 
 
+class TooLittleTime(Exception):
+    """A trainer's word, before it begins, that the time budget is too short and that another kind may be fitted.
+
+    Args:
+        seconds: that it would take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"{seconds:.0f} s")
+        self.seconds = seconds
+
+
 Trainer = Callable[[Task], tuple[Result, History]]
 
 

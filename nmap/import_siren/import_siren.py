@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmap.coding.codings import encode_float
-from nmap.errors import FormatError, OptionError
+from nmap.errors import FormatError, NmapWarning, OptionError
 from nmap.grid import Grid, Triple
 from nmap.import_siren.layers import Layers, find_layers
 from nmap.import_siren.plain_siren import PlainSiren, from_texts
@@ -58,6 +59,9 @@ def import_weights(
     Returns:
         The map, its parameters as float32; no band limit and no envelope.
 
+    Warns:
+        NmapWarning: the file names another grid than the one given, which is taken.
+
     Raises:
         FormatError: the file cannot be read safely, or is not such a network.
         LimitError: its weights unpack to more than is read.
@@ -70,8 +74,11 @@ def import_weights(
     told = from_texts(found.texts, str(path))
     grid = grid if told is None else grid or told.grid
     if grid is None:
-        raise OptionError(
-            f"{path}: does not say on which grid it lies: give --grid-like MAP, or --shape and --voxel-size"
+        raise OptionError(f"{path}: does not say on which grid it lies: give its `grid`")
+    if told is not None and not grid.matches(told.grid):
+        warnings.warn(
+            NmapWarning(f"{path}: names its own grid, {told.grid}; the one that was given is taken, {grid}"),
+            stacklevel=2,
         )
     alignment = alignment or ("corners" if told is None else told.alignment)
     offset = (0.0 if told is None else told.offset) if offset is None else offset
@@ -85,7 +92,7 @@ def import_weights(
     if told is not None and len(told.omegas) != sines:
         raise FormatError(f"{path}: names {len(told.omegas)} omegas: wanted {sines}, one for each sine layer")
     if not (np.isfinite(omegas).all() and min(omegas) > 0):
-        raise OptionError(f"omegas {omegas}: wanted positive numbers, such as 30: give --omega")
+        raise OptionError(f"omegas {omegas}: wanted positive numbers, such as 30: give `omega`")
     reach = [(n - 1) / (2 * n) if alignment == "corners" and n > 1 else 0.5 for n in grid.shape]
     half: Triple = (reach[0], reach[1], reach[2])
     return NeuralMap.from_tensors(
@@ -106,11 +113,11 @@ def _check(omega: float | None, omega_hidden: float | None, alignment: str | Non
     """Refuse words and numbers that cannot be used."""
     for name, value in (("omega", omega), ("omega_hidden", omega_hidden)):
         if value is not None and not (np.isfinite(value) and value > 0):
-            raise OptionError(f"{name} {value:g}: wanted a positive number, such as 30")
+            raise OptionError(f"`{name}` {value:g}: wanted a positive number, such as 30")
     if alignment not in (None, "corners", "box"):
-        raise OptionError(f"alignment {alignment!r}: wanted 'corners' or 'box'")
+        raise OptionError(f"`alignment` {alignment!r}: wanted 'corners' or 'box'")
     if columns not in ("zyx", "xyz"):
-        raise OptionError(f"columns {columns!r}: wanted 'zyx' or 'xyz'")
+        raise OptionError(f"`columns` {columns!r}: wanted 'zyx' or 'xyz'")
 
 
 def _omegas(

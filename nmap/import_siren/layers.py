@@ -144,7 +144,7 @@ def _chained(
         columns = width or (weight.shape[1] if weight.shape[1] in coordinates else 3)
         if weight.shape != (rows, columns) or bias.shape != (rows,) or not rows:
             image = number == 0 and weight.shape[1] == 2
-            advice = "; an image is read on a grid of one section, such as --shape 200,200,1" if image else ""
+            advice = "; an image is read on a grid of one section, such as `shape` 200,200,1" if image else ""
             raise FormatError(
                 f"{name}: {key} has weight {weight.shape} and bias {bias.shape}: "
                 f"wanted {(rows, columns)} and ({rows},){advice}"
@@ -191,6 +191,6 @@ def _omegas(found: Mapping[str, float], order: list[str], name: str) -> tuple[fl
         choice = mine or named or factors[-1:]
         if len(set(choice)) != 1:
             listed = ", ".join(f"{key} {value:g}" for key, value in found.items())
-            raise FormatError(f"{name}: omegas {listed[:120]}: cannot be told to layers: give --omega")
+            raise FormatError(f"{name}: omegas {listed[:120]}: cannot be told to layers: give `omega`")
         factors.append(choice[0])
     return tuple(factors)

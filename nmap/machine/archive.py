@@ -40,12 +40,16 @@ def is_address(path: str | os.PathLike[str]) -> bool:
 def member_of(path: str | os.PathLike[str]) -> tuple[str, str] | None:
     """An archive and the name in it; None of a plain path, and of a file that happens to be called so."""
     text = os.fspath(path)
-    archive, found, name = text.rpartition(SEPARATOR)
-    if not found or (not is_address(text) and os.path.lexists(text)):
+    if is_address(text):
+        begin = text.rfind("]") + 1  # beyond the colons of an IPv6 host
+        archive, found, name = text[begin:].partition(SEPARATOR)
+        return (text[:begin] + archive, name) if found else None
+    if SEPARATOR not in text or os.path.lexists(text):
         return None
-    if is_address(text) and "]" in name:  # the colons of an IPv6 host
-        return None
-    return archive, name
+    # Names on either side may hold the separator too: the archive is the first part that is there.
+    places = [found.start() for found in re.finditer(SEPARATOR, text)]
+    at = next((place for place in places if os.path.isfile(text[:place])), places[-1])
+    return text[:at], text[at + len(SEPARATOR) :]
 
 
 def _shown(archive: str) -> str:

@@ -162,7 +162,7 @@ def _free_target(path: Path, overwrite: bool) -> Path:
     if os.path.lexists(path):
         if not overwrite:
             raise OutputExistsError(
-                f"{path}: exists already: give another path, or allow overwriting (--overwrite, or overwrite=True)"
+                f"{path}: exists already: give another path, or `overwrite` to replace it"
             )
         path = Path(os.path.realpath(path))
         if path.exists() and not path.is_file():

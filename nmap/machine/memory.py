@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import re
 import sys
+import weakref
 from pathlib import Path
 
 from nmap.errors import LimitError
 
+MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+"""Files that are mapped into memory, of which `give_back` lets go."""
 _MEMINFO = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 _STATM = Path("/proc/self/statm")
@@ -121,7 +125,11 @@ def give_back() -> None:
     """Hand memory that was freed back to the system.
 
     What is taken and freed in ever other sizes leaves holes, which glibc keeps; other C libraries are left alone.
+    Of mapped files nothing is held until it is looked at again.
     """
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for mapped in list(MAPPED):
+            mapped.madvise(mmap.MADV_DONTNEED)
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(ctypes.c_size_t(0))

@@ -8,6 +8,9 @@ from pathlib import Path
 from nmap.errors import MissingPackageError
 from nmap.machine.memory import require_libraries
 
+INSTALL = "pip install '.[{extra}]' in a checkout of nmap"
+"""How an extra is installed. The distribution is in no package index, so its name alone installs nothing."""
+
 
 def require_package(name: str, extra: str, job: str) -> None:
     """Refuse a job whose package is not installed, and name the command that installs it.
@@ -24,7 +27,7 @@ def require_package(name: str, extra: str, job: str) -> None:
     spec = find_spec(name)
     if spec is None:
         raise MissingPackageError(
-            f"{job} needs {name}, which is not installed: run pip install 'nmap-em[{extra}]'"
+            f"{job} needs {name}, which is not installed: run {INSTALL.format(extra=extra)}"
         )
     if spec.origin is not None:
         require_libraries(Path(spec.origin).parent, name)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nmap.errors import GridError, OptionError
 from nmap.grid import Grid, Triple
+from nmap.machine.parked import park
 
 F32 = NDArray[np.float32]
 
@@ -85,6 +86,16 @@ class DensityMap:
             raise GridError(f"values of shape {np.shape(self.values)}: wanted the grid's {self.grid.shape}")
         object.__setattr__(self, "values", np.ascontiguousarray(self.values, np.float32))
 
+    def park(self) -> None:
+        """Keep the values of a large map in a temporary file, from where they are read as they are looked at."""
+        object.__setattr__(self, "values", park(self.values))
+
+    def __repr__(self) -> str:
+        """One line: file, sampling, range of the values."""
+        name = "" if self.header is None else f"{self.header.name}, "
+        low, high = float(self.values.min()), float(self.values.max())
+        return f"<DensityMap: {name}{self.grid.brief}, densities from {low:.4g} to {high:.4g}>"
+
     def section(self, axis: str, index: int) -> DensityMap:
         """One section, a map one voxel thick, in its own place.
 
@@ -96,17 +107,17 @@ class DensityMap:
             OptionError: an axis or index that the map does not have, or a cell that leans out of the section.
         """
         if axis not in ("x", "y", "z"):
-            raise OptionError(f"slice across {axis!r}: wanted x, y or z")
+            raise OptionError(f"`slice` across {axis!r}: wanted x, y or z")
         across = "zyx".index(axis)
         count = self.grid.shape[across]
         if not 0 <= index < count:
             raise OptionError(
-                f"slice {axis}={index}: the map has {count} voxels along {axis}, wanted 0 to {count - 1}"
+                f"`slice` {axis}={index}: the map has {count} voxels along {axis}, wanted 0 to {count - 1}"
             )
         leaning = [angle for name, angle in zip("xyz", self.grid.angles, strict=True) if name != axis]
         if any(abs(angle - 90) > 1e-3 for angle in leaning):
             raise OptionError(
-                f"slice {axis}={index} of a cell with angles {self.grid.angles}: wanted {axis} at right angles "
+                f"`slice` {axis}={index} of a cell with angles {self.grid.angles}: wanted {axis} at right angles "
                 "to the section: decode or resample the map on a box first"
             )
         start, shape = [0, 0, 0], list(self.grid.shape)

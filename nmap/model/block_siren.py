@@ -135,6 +135,7 @@ class BlockSiren(Network):
     # bench/results: EMD-3488 and EMD-11007 at 0.9 and 0.98.
     cost: ClassVar[Cost | None] = Cost(bits=2.4, bits_power=1.8, seconds=7e-4, seconds_power=0.7)
     arch: ClassVar[str] = "siren"
+    quicker: ClassVar[str] = "radial-basis"
     options: ClassVar[tuple[str, ...]] = (
         *("blocks", "steps", "hidden_features", "hidden_layers", "omega_hidden"),
         *("max_bytes", "ratio", "effort", "checkpoint"),

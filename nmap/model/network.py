@@ -74,6 +74,7 @@ class Network(ABC):
         features: names that a file of it has in `must_understand`.
         cost: what it takes; None for a kind that is not compared with others.
         arch: the name by which a user asks for it, where that is not `kind`.
+        quicker: name of the kind that takes less time, for fits that have too little for this one; "" for none.
     """
 
     kind: ClassVar[str]
@@ -88,6 +89,7 @@ class Network(ABC):
     features: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[Cost | None] = None
     arch: ClassVar[str] = ""
+    quicker: ClassVar[str] = ""
 
     def __call__(self, t: Array, dtype: DTypeLike = np.float32) -> Array:
         """Values (n,).

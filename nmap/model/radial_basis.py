@@ -54,8 +54,10 @@ _STEPS_PER_SHELL = 2 * math.sqrt(2)
 _FITTING = (12, 20)
 # What a copy counts for among the steps of loops: it takes some 4 microseconds without numba, 1 with it.
 _SPREADING_STEPS = 10
-# Copies of sites, and the sum of their kernels' points, that are worth waiting for: some minutes.
+# Copies of sites that are added at most, and those that any lattice may have. No lattice has more than its own sites:
+# a group's copies of a part of them fill it at most once.
 MAX_COPIES = 1 << 24
+_FREE_COPIES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,15 +188,18 @@ class RadialBasis(Network):
         """Memory that the sites take beside the lattice.
 
         Raises:
-            LimitError: more copies of sites than can be added in minutes.
+            LimitError: more copies of sites than a map has, or than can be added in a minute.
         """
         if symmetry is None:
             return 0
-        copies = symmetry.order * self.parameters
-        if copies > MAX_COPIES:
+        copies, most = (
+            symmetry.order * self.parameters,
+            min(MAX_COPIES, max(_FREE_COPIES, math.prod(self.shape) // 4)),
+        )
+        if copies > most:
             raise LimitError(
-                f"{self.parameters} sites in {symmetry.order} copies each ({symmetry.name}): at most {MAX_COPIES} are "
-                "added: no map of this size is stored so"
+                f"{self.parameters} sites in {symmetry.order} copies each ({symmetry.name}): at most {most} are added: "
+                "no map of this size is stored so"
             )
         return _SITE_BYTES * self.parameters
 

@@ -16,6 +16,8 @@ from nmap.inspection import Inspection
 from nmap.neural_map import NeuralMap
 from nmap.plain_text import printable
 from nmap.report.finding_words import recorded_fsc_words
+from nmap.report.fit_words import side_chain_words
+from nmap.side_chains import side_chains, subject
 
 U8 = NDArray[np.uint8]
 
@@ -95,6 +97,8 @@ def _facts(neural_map: NeuralMap) -> Iterator[tuple[str, str]]:
     if isinstance(fidelity.get("worst"), int | float):
         reach, within = fidelity.get("resolution", limit), str(fidelity.get("mask", "none"))
         yield "fidelity FSC", recorded_fsc_words(fidelity["worst"], reach, within)
+        if not neural_map.grid.is_flat:
+            yield subject(limit), side_chain_words(side_chains(record))
     if neural_map.contour_level is not None:
         yield "contour level", f"{neural_map.contour_level:.4g}"
 

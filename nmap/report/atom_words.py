@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nmap.side_chains import subject
+from nmap.spectrum import floored
+
 if TYPE_CHECKING:
     from nmap.compare.findings import Findings
     from nmap.compare.kept_atoms import KeptAtoms, QChange, Verdict
     from nmap.compare.local_loss import LocalLoss
 
-SIDE_CHAINS_FROM = 4.5
-"""Band limit beyond which a map shows no side chains, Angstrom: what is kept is called detail then."""
-
 _MEANINGS: dict[Verdict, str] = {
     "kept": "kept",
     "weak": "weak: some residues lose density that a model builder needs",
-    "lost": "lost: use the file for a look, and encode --preset faithful for more",
+    "lost": "lost: use the file for a look; a higher goal keeps more",
 }
 
 
 def detail_verdict(found: Findings) -> Verdict | None:
-    """What becomes of the finest parts, by the atoms where there is a model, else by the local correlation."""
+    """What becomes of the finest parts, by the atoms where there is a model, else by the local correlation.
+
+    None where neither tells, or where the source is not the file's own.
+    """
+    if found.of_another_map:
+        return None
     if found.atoms is not None and found.atoms.verdict is not None:
         return found.atoms.verdict
     return None if found.local is None else found.local.verdict
@@ -29,11 +34,13 @@ def detail_verdict(found: Findings) -> Verdict | None:
 def detail_name(found: Findings) -> str:
     """What the verdict is on: "Side chains", or "Detail" in a map too coarse to show them."""
     limit = found.fidelity.resolution if found.band_limit is None else found.band_limit.limit
-    return "Side chains" if limit is None or limit <= SIDE_CHAINS_FROM else "Detail"
+    return subject(limit).capitalize()
 
 
 def detail_words(found: Findings) -> list[str]:
     """The verdict and what it rests on; empty without one."""
+    if found.of_another_map:
+        return ["not judged: the source looks like another map than the one that the file was made from"]
     verdict = detail_verdict(found)
     if verdict is None:
         return []
@@ -41,6 +48,11 @@ def detail_words(found: Findings) -> list[str]:
         change = found.atoms.against_cut
         why = f"Q of a residue changes by {change.mean_abs:.3f} on average; 1 in 20 loses {_fall(change)}"
         return [_MEANINGS[verdict], why]
+    if verdict == "kept" and any(remark.code == "side-chains" for remark in found.remarks):
+        return [
+            "kept on the whole; the weakest may be missing",
+            "judged by the local correlation and the worst shell",
+        ]
     return [_MEANINGS[verdict], "judged by the local correlation; with --model atom by atom"]
 
 
@@ -51,7 +63,7 @@ def _fall(change: QChange) -> str:
 def local_words(local: LocalLoss) -> str:
     """Where a decode differs most from its source."""
     x, y, z = local.place
-    return f"lowest {local.lowest:.3f}, at ({x:.1f}, {y:.1f}, {z:.1f}) A; mean {local.mean:.4f}"
+    return f"lowest {floored(local.lowest)}, at ({x:.1f}, {y:.1f}, {z:.1f}) A; mean {floored(local.mean)}"
 
 
 def atom_lines(atoms: KeptAtoms) -> list[str]:

@@ -24,7 +24,7 @@ from nmap.report.finding_words import (
     tile_words,
 )
 from nmap.report.page import Card, Fold, Picture, Rows, Section, page
-from nmap.spectrum import Shells, worded
+from nmap.spectrum import Shells, floored, worded
 
 FIDELITY = (
     "Correlation of the decode with its source, shell by shell. This is fidelity to the source, not a "
@@ -290,8 +290,8 @@ def _shells(found: Findings) -> Fold:
     ratio = np.sqrt(found.power.decoded / np.maximum(found.power.source, 1e-300))
     for i in range(1, curve.fsc.size):
         f = curve.frequency[i]
-        line = [f"{i}", f"{1 / f:.3f}", f"{f:.5f}", f"{curve.modes[i]:.0f}", f"{curve.fsc[i]:.4f}"]
-        line += [] if masked is None else [f"{masked.curve.fsc[i]:.4f}"]
+        line = [f"{i}", f"{1 / f:.3f}", f"{f:.5f}", f"{curve.modes[i]:.0f}", floored(curve.fsc[i])]
+        line += [] if masked is None else [floored(masked.curve.fsc[i])]
         empty = curve.negligible is not None and curve.negligible[i]
         lines.append([*line, f"{ratio[i]:.4f}", "negligible" if empty else ""])
     title = worded("every shell", found.grid)

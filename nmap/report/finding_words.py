@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from nmap.compare.measures import measure_of
-from nmap.spectrum import Crossing, ShellCurve, worded
+from nmap.spectrum import Crossing, ShellCurve, floored, worded
 
 if TYPE_CHECKING:
     from nmap.compare.fidelity import Fidelity
@@ -65,17 +65,26 @@ def check_words(check: Check, found: Findings) -> str:
     measure = check.measure
     if check.holds and measure.good:
         return _filled(measure.good, found)
-    return f"{measure_words(measure, found)} is {_plain(measure, check.value)}, wanted {limit_words(check)}"
+    return f"{measure_words(measure, found)} is {_held(check)}, wanted {limit_words(check)}"
 
 
 def limit_words(check: Check) -> str:
     """What was wanted: "at least 0.95"."""
     wanted = "at least" if check.measure.relation == ">=" else "at most"
-    return f"{wanted} {_plain(check.measure, check.wanted)}"
+    return f"{wanted} {check.wanted:.10g} {check.measure.unit}".rstrip()
 
 
-def _plain(measure: Measure, value: float) -> str:
-    return f"{value:{measure.digits}} {measure.unit}".rstrip()
+def _held(check: Check) -> str:
+    """The value of a check; where it fails, with as many digits as it takes to read beyond its limit."""
+    measure = check.measure
+    said = measure.written(check.value)
+    number = said.removesuffix(measure.unit)
+    for digits in range(4, 18):
+        if check.holds or not math.isfinite(check.value) or not measure.keeps(float(number), check.wanted):
+            break
+        number = f"{check.value:.{digits}g}"
+        said = f"{number} {measure.unit}".rstrip()
+    return said
 
 
 def _filled(text: str, found: Findings) -> str:
@@ -90,18 +99,26 @@ def _filled(text: str, found: Findings) -> str:
 
 def remark_words(remark: Remark, grid: Grid) -> str:
     """What the reader of the numbers should know."""
-    return worded(_REMARKS[remark.code].format(**remark.values), grid)
+    shown = {name: floored(float(remark.values[name])) for name in _CORRELATIONS if name in remark.values}
+    values = {**remark.values, **shown}
+    return worded(_REMARKS[remark.code].format(**values), grid)
 
+
+# Values of remarks that are correlations.
+_CORRELATIONS = ("mean_fsc", "correlation", "recorded")
 
 _REMARKS = {
     "mask-leaks": "beyond the band limit the masked FSC shows what the mask smears out, not what the file holds",
     "no-mask": "no mask could be made: molecule and solvent look alike in this map",
     "off-grid-left-out": "finer sampling was not checked, as the map is large: --off-grid checks it",
+    "other-map": "this looks like another map than the one that the file was made from, or like that one moved or "
+    "changed: they correlate by {correlation} where the file's record has {recorded}, and the SHA-256 differs: give "
+    "{file} as it was",
     "other-source": "this is not the very file that the .nmap was made from (its SHA-256 differs)",
     "part-of-source": "the file holds a part of the source: compared there, {grid}",
-    "preview": "side chains may be missing: a worst shell of 0.995, or 0.99 in noisy solvent, keeps them",
     "record-damaged": "the file's own record could not be read, its densities could: {reason}",
-    "unlike": "the file does not look like the source: mean FSC {mean_fsc:.3f}, correlation {correlation:.3f}: "
+    "side-chains": "{of} may be missing, the weakest first: a worst shell of {wanted:g} keeps them",
+    "unlike": "the file does not look like the source: mean FSC {mean_fsc}, correlation {correlation}: "
     "give the map that it was made from",
 }
 
@@ -145,7 +162,7 @@ def worst_words(fidelity: Fidelity) -> str:
     """The lowest FSC and where it is."""
     if fidelity.worst_at is None:
         return f"no shell {reach(fidelity.resolution)} holds any signal"
-    return f"lowest FSC {reach(fidelity.resolution)}: {fidelity.worst:.4f} at {fidelity.worst_at:.2f} A"
+    return f"lowest FSC {reach(fidelity.resolution)}: {floored(fidelity.worst)} at {fidelity.worst_at:.2f} A"
 
 
 def same_source_words(same: bool | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nmap.side_chains import SideChains
 from nmap.spectrum import floored
 
 Values = Mapping[str, Any]
@@ -44,14 +45,15 @@ _EVERYTHING = {
     "little-variance": "no solvent found: what stands out holds only {value:.0%} of the variance",
     "mask-fills": "the mask fills it",
     "noise-kept": "the solvent's noise is kept, as asked",
-    "too-much-outside": "a mask would cut off {value:.2g} of the power in some shell, too much for this goal",
+    "too-much-outside": "a mask would cut off {value:.1%} of the power in some shell, too much for this goal",
 }
 
 _NOTICES = {
     "below-goal": "worst shell FSC {worst} is below {goal:g}: more time or a larger network may raise it",
     "share-reached": "worst shell {worst} of what {of} ask",
     "fitted-as-c1": "with symmetry {group} the worst shell FSC was only {worst}: fitted as C1",
-    "no-time-to-grow": "no time was left for more neurons",
+    "no-time-to-grow": "a larger network was not tried, for it would have taken too long: a longer encode "
+    "--time-budget allows one",
     "attempt-failed": "a further attempt failed, and the network before it was kept ({error})",
     "cut-short": "the fit failed before its end, and the best network so far was kept ({error})",
     "no-checkpoint": "the state of the fit could not be kept: a fit that is ended begins anew ({error})",
@@ -59,6 +61,10 @@ _NOTICES = {
     "late": "the fit took {seconds:.1f} s longer than its time budget",
     "shared-part": "frames differ by noise: what they share is held, by {functions} functions of the axis; lowest FSC "
     "{worst} with that, {frames} with the frames themselves",
+    "quicker-kind": "the time budget is too short for {arch} (about {seconds:.0f} s): {taken} is fitted; --arch {arch} "
+    "insists",
+    "no-room": "this machine has too little free memory for {arch}: {taken} is fitted; --arch {arch} insists",
+    "long": "this fit takes about {minutes:.0f} min: --arch {quicker} takes far less, --time-budget sets an end",
     "like-noise": "this looks like a map of noise: its values are spread as those of noise (skewness {skewness:.2f}, "
     "excess kurtosis {kurtosis:.2f}; molecules have 0.8 and more): the file keeps noise",
 }
@@ -149,8 +155,17 @@ def symmetry_words(outcome: Values) -> str:
     if correlation is None:
         return "as asked" if rule == "asked" else ""
     error = _number(outcome, "error")
-    said = f"self-correlation {correlation:.4f}" + (f" +- {error:.4f}" if error is not None else "")
+    said = f"self-correlation {floored(correlation)}" + (f" +- {error:.4f}" if error is not None else "")
     return f"none holds; the nearest is {measured}, {said}" if rule == "none-holds" else said
+
+
+def side_chain_words(found: SideChains) -> str:
+    """What a file's record tells of side chains."""
+    return {
+        "kept": f"kept: the worst shell reaches the {found.wanted:g} of goal faithful",
+        "may-be-missing": f"may be missing, the weakest first: a worst shell of {found.wanted:g} keeps them",
+        "not-known": "not known from the file; nmap validate FILE SOURCE tells",
+    }[found.verdict]
 
 
 def margin_words(margin: Values) -> str:
@@ -179,7 +194,7 @@ def notice_words(code: str, facts: Values) -> str:
     """What a notice says; "" for one that this version does not know."""
     told = dict(facts)
     if (worst := _number(facts, "worst")) is not None:
-        told["worst"] = f"{worst:.3f}" if code == "share-reached" else floored(worst)
+        told["worst"] = floored(worst)
     if (frames := _number(facts, "frames")) is not None:
         told["frames"] = floored(frames)
     asked_by = {"half-maps": "the half maps", "cross-validation": "cross-validation and half map 2"}

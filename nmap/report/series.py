@@ -162,7 +162,7 @@ def _shells(found: SeriesValidation) -> Fold:
     curves = [frame.judged.curve for frame in found.frames]
     head = ["shell", "Å", *(f"{t:.4g}" for t in found.axis.at)]
     lines = [
-        [f"{i}", f"{1 / curves[0].frequency[i]:.3f}", *(f"{curve.fsc[i]:.4f}" for curve in curves)]
+        [f"{i}", f"{1 / curves[0].frequency[i]:.3f}", *(floored(curve.fsc[i]) for curve in curves)]
         for i in range(1, curves[0].fsc.size)
     ]
     return Fold("every shell", head=head, lines=lines)

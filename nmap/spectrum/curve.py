@@ -14,6 +14,7 @@ from nmap.errors import GridError, OptionError
 from nmap.grid import Grid
 from nmap.machine.threads import workers
 from nmap.spectrum.shells import F64, Complex, Convention, Shells
+from nmap.spectrum.wording import floored
 
 NEGLIGIBLE = 1e-6
 ROUNDING = 1e-12
@@ -65,13 +66,27 @@ class ShellCurve:
     negligible: NDArray[np.bool_] | None = None
     convention: Convention = "nmap"
 
+    def __repr__(self) -> str:
+        """One line: how many shells, to which resolution, the lowest, and where 0.5 and 0.143 are crossed."""
+        if self.fsc.size < 2:
+            return f"<ShellCurve: {self.fsc.size} shells>"
+        lowest = self.worst_shell()
+        told = "none counts" if lowest is None else f"lowest {floored(float(self.fsc[lowest]))}"
+        where = (f"{threshold:g} " + self._crossed(threshold) for threshold in (0.5, 0.143))
+        finest = 1 / float(self.frequency[-1])
+        return f"<ShellCurve: {self.fsc.size - 1} shells to {finest:.4g} A, {told}, {', '.join(where)}>"
+
+    def _crossed(self, threshold: float) -> str:
+        at = self.crossing(threshold)
+        return "not crossed" if at is None else f"at {at:.2f} A"
+
     def counted(self, resolution: float | None = None) -> NDArray[np.bool_]:
         """Which shells count: not shell 0, no negligible one, none beyond `resolution` (Angstrom)."""
         counted = np.ones(self.fsc.size, bool) if self.negligible is None else ~self.negligible
         counted[0] = False
         if resolution is not None:
             if not 0 < resolution < np.inf:
-                raise OptionError(f"resolution {resolution} A: wanted a positive number")
+                raise OptionError(f"`resolution` {resolution} A: wanted a positive number")
             counted[int(1 / (resolution * self.frequency[1]) + 1e-6) + 1 :] = False
         return counted
 

@@ -164,7 +164,7 @@ class Shells:
     def last(self, resolution: float) -> int:
         """Index of the last shell within `resolution` (Angstrom), at most Nyquist's."""
         if not (math.isfinite(resolution) and resolution > 0):
-            raise OptionError(f"resolution {resolution} A: wanted a positive number")
+            raise OptionError(f"`resolution` {resolution} A: wanted a positive number")
         return min(int(1 / (resolution * self.width) + _TIE), self.count - 1)
 
     def spread(self, gains: NDArray[np.floating]) -> F32:

@@ -10,10 +10,22 @@ from nmap.grid import Grid
 # Words of a text: not those in data URIs, file names or markup.
 _WORDS = re.compile(r"""data:[^"']*|(?<!["./\w])(FSC|[Ss]hells?)\b(?![.-]\w)""")
 
+# Decimals of a correlation, and the most that it gets where it is close to 1.
+_DECIMALS, _MOST_DECIMALS = 4, 6
+
 
 def floored(value: float) -> str:
-    """A correlation rounded down, to two digits of what it lacks of 1: never more than was reached."""
-    digits = min(max(2, 1 - math.floor(math.log10(max(1 - value, 1e-9)))), 9)
+    """A correlation as every print shows it: to four decimals, near 1 to two digits of what it lacks of that.
+
+    It is rounded down: what falls short of a limit does not read as if it reached that.
+    """
+    if not math.isfinite(value):
+        return f"{value}"
+    digits = _DECIMALS  # of 1 itself, of a share beyond it, and of what single precision cannot tell from 1
+    if value < 1 - 10**-_MOST_DECIMALS:
+        digits = min(max(_DECIMALS, 1 - math.floor(math.log10(1 - value))), _MOST_DECIMALS)
+    elif value < 1:
+        value = 1.0
     return f"{math.floor(value * 10**digits + 1e-9) / 10**digits:.{digits}f}"
 
 

@@ -79,12 +79,14 @@ class Network(Contender):
     """A network that was fitted to the lowered map.
 
     Attributes:
+        kind: of network.
         goal: worst-shell FSC that was asked of it.
         stored_bytes: its weights, gains and envelope.
         encoded_fsc: its FSC with the lowered map on the lowered grid, by shell of that.
         notes: what the fit noticed (`nmap.outcomes.Notice`), as JSON values.
     """
 
+    kind: str
     goal: float
     stored_bytes: int
     encoded_fsc: F64
@@ -94,6 +96,7 @@ class Network(Contender):
         """Everything, JSON-able."""
         return {
             **super().to_json(),
+            "kind": self.kind,
             "goal_fsc": self.goal,
             "stored_bytes": self.stored_bytes,
             "encoded_fsc": [float(v) for v in self.encoded_fsc],

@@ -176,7 +176,7 @@ def study_interpolation(
 
     Args:
         source: the map, the truth.
-        options: how to fit, `downsample` excepted; a radial basis at preset "faithful" if None. Without a
+        options: how to fit, `downsample` excepted; as `encode` does if None. Without a
             resolution the band limit is the lowered map's Nyquist.
         goals: worst-shell FSC that must be reached, a network for each; one that cannot be is named in
             `missed`. None: one network, by `options` as they are.
@@ -190,7 +190,7 @@ def study_interpolation(
         GridError: a mask or rival that does not lie on the source.
         QualityError: a goal in `options` that cannot be reached.
     """
-    options = options or EncodeOptions(arch="radial-basis", preset="faithful")
+    options = options or EncodeOptions()
     if options.downsample != 1 or options.crop is not None:
         raise OptionError("downsample or crop in this study: it lowers the sampling itself; leave them out")
     if min(source.grid.shape) < 16:
@@ -265,6 +265,7 @@ def _network(
     notices: Any = made.record.get("fit", {}).get("notes") or ()
     return Network(
         **measured.__dict__,
+        kind=made.field.network.kind,
         goal=options.goal_fsc,
         stored_bytes=sum(t.nbytes for t in made.tensors.values()),
         encoded_fsc=encoded.fsc,

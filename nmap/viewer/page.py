@@ -15,6 +15,7 @@ from nmap.grid import Grid
 from nmap.machine.inputs import existing
 from nmap.maps.density_map import DensityMap
 from nmap.remote import RemoteFile
+from nmap.side_chains import KEPT_FROM, RELATIVE, SHOWN_TO
 from nmap.viewer.bundle import bundle
 
 STATIC = Path(__file__).parent / "static"
@@ -91,7 +92,9 @@ def exported_page(contents: Contents) -> str:
         OptionError: it would hold the whole source map.
     """
     if contents.source is not None:
-        raise OptionError("--export with --source: the page would hold the whole map; wanted one of the two")
+        raise OptionError(
+            "an exported page with a `source`: it would hold the whole map; leave one of the two out"
+        )
     blobs = {name: _packed(gzip.compress(make(), 9, mtime=0)) for name, make in contents.blobs().items()}
     blobs["molstar.js"] = _packed(MOLSTAR.read_bytes())
     licence = (STATIC / "molstar" / "LICENSE").read_text(encoding="utf-8")
@@ -109,6 +112,7 @@ def _page(
         "files": [{"name": name, "data": place(f"file-{i}")} for i, (name, _) in enumerate(contents.files)],
         "molstar": place("molstar.js"),
         "level": contents.level,
+        "sideChains": {"keptFrom": dict(KEPT_FROM), "shownTo": SHOWN_TO, "relative": list(RELATIVE)},
     }
     if alive:
         config["alive"] = "alive"

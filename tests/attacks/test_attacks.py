@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -118,6 +119,18 @@ def test_a_name_reaches_no_terminal_as_it_is(
             ran = run(*words)
             assert not re.search(r"[\x1b\x9b\u202e\udc80-\udcff]", ran.out + ran.err), ran
             assert "\nnmap: error: forged" not in ran.out + ran.err, ran
+
+
+@pytest.mark.parametrize("name", [*NAMES, "a  b"], ids=ascii)
+def test_json_holds_a_name_that_every_reader_of_json_takes(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.nmap"
+    path.write_bytes(file_bytes())
+    said = json.loads(run("inspect", path, "--json").out)["file"]
+    assert said.encode() and said == f"{name}.nmap".replace("\udce9", "\\xe9")
+    said = json.loads(run("batch", "inspect", tmp_path, "--json").out)["id"]
+    assert said.encode() and said.startswith(name[:1])
+    if name == "a  b":
+        assert said == name
 
 
 def test_a_full_disk_leaves_nothing_and_an_old_file_as_it_was(tmp_path: Path) -> None:

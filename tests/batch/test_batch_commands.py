@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -262,3 +263,46 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(
     ran = run("batch", "encode", tmp_path / "a.mrc", "--out", tmp_path / "out", *arguments)
     assert (ran.code, said in ran.err) == (2, True)
     assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_formulas_or_no_utf_8_are_told_apart_and_stay_harmless(tmp_path: Path) -> None:
+    maps, out = tmp_path / "maps", tmp_path / "out"
+    maps.mkdir()
+    write_map(atoms(0), maps / "plain.mrc")
+    names = (b"=1+1.mrc", b"-dash.mrc", b"caf\xe9.mrc", b"caf?.mrc", b"a::b.mrc", b"two\nlines.mrc")
+    for name in names:
+        (maps / os.fsdecode(name)).write_bytes((maps / "plain.mrc").read_bytes())
+    assert run("batch", "encode", maps, "--out", out, *CHEAP, "--resolution", 6).code == 0
+    assert run("batch", "inspect", out, "-o", tmp_path / "table.csv").code == 0
+    wanted = {"plain", "'=1+1", "'-dash", "caf\\xe9", "caf?", "a::b", "two\\x0alines"}
+    for table in (out / "catalogue.csv", tmp_path / "table.csv"):
+        with open(table, encoding="utf-8", newline="") as file:
+            assert {row["id"] for row in csv.DictReader(file)} == wanted
+    ran = run("batch", "pack", out, "-o", tmp_path / "a.zip")
+    assert ran.code == 2 and "caf\\xe9.nmap: its name is no UTF-8" in ran.err and ran.err.count("\n") == 1
+    assert not (tmp_path / "a.zip").exists()
+    (out / os.fsdecode(b"caf\xe9.nmap")).unlink()
+    assert run("batch", "pack", out, "-o", tmp_path / "a.zip").code == 0
+    assert run("inspect", f"{tmp_path / 'a.zip'}::a::b").code == 0
+    ran = run("inspect", tmp_path / "a.zip")
+    assert ran.code == 3 and f"name one of its 6, {tmp_path / 'a.zip'}::ID: -dash, =1+1, a::b" in ran.err
+
+
+def test_a_failed_map_is_named_with_its_file(tmp_path: Path) -> None:
+    write_map(DensityMap(np.ones(GRID.shape, np.float32), GRID), tmp_path / "const.mrc")
+    ran = run("batch", "encode", tmp_path / "const.mrc", "--out", tmp_path / "out", *CHEAP)
+    assert ran.code == 1 and f"failed: const: {tmp_path / 'const.mrc'}: every voxel is 1" in ran.err
+
+
+def test_validate_says_what_it_looks_for_where_a_folder_has_no_encoded_map(
+    batch: tuple[Path, Ran], tmp_path: Path
+) -> None:
+    assert run("batch", "decode", batch[0], "--out", tmp_path / "decoded", "--shard", "0/1").code == 0
+    ran = run("batch", "validate", tmp_path / "decoded", "--shard", "0/1")
+    assert ran.code == 3 and "names no encoded map: give the --out of 'nmap batch encode'" in ran.err
+
+
+@pytest.mark.parametrize("source", ["emd:3488", "https://example.org/a.map"])
+def test_what_lies_elsewhere_is_no_source_of_a_batch(source: str, tmp_path: Path) -> None:
+    ran = run("batch", "encode", source, "--out", tmp_path / "out")
+    assert ran.code == 2 and f"{source}: a batch takes files of this machine" in ran.err

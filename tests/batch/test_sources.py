@@ -113,3 +113,36 @@ def test_a_batch_takes_every_option_of_encode_that_is_not_of_one_file_alone() ->
     of_the_command = {"as_json", "quiet", "verbose"}
     every = {str(option.name) for option in encode_command.params}
     assert set(ENCODE_OPTIONS) == every - of_one_file - of_a_series - of_the_command
+
+
+@pytest.mark.parametrize("target", ["nothing.mrc", "link.mrc"])
+def test_a_link_that_leads_nowhere_is_named(target: str, tmp_path: Path) -> None:
+    (tmp_path / "link.mrc").symlink_to(target)
+    with pytest.raises(MissingFileError, match=r"link\.mrc: no such file or folder"):
+        found(tmp_path / "link.mrc")
+    (tmp_path / "a.mrc").touch()
+    assert list(found(tmp_path / "*.mrc")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ('{"source": "\\ud800.mrc"}', r"line 2: 'source' .*whole characters"),
+        ('{"source": "a.mrc", "id": "\\ud800"}', r"line 2: 'id' .*whole characters"),
+        ('{"source": "a.mrc", "\\ud800": 1}', r"line 2: .*whole characters"),
+        ('{"source": "a.mrc", "resolution": NaN}', "line 2: resolution nan: wanted a finite number"),
+        ('{"source": "a.mrc", "steps": 1e400}', "line 2: steps inf: wanted a finite number"),
+        ("\xff", "line 2: no JSON"),
+    ],
+)
+def test_a_row_of_what_json_alone_can_write_is_refused_by_its_line(
+    row: str, named: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"source": "b.mrc"}\n' + row.encode("latin-1") + b"\n")
+    with pytest.raises(OptionError, match=named):
+        found(tmp_path / "a.jsonl")
+
+
+def test_a_name_that_is_no_utf8_may_stand_in_a_list(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"source": "caf\\udce9.mrc"}\n')
+    assert list(found(tmp_path / "a.jsonl")) == ["caf\udce9"]

@@ -1,9 +1,10 @@
 // What the page says of a file.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { factsLine, size, warningLine } from "../../nmap/viewer/static/facts.js";
+import { correlationText, factsLine, sideChains, size, told, warningLine } from "../../nmap/viewer/static/facts.js";
 import { levelAbove, statistics } from "../../nmap/viewer/static/statistics.js";
 
 const about = {
@@ -13,7 +14,7 @@ const about = {
 
 test("the line of facts says what map, how small, and how true", () => {
   const words = factsLine(about);
-  for (const part of ["emd_3488.map.gz: 100 × 100 × 100 voxels of 1.05 Å", "8310 bytes, 1/481 of the map's 4.00 MB", "siren, 12000 weights, C2", "nothing finer than 3.2 Å", "FSC 0.982 in the worst shell to 3.2 Å", "correlation 0.98"]) {
+  for (const part of ["emd_3488.map.gz: 100 × 100 × 100 voxels of 1.05 Å", "8310 bytes, 1/481 of the map's 4.00 MB", "siren, 12000 weights, C2", "nothing finer than 3.2 Å", "FSC 0.9823 in the worst shell to 3.2 Å", "correlation 0.9800"]) {
     assert.ok(words.includes(part), part);
   }
 });
@@ -23,10 +24,25 @@ test("a file that tells less gets a shorter line", () => {
   assert.ok(words.startsWith("map: 100 ×") && words.endsWith("no band limit") && !/undefined|NaN/.test(words));
 });
 
-test("a file that loses side chains has a warning, one that keeps them none, nor one that does not say", () => {
-  assert.match(warningLine({ worst: 0.9, preset: "preview" }), /"preview" at an FSC of 0.9 .*side chains/);
-  assert.equal(warningLine({ worst: 0.9925 }), "");
-  assert.equal(warningLine({}), "");
+const { rule, cases } = JSON.parse(readFileSync(new URL("../data/side_chains.json", import.meta.url)));
+
+test("the page judges side chains as the program does", () => {
+  for (const { what, record, verdict, wanted } of cases) assert.deepEqual(sideChains(told(record), rule), { verdict, wanted }, what);
+});
+
+test("a file that may lose side chains has a warning, one that keeps them none, nor one that does not say", () => {
+  const of = (fidelity, settings = {}, more = {}) => warningLine({ ...told({ fit: { settings }, fidelity }), ...more }, rule);
+  assert.match(of({ worst: 0.90349 }, { preset: "preview" }), /"preview" at an FSC of 0.9034 .*side chains may be missing.* 0.995 keeps/);
+  assert.match(of({ worst: 0.9 }, {}, { bandLimit: 8 }), /: detail may be missing/);
+  assert.equal(of({ worst: 0.9925, mask: "envelope" }), "");
+  assert.equal(of({ worst: 0.9 }, {}, { shape: [1, 100, 100] }), "");
+  assert.equal(of({}), "");
+});
+
+test("a correlation is rounded down, as the program writes it", () => {
+  for (const [value, text] of [[0.9, "0.9000"], [0.89999, "0.8999"], [0.99536, "0.9953"], [0.99958, "0.99958"], [1, "1.0000"], [-0.3, "-0.3000"]]) {
+    assert.equal(correlationText(value), text);
+  }
 });
 
 test("sizes are exact below ten thousand bytes", () => {

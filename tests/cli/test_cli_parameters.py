@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from nmap_cli.parameters import BYTES, DURATION, MASK, REGION, SHAPE, VOXEL_SIZE
+from nmap_cli.parameters import BYTES, DURATION, MASK, REGION, SHAPE, SLICE, VOXEL_SIZE
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,9 @@ def test_an_option_value_means_what_the_help_says(kind: click.ParamType, text: s
         (SHAPE, "-5"),
         (SHAPE, "ten"),
         (SHAPE, "1.5"),
+        *((kind, "9" * 20) for kind in (SHAPE, BYTES, DURATION)),
+        (SLICE, "z=" + "9" * 20),
+        (REGION, "0:" + "9" * 20 + ",0:1,0:1"),
         (VOXEL_SIZE, "0"),
         (VOXEL_SIZE, "nan"),
         (VOXEL_SIZE, "1,2"),
@@ -58,3 +61,15 @@ def test_an_option_value_out_of_its_domain_is_a_usage_error_that_quotes_it(
         kind.convert(text, None, None)
     assert text in caught.value.message
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin", "end"),
+    [(SHAPE, "", ""), (BYTES, "", "G"), (DURATION, "", "s"), (SLICE, "z=", ""), (REGION, "0:", ",0:1,0:1")],
+)
+def test_a_number_of_thousands_of_digits_is_a_usage_error_in_a_short_line(
+    kind: click.ParamType, begin: str, end: str
+) -> None:
+    with pytest.raises(click.BadParameter) as caught:
+        kind.convert(f"{begin}{'9' * 5000}{end}", None, None)
+    assert len(caught.value.message) < 250

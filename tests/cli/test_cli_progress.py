@@ -25,7 +25,7 @@ def test_elsewhere_than_on_a_terminal_each_state_is_a_plain_line() -> None:
         line.show("train", 0.1, fsc=0.75, seconds_left=95)
         line.show("train", 1.0, fsc=0.9, seconds_left=0)
     assert stream.getvalue() == (
-        "train: 10 %, 1 min 35 s left, worst-shell FSC 0.750\ntrain: 100 %, 0 s left, worst-shell FSC 0.900\n"
+        "train: 10 %, 1 min 35 s left, worst-shell FSC 0.7500\ntrain: 100 %, 0 s left, worst-shell FSC 0.9000\n"
     )
 
 
@@ -44,7 +44,7 @@ def test_on_a_terminal_one_line_is_redrawn_and_wiped_at_the_end() -> None:
         line.show("train", 0.5, fsc=0.5)
     text = stream.getvalue()
     assert "\n" not in text
-    assert "train [############............] 50 %, worst-shell FSC 0.500" in text
+    assert "train [############............] 50 %, worst-shell FSC 0.5000" in text
     assert text.endswith("\r\x1b[K")
 
 
@@ -114,7 +114,7 @@ def test_elsewhere_than_on_a_terminal_a_line_with_nothing_new_waits_for_a_minute
             clock.now = 1000.0 + second
             line.show("place", 0.5, fsc=0.25 if second < 30 else 0.5, seconds_left=200 - second)
     lines = [text.rpartition(" ")[2] for text in stream.getvalue().splitlines()]
-    assert lines == ["0.250", "0.500", "0.500"]
+    assert lines == ["0.2500", "0.5000", "0.5000"]
 
 
 def test_the_time_left_follows_jumping_estimates_slowly_and_the_end_at_once(clock: Clock) -> None:

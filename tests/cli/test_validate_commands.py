@@ -243,6 +243,27 @@ def test_a_source_that_has_nothing_of_the_file_is_warned_of(files, tmp_path):
         assert "look like" not in run("validate", files / "a.nmap", files / like).err
 
 
+def test_a_source_that_looks_like_another_map_is_said_to_and_is_not_judged_by(files, tmp_path):
+    neural, source = nmap.open(files / "a.nmap"), read_map(files / "source.mrc")
+    known = {
+        "source": {"file": "source.mrc", "sha256": source.header.sha256},
+        "fidelity": {"correlation": 0.99},
+    }
+    save(replace(neural, record=known), tmp_path / "a.nmap")
+    write_map(replace(source, values=source.values[::-1].copy()), tmp_path / "mirrored.mrc")
+    ran = run("validate", tmp_path / "a.nmap", tmp_path / "mirrored.mrc")
+    for part in (
+        "looks like another map",
+        "the file's record has 0.9900",
+        "SHA-256 differs",
+        "give source.mrc",
+    ):
+        assert part in ran.out and part in ran.err
+    assert "not judged" in ran.out and "encode --preset" not in ran.out
+    own = run("validate", tmp_path / "a.nmap", files / "source.mrc")
+    assert "another map" not in own.out + own.err
+
+
 def without_voxel_size(path, into):
     raw = bytearray(path.read_bytes())
     raw[40:52] = bytes(12)  # CELLA

@@ -69,7 +69,7 @@ def test_limits_hold_what_validate_is_asked_for(source):
     extras = Extras(model=str(MODEL), band_limit=3.2)
     found = compare_maps(blurred, source, extras=extras, limits=Limits(max_dq=0.02, max_worst_q_loss=2.0))
     assert [check.name for check in found.failed] == ["dq"]
-    with pytest.raises(OptionError, match="max_dq: needs model"):
+    with pytest.raises(OptionError, match="`max_dq` needs an atomic model"):
         compare_maps(blurred, source, limits=Limits(max_dq=0.02))
 
 

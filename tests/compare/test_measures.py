@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import nmap.compare.measures
 import nmap_cli.findings_text
 import nmap_cli.limits
 from nmap.compare.json_values import as_json
-from nmap.compare.measures import MEASURES, Limits, Measure
+from nmap.compare.measures import MEASURES, Check, Limits, Measure, measure_of
 from nmap.compare.two_maps import compare_maps
 from nmap.errors import OptionError
 from nmap.grid import Grid
@@ -85,7 +86,7 @@ def test_a_value_that_is_no_number_keeps_no_limit():
 
 
 def test_a_limit_on_nothing_that_was_given_is_refused_before_the_work():
-    with pytest.raises(OptionError, match="max_bytes: needs sizes"):
+    with pytest.raises(OptionError, match="`max_bytes` needs sizes"):
         compare_maps(noise(0), noise(1), limits=Limits(max_bytes=100))
     with pytest.raises(OptionError, match=r"limit min_nonsense: .*min_fsc"):
         Limits(min_nonsense=1)
@@ -95,7 +96,23 @@ def test_a_check_says_what_was_seen_and_what_was_wanted():
     found = compare_maps(noise(0), noise(1), limits=Limits(min_fsc=0.9))
     said = check_words(found.failed[0], found)
     assert said.startswith("lowest FSC of the shells to Nyquist, over the whole box is -0.")
-    assert said.endswith("wanted at least 0.9000")
+    assert said.endswith("wanted at least 0.9")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limit"),
+    [
+        ("fsc", 0.899999, 0.9),
+        ("correlation", 0.99999999, 1.0),
+        ("dq", 0.0200001, 0.02),
+        ("rmse", 1.00000001, 1.0),
+    ],
+)
+def test_a_value_that_falls_short_never_reads_as_if_it_did_not(name, value, limit):
+    found = compare_maps(noise(0), noise(1))
+    said = check_words(Check(measure_of(name), value, limit), found)
+    seen, wanted = re.search(r" is ([\d.]+)\D*, wanted at (?:least|most) ([\d.]+)", said).groups()
+    assert not measure_of(name).keeps(float(seen), float(wanted)), said
 
 
 def test_json_holds_every_measure_and_the_schema_follows_the_table():

@@ -251,7 +251,7 @@ def test_a_density_given_as_a_mask_is_refused():
 
 def test_a_resolution_that_is_no_number_above_zero_is_refused():
     source = random_map()
-    with pytest.raises(OptionError, match="resolution -3"):
+    with pytest.raises(OptionError, match="`resolution` -3"):
         compare_maps(source, source, resolution=-3)
 
 

@@ -11,6 +11,7 @@ import nmap
 from nmap.coding.codings import encode_float
 from nmap.coding.occupancy import of_shape, with_shape
 from nmap.compare.measures import Limits
+from nmap.compare.two_maps import compare_maps
 from nmap.container import open_map
 from nmap.envelope.envelope import Envelope
 from nmap.errors import FormatError, NonFiniteError
@@ -49,6 +50,17 @@ def test_validate_measures_the_figure_that_encode_states(files):
     assert found.judged is found.enveloped and found.holds
     assert found.fidelity.worst < 0.8  # the whole box, noise of the solvent included
     assert found.to_json()["fidelity_enveloped"]["within"] == "envelope"
+
+
+def test_noise_that_was_left_out_on_purpose_does_not_count_as_detail_that_is_lost(files, tmp_path):
+    source = nmap.read_map(files[1])
+    values = source.values.copy()
+    values[:8] += np.random.default_rng(5).normal(0, 0.6, values[:8].shape).astype(np.float32)  # uneven noise
+    nmap.write_map(DensityMap(values, GRID), tmp_path / "uneven.mrc")
+    found = validate_file(files[0], tmp_path / "uneven.mrc").findings
+    whole = compare_maps(nmap.decode(files[0]), DensityMap(values, GRID), resolution=RESOLUTION)
+    assert whole.local.first_percentile < 0.1 and whole.local.verdict == "lost"
+    assert found.local.first_percentile > 0.9 and found.local.verdict == "kept"
 
 
 def test_the_kept_envelope_gives_that_figure_by_another_sum_over_modes(files):

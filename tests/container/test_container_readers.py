@@ -260,3 +260,15 @@ def test_an_empty_tensor_is_empty_to_both_readers(tmp_path: Path) -> None:
     with safetensors.safe_open(tmp_path / "a.nmap", "np") as opened:
         assert opened.get_tensor("hidden.weight").shape == (0, 1, 1)
     assert (open_map(tmp_path / "a.nmap").as_array() == 2.0).all()
+
+
+def test_a_shape_whose_counts_overflow_before_its_zero_is_refused_by_the_tensors_name(path: Path) -> None:
+    data = encode_bytes(sample_map(), hdf5=False)
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    last = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+    header["zz"] = {"dtype": "F32", "shape": [1 << 40, 1 << 40, 0], "data_offsets": [last, last]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
+    with pytest.raises(FormatError, match=r'tensor "zz" has shape .* multiply beyond'):
+        open_map(path)

@@ -1,6 +1,8 @@
 """Print the table of faults of docs/reliability.md: `python -m faults [RUNS [WHAT...]]`.
 
 RUNS (100) is how often each command is killed; with fewer than 100, faults at lines are made at every 100 / RUNS-th.
+WHAT is a fault (kill, signals, lines, disk, reading, writers, memory), a command (encode, decode, ...) or a change of
+an input (removed, replaced, ...): all where none of its sort is named.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from faults.processes import (
 from faults.reading import DISTURBANCES, READERS, disturbed
 from faults.writers import race
 
+FAULTS = ("kill", "signals", "lines", "disk", "reading", "writers", "memory")
 WRITING = ("machine/atomic.py", "maps/mrc_writer.py", "nmap_cli/keeping.py")
 FULL = OSError(errno.ENOSPC, "No space left on device")
 AT_LINES = {
@@ -145,7 +148,7 @@ def with_little_memory(arguments: list[str], outputs: list[Path], sizes: range) 
         )
 
 
-def memory_rows(table: Table, world: Path, step: int) -> None:
+def memory_rows(table: Table, world: Path, step: int, commands: list[str]) -> None:
     """The commands that read, and encode, with little memory."""
     page, made = world / "out" / "r.html", world / "out" / "m.nmap"
     a, m = str(world / "in" / "a.nmap"), str(world / "in" / "a.mrc")
@@ -168,7 +171,8 @@ def memory_rows(table: Table, world: Path, step: int) -> None:
         ),
     ]
     for name, arguments, outputs, sizes in rows:
-        table.row("out of memory", name, with_little_memory(arguments, outputs, sizes))
+        if not commands or name in commands:
+            table.row("out of memory", name, with_little_memory(arguments, outputs, sizes))
 
 
 def rows_of_job(table: Table, one: Watched, wanted: list[str], runs: int, draw: random.Random) -> None:
@@ -193,7 +197,9 @@ def rows_of_job(table: Table, one: Watched, wanted: list[str], runs: int, draw: 
 def main() -> int:
     """Exit code 1 if anything was lost, left behind, crashed or hung."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    wanted = sys.argv[2:] or ["kill", "signals", "lines", "disk", "reading", "writers", "memory"]
+    said = sys.argv[2:]
+    wanted = [fault for fault in FAULTS if fault in said] or list(FAULTS)
+    commands = [word for word in said if word not in FAULTS]
     draw, table = random.Random(0), Table()
     print(
         "| fault | command | runs | left as | lost, between, left behind, crash, hang |\n|---|---|---|---|---|"
@@ -202,11 +208,17 @@ def main() -> int:
         world = make_world(Path(name))
         os.chdir(world)
         for job in (*QUICK, ENCODE):
+            if not {"kill", "signals", "lines", "disk"} & set(wanted) or (
+                commands and job.name not in commands
+            ):
+                continue
             for overwrite in (False, True):
                 rows_of_job(table, Watched(job, world, overwrite), wanted, runs, draw)
         if "reading" in wanted:
             for disturbance in DISTURBANCES:
                 for reader in READERS:
+                    if commands and disturbance not in commands:
+                        continue
                     table.row(
                         f"input {disturbance} while read", reader, disturbed(reader, disturbance, world)
                     )
@@ -215,7 +227,7 @@ def main() -> int:
                 said = "atomic_output" + (" overwrite" if overwrite else "")
                 table.row("two writers", said, race(world / "out", runs, overwrite))
         if "memory" in wanted:
-            memory_rows(table, world, 20)
+            memory_rows(table, world, 20, commands)
     print(f"| all | | {table.runs} | | {table.wrong} |")
     return 1 if table.wrong else 0
 

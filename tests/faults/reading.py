@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +104,15 @@ def disturbed(name: str, disturbance: str, world: Path, every: int = 1) -> Itera
     reader.make(other, 1)
     reader.make(path, 0)
     first, kept = path.read_bytes(), []
-    for one in (path, other):
+
+    def keep(one: Path) -> None:
         kept.append((reader.read(one)[0], hashlib.sha256(one.read_bytes()).hexdigest()))
+
+    for one in (path, other):
+        keep(one)
+    act(path, other)
+    with suppress(NmapError, OSError):
+        keep(path)  # the file with something appended may be a whole one too
     found: list[tuple[str, str]] = []
 
     def work() -> int:

@@ -123,7 +123,7 @@ def test_bytes_that_hold_no_network_are_refused_with_what_it_takes(phantom):
 
 
 def test_a_target_is_met_or_nothing_comes(phantom):
-    with pytest.raises(QualityError, match=r"of the wanted 0\.99: allow more --hidden-features or --steps"):
+    with pytest.raises(QualityError, match=r"of the wanted 0\.99: allow more `hidden_features` or `steps`"):
         encode(phantom, options(target_fsc=0.99, hidden_features=8, steps=20))
     made = encode(phantom, options(target_fsc=0.5, hidden_features=None, steps=400))
     assert float(fsc(made.as_array(), phantom.values, GRID).worst(RESOLUTION)) >= 0.5
@@ -145,15 +145,18 @@ def test_without_a_goal_nothing_is_said_to_be_missed(phantom):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"arch": "radial-basis"}, "arch radial-basis with a bare network: it is a siren; leave it out"),
-        ({"blocks": 8}, "blocks 8 with a bare network: it is one network"),
-        ({"symmetry": "D7"}, "symmetry D7 with a bare network: it is fitted as C1"),
-        ({"gains": "least-squares"}, "gains least-squares with a bare network: it has none"),
-        ({"weight_bits": 4}, "weight_bits 4 with a bare network: its weights are 16-bit floats"),
-        ({"preset": "preview"}, "preset preview with a bare network: its size decides"),
-        ({"mask": Path("mask.mrc")}, "mask mask.mrc with a bare network: it holds the whole box"),
-        ({"mask": DensityMap(np.ones(GRID.shape, np.float32), GRID)}, "mask of a map with a bare network"),
-        ({"effort": "high"}, "effort with arch siren: only .* can"),
+        (
+            {"arch": "radial-basis"},
+            "`arch` radial-basis with `bare`: it is a siren; leave one of the two out",
+        ),
+        ({"blocks": 8}, "`blocks` 8 with `bare`: it is one network"),
+        ({"symmetry": "D7"}, "`symmetry` D7 with `bare`: it is fitted as C1"),
+        ({"gains": "least-squares"}, "`gains` least-squares with `bare`: it has none"),
+        ({"weight_bits": 4}, "`weight_bits` 4 with `bare`: its weights are 16-bit floats"),
+        ({"preset": "preview"}, "`preset` preview with `bare`: its goal is `target_fsc`"),
+        ({"mask": Path("mask.mrc")}, "`mask` mask.mrc with `bare`: it holds the whole box"),
+        ({"mask": DensityMap(np.ones(GRID.shape, np.float32), GRID)}, "`mask` of a map with `bare`"),
+        ({"effort": "high"}, "`effort` with `bare`: a plain siren has none"),
     ],
 )
 def test_what_has_no_meaning_for_it_is_refused(changes, said):

@@ -186,11 +186,11 @@ def cropped(density: DensityMap) -> DensityMap:
 
 def test_halves_come_both_or_not_at_all_and_on_the_maps_grid(known: Phantom) -> None:
     half = known.half1
-    with pytest.raises(OptionError, match="half1 needs half2"):
+    with pytest.raises(OptionError, match="`half1` needs `half2`"):
         EncodeOptions(half1=half)
-    with pytest.raises(OptionError, match="half2 needs half1"):
+    with pytest.raises(OptionError, match="`half2` needs `half1`"):
         EncodeOptions(half2=half)
-    with pytest.raises(OptionError, match="cross_validate needs half maps"):
+    with pytest.raises(OptionError, match="`cross_validate` needs half maps"):
         EncodeOptions(cross_validate=True)
     with pytest.raises(OptionError, match="siren"):
         EncodeOptions(half1=half, half2=half, arch="siren")
@@ -202,7 +202,7 @@ def test_halves_come_both_or_not_at_all_and_on_the_maps_grid(known: Phantom) -> 
 
 def test_halves_that_agree_nowhere_are_refused_unless_a_resolution_is_given() -> None:
     a, b = noise(1), noise(2)
-    with pytest.raises(OptionError, match="--resolution"):
+    with pytest.raises(OptionError, match="or `resolution`"):
         encode(a, EncodeOptions(mask="none", half1=a, half2=DensityMap(-a.values, a.grid)))
     made = encode(
         a,

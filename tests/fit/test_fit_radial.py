@@ -235,7 +235,7 @@ def test_an_option_of_dense_layers_means_a_siren():
     assert EncodeOptions(hidden_features=16).arch == "siren"
     assert EncodeOptions().arch == "block-siren"
     with pytest.raises(
-        OptionError, match="weight_bits with arch radial-basis: only siren and fourier-features"
+        OptionError, match="`weight_bits` with `arch` radial-basis: only siren and fourier-features"
     ):
         EncodeOptions(arch="radial-basis", weight_bits=4)
 
@@ -287,16 +287,28 @@ def test_a_goal_near_one_is_aimed_at_and_reached(phantom, mask):
 def test_advice_is_a_goal_that_was_reached_rounded_down(close):
     with pytest.raises(QualityError, match=r"reached 0\.\d+ of the wanted 0\.99999 ") as caught:
         encode(close, options(target_fsc=0.99999, effort="low"))
-    reached, lower = (float(n) for n in re.findall(r"(?:reached|--target-fsc) (0\.\d+)", str(caught.value)))
+    reached, lower = (float(n) for n in re.findall(r"(?:reached|`target_fsc`) (0\.\d+)", str(caught.value)))
     assert lower <= reached < 0.99999
     assert worst(encode(close, options(target_fsc=lower, effort="low")), close) >= lower
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.99953, "0.99953"), (0.99968, "0.99968"), (0.987, "0.987"), (0.29, "0.29"), (1.0, "1.000000000")],
+    [
+        (0.99953, "0.99953"),
+        (0.99968, "0.99968"),
+        (0.987, "0.9870"),
+        (0.29, "0.2900"),
+        (0.89999, "0.8999"),
+        (-0.3, "-0.3000"),
+        (1.0, "1.0000"),
+        (0.99999999, "1.0000"),
+        (1.25009, "1.2500"),
+    ],
 )
-def test_a_correlation_is_written_with_two_digits_of_what_it_lacks_and_never_rounded_up(value, text):
+def test_a_correlation_is_written_with_four_decimals_or_two_digits_of_what_it_lacks_and_never_rounded_up(
+    value, text
+):
     assert floored(value) == text
 
 

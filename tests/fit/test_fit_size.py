@@ -44,7 +44,7 @@ def test_every_remedy_that_is_named_passes() -> None:
     with pytest.raises(OptionError, match="wanted at most") as refused:
         check_size(GIANT, options)
     said = str(refused.value)
-    found = dict(re.findall(r"--(resolution|crop|downsample) ([\d.]+)", said))
+    found = dict(re.findall(r"`(resolution|crop|downsample)` ([\d.]+)", said))
     assert set(found) == {"resolution", "crop", "downsample"}
     check_size(GIANT, EncodeOptions(resolution=float(found["resolution"]), arch="radial-basis"))
     check_size(GIANT, EncodeOptions(resolution=2.5, crop=int(found["crop"]), arch="radial-basis"))
@@ -65,7 +65,7 @@ def test_a_box_without_a_mask_is_refused_for_its_sites() -> None:
 
 def test_more_than_the_memory_that_is_free_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size, "free_memory", lambda: 3_000_000_000)
-    with pytest.raises(LimitError, match=r"GiB are free: use --resolution .* or --downsample"):
+    with pytest.raises(LimitError, match=r"GiB are free: use `resolution` .* or `downsample`"):
         check_size(Grid((600, 600, 600), (1.0, 1.0, 1.0)), EncodeOptions(resolution=4.0))
     check_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), EncodeOptions(resolution=2.5))
 

@@ -165,15 +165,15 @@ def test_a_flat_map_is_grown_under_a_time_budget(phantom):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"resolution": -1.0}, "resolution -1 A"),
-        ({"omega0": 0.0}, "omega0 0"),
-        ({"weight_bits": 9}, "weight bits 9"),
-        ({"hidden_features": 2}, "hidden features 2"),
-        ({"steps": 0}, "steps 0"),
-        ({"time_budget": float("nan")}, "time budget nan s"),
-        ({"arch": "mlp"}, "arch 'mlp'"),
-        ({"mask": "tight"}, "mask 'tight'"),
-        ({"downsample": 0}, "downsample 0"),
+        ({"resolution": -1.0}, "`resolution` -1 A"),
+        ({"omega0": 0.0}, "`omega0` 0"),
+        ({"weight_bits": 9}, "`weight_bits` 9"),
+        ({"hidden_features": 2}, "`hidden_features` 2"),
+        ({"steps": 0}, "`steps` 0"),
+        ({"time_budget": float("nan")}, "`time_budget` nan s"),
+        ({"arch": "mlp"}, "`arch` 'mlp'"),
+        ({"mask": "tight"}, "`mask` 'tight'"),
+        ({"downsample": 0}, "`downsample` 0"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named_with_its_value(changes, said):

@@ -60,9 +60,8 @@ def test_the_nearest_sites_are_those_26_steps_away_in_the_periodic_box(grid):
     sites, band = sites_of(grid.shape), band_of(grid)
     nothing = np.zeros(len(band.shell), np.complex64)
     ones = torch.ones(int(band.shell.max()) + 1)
-    lattice = Lattice(
-        grid, sites, band, nothing, np.ones(len(ones), np.float32), None, torch.device("cpu"), ones
-    )
+    numbers, even = site_index(sites, grid.shape), np.ones(len(ones), np.float32)
+    lattice = Lattice(grid, numbers, band, nothing, even, None, torch.device("cpu"), ones)
     found = lattice.near(torch.arange(len(sites))).numpy()
     wanted = (sites[:, None] + np.asarray(NEIGHBOURS)) % grid.shape
     place = {tuple(site): int(number) for site, number in zip(sites.tolist(), lattice.places, strict=True)}

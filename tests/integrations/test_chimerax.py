@@ -312,7 +312,7 @@ def test_without_nmap_em_it_says_what_to_install(
     chimerax: SimpleNamespace, path: str, monkeypatch: pytest.MonkeyPatch, other: object
 ) -> None:
     monkeypatch.setitem(sys.modules, "nmap", other)
-    with pytest.raises(stub("core.errors").UserError, match=r"needs nmap-em.*pip install nmap-em"):
+    with pytest.raises(stub("core.errors").UserError, match=r"needs nmap-em.*pip install \. in a checkout"):
         open_command(chimerax, path)
 
 

@@ -172,7 +172,7 @@ def test_what_is_no_nmap_file_is_refused(tmp_path: Path) -> None:
 
 def test_without_xarray_one_line_names_the_extra(made: NeuralMap, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmap.machine.packages.find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'nmap-em\[xarray\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install '\.\[xarray\]'"):
         made.to_xarray()
 
 

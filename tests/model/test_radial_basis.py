@@ -5,7 +5,7 @@ import pytest
 
 from nmap.coding.codings import encode_lattice, encode_log
 from nmap.envelope.envelope import Envelope
-from nmap.errors import FormatError
+from nmap.errors import FormatError, LimitError
 from nmap.grid import Grid
 from nmap.model import Field, Frame, RadialBasis
 from nmap.neural_map import NeuralMap
@@ -134,3 +134,18 @@ def test_a_weight_beside_the_sites_is_refused():
 
 def test_whole_numbers_stay_bytes_in_memory():
     assert network({(6, 10, 6): 3}).field.network.weights.dtype == np.int8
+
+
+def test_copies_of_more_sites_than_the_lattice_has_are_refused_before_they_are_added():
+    shape = (64, 64, 64)
+    weights = np.zeros(shape, np.int8)
+    weights[::4, ::4, ::4] = 1  # 4096 of 65536 sites
+    box = Grid((40, 40, 40), (1.0, 1.0, 1.0))
+
+    def decoded(group: str) -> NeuralMap:
+        frame = Frame(box, band_limit=4.0, lattice=shape, symmetry=PointGroup(group, (19.3, 20.1, 19.8)))
+        return NeuralMap.from_tensors("radial-basis", {}, {"weights": encode_lattice(weights)}, frame)
+
+    assert np.isfinite(decoded("C16").as_array()).all()
+    with pytest.raises(LimitError, match=r"4096 sites in 17 copies each \(C17\): at most 65536 are added"):
+        decoded("C17").as_array()

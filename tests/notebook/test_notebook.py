@@ -118,7 +118,7 @@ def test_a_view_holds_the_page_with_the_map_inside() -> None:
 
 def test_without_anywidget_view_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    with pytest.raises(MissingPackageError, match=r"view needs anywidget.*nmap-em\[notebook\]"):
+    with pytest.raises(MissingPackageError, match=r"view needs anywidget.*'\.\[notebook\]'"):
         nmap.open(VALID / "radial-basis.nmap").view()
 
 

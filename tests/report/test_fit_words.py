@@ -11,6 +11,7 @@ from nmap.outcomes import (
     Code,
     CrossValidationOutcome,
     MaskOutcome,
+    Notice,
     OutsideOutcome,
     ShellValue,
     SymmetryOutcome,
@@ -129,6 +130,10 @@ FACTS: dict[str, Any] = {
     "what": "the fidelity",
     "skewness": 0.01,
     "kurtosis": -0.02,
+    "arch": "siren",
+    "taken": "radial-basis",
+    "quicker": "radial-basis",
+    "minutes": 12.3,
 }
 
 
@@ -138,7 +143,9 @@ def test_every_notice_has_words(code: str) -> None:
 
 
 def test_a_correlation_in_a_notice_is_never_rounded_up() -> None:
-    assert "0.87 " in notice_words("below-goal", {"worst": 0.8799, "goal": 0.9})
+    assert to_json(Notice("goal-not-reached", {"worst": 0.97988}))["facts"]["worst"] == 0.9798
+    assert "worst shell 1.2500 of what" in notice_words("share-reached", {"worst": 1.25, "of": "noise"})
+    assert "0.8799 " in notice_words("below-goal", {"worst": 0.8799, "goal": 0.9})
 
 
 @pytest.mark.parametrize(

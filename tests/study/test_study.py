@@ -126,6 +126,7 @@ def test_the_command_writes_table_json_and_picture(small: DensityMap, tmp_path: 
     write_map(small, tmp_path / "small.mrc")
     files = ["--json", tmp_path / "i.json", "--plot", tmp_path / "i.png"]
     done = run("study", "interpolation", tmp_path / "small.mrc", "--preset", "preview", *files)
+    assert "kind of network: block-siren" in done.out
     assert done.code == 0, done.err
     assert all(name in done.out for name in (OURS, FOURIER, LINEAR, CUBIC, *MEASURES.values()))
     assert "network against Fourier padding: by none" in done.out

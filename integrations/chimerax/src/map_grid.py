@@ -104,7 +104,8 @@ def _library():
         nmap = None
     if not hasattr(nmap, "NeuralMap"):
         found = "no such package" if nmap is None else f"another package named nmap in {nmap.__file__}"
-        raise UserError(f"ChimeraX-nmap needs nmap-em, found {found}: run ChimeraX -m pip install nmap-em")
+        advice = "run ChimeraX -m pip install . in a checkout of nmap"
+        raise UserError(f"ChimeraX-nmap needs nmap-em, found {found}: {advice}")
     return nmap
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from nmap.coding.codings import CodedTensor, encode_matrices
 from nmap.errors import FormatError, QualityError
 from nmap.fit.blocks.layout import Layout
+from nmap.fit.blocks.need import seconds_needed
 from nmap.fit.blocks.recipe import BlockRecipe, choose_recipe
 from nmap.fit.blocks.training import BlockTraining
 from nmap.fit.dense.quantise import finish
@@ -20,11 +21,13 @@ from nmap.fit.result import History, Result
 from nmap.fit.target.fittable import nothing_left
 from nmap.fit.target.goal import ShellGoal, shell_goal
 from nmap.fit.target.prepare import Target
-from nmap.fit.task import Task
+from nmap.fit.task import Task, TooLittleTime
 from nmap.model.block_siren import BlockSiren
 from nmap.model.blocks import Places
 from nmap.spectrum import floored
 
+# Seconds from which on a quicker kind is told of.
+_LONG = 600.0
 # Rounds of growth at most.
 _ROUNDS = 2
 # Seconds after which no further round begins without a time budget.
@@ -36,6 +39,8 @@ _SPARE = 0.03
 _LEAST_BYTES = 64
 # Evaluations of the lattice that storing and measuring takes, before the first round has shown it.
 _EVALUATIONS = 10.0
+# Seconds of processor time beside that, of the first round: loading what codes and decodes.
+_LOADING = 0.7
 # Evaluations that a pass of training takes. Where there is no time for this share of the passes, the network is made
 # for the first of these lower goals for which there is.
 _PASS = 4.0
@@ -49,14 +54,17 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     Raises:
         MapError: the mask leaves nothing to fit.
         QualityError: a goal that was asked for and not reached.
+        TooLittleTime: another kind may be fitted, and should be.
     """
     target, options, watch = task.target, task.options, task.watch
+    order = 1 if target.group is None else target.group.order
+    goal, most = shell_goal(target, options), _max_bits(task)
+    if options.quicker_kind is not None:
+        _weigh_time(task, goal, most)
     try:
         places = Places.of(target.lattice, target.envelope, target.group)
     except FormatError:
         raise nothing_left(target.lattice.shape) from None
-    order = 1 if target.group is None else target.group.order
-    goal, most = shell_goal(target, options), _max_bits(task)
     recipe = choose_recipe(target.freedom / order, places.own.size, options, goal.level, most)
     layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
     rounds = _Rounds(task, goal)
@@ -87,6 +95,23 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     best, kept = rounds.best, rounds.training
     _check(best, rounds, task)
     return best, History(kept.done, settings_of(kept.recipe, kept.omegas), kept.loss, kept.fsc)
+
+
+def _weigh_time(task: Task, goal: ShellGoal, most: float | None) -> None:
+    """Where a quicker kind could be fitted: leave a map to it if time is too short, or tell of it if it will be long.
+
+    Time is too short where a network would have to be made for a lower goal.
+    """
+    target, watch = task.target, task.watch
+    order = 1 if target.group is None else target.group.order
+    points = max(target.inside.size // order, 1)
+    recipe = choose_recipe(target.freedom / order, points, task.options, goal.level, most)
+    with Workers(task.device) as workers:
+        needed = seconds_needed(recipe, points, workers, task.device)
+    if watch.left is not None and watch.left < _ENOUGH * needed:
+        raise TooLittleTime(needed)
+    if watch.left is None and needed > _LONG:
+        watch.warn("long", keep=False, minutes=needed / 60, quicker=task.options.quicker_kind)
 
 
 class _Rounds:
@@ -166,7 +191,7 @@ def _max_bits(task: Task) -> float | None:
     if most <= side + _LEAST_BYTES:
         raise QualityError(
             f"gains and envelope take {side} bytes alone, wanted {most} with the network: allow more bytes, or a "
-            "coarser --resolution"
+            "coarser `resolution`"
         )
     return 8 * (1 - _SPARE) * (most - side)
 
@@ -187,12 +212,12 @@ def _check(best: Result, rounds: _Rounds, task: Task) -> None:
     if most is not None:
         raise QualityError(
             f"the network found takes {_taken(best)} bytes with gains and envelope, wanted {most}: allow more bytes, "
-            "or a coarser --resolution"
+            "or a coarser `resolution`"
         )
     if options.target_fsc is not None and not watch.stopped():
         raise QualityError(
             f"worst shell to {target.band_limit:g} A reached {floored(best.worst)} of the wanted "
-            f"{options.goal_fsc:g}: allow more time, or a coarser --resolution"
+            f"{options.goal_fsc:g}: allow more time, or a coarser `resolution`"
         )
     if goal.of == "fsc":
         watch.warn("below-goal", worst=best.worst, goal=goal.share)
@@ -225,9 +250,9 @@ def training_end(training: BlockTraining, task: Task, closing: float | None) -> 
     if watch.left is None or watch.budget is None:
         return None
     if closing is not None:
-        return watch.budget - closing
-    closing = _EVALUATIONS * training.evaluation_seconds()
-    return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
+        return watch.budget - closing - watch.ending
+    closing = _EVALUATIONS * training.evaluation_seconds() + _LOADING * watch.slowdown
+    return max(watch.budget - closing - watch.ending, watch.seconds + watch.preparing_seconds)
 
 
 def _in_time(training: BlockTraining, task: Task) -> BlockRecipe:

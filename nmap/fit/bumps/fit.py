@@ -23,6 +23,7 @@ from nmap.fit.target.noise import near_lossless
 from nmap.fit.target.prepare import F32, Target
 from nmap.fit.target.self_correlation import symmetric_share
 from nmap.fit.task import Task
+from nmap.machine.memory import give_back
 from nmap.model.frame import Frame
 from nmap.model.radial_basis import RadialBasis
 from nmap.neural_map import NeuralMap
@@ -78,6 +79,7 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
     _check(done, goal, task)
     watch.say("storing")
     lattice = done.lattice.full
+    give_back()
     neural_map = _assembled(target, lattice, found, done.symmetry, options.gains)
     curve = _measured(target, neural_map)
     reached = _share_reached(target, lattice, curve)
@@ -99,7 +101,7 @@ def fit_bumps(task: Task) -> tuple[Result, History]:
     settings = {
         "effort": done.effort,
         "max_bytes": most,
-        "sites": len(lattice.sites),
+        "sites": len(lattice.numbers),
         "step": round(found.step, 8),
     }
     history = History(found.sweeps, settings, fsc=done.curve)
@@ -149,6 +151,7 @@ def _settled(task: Task, goal: Goal, owed: F32 | None) -> _Search:
 
     def searched(symmetry: PointGroup | None, inside: float | None = None) -> _Search:
         lattice = _laid_out(task, symmetry, owed, inside)
+        give_back()
         found, curve, effort, cut_short = _searched(lattice, goal, options, watch)
         # The margin is for what is not known yet; what was asked for is measured on the decoded map.
         wanted = options.goal_for(target.masked)
@@ -189,7 +192,7 @@ def _check(done: _Search, goal: Goal, task: Task) -> None:
     if not found.q.any():
         if watch.stopped():
             raise KeyboardInterrupt
-        unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or --symmetry C1")
+        unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or `symmetry` C1")
         raise QualityError(
             f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope{unit}: "
             f"use a coarser --resolution{other}"
@@ -236,7 +239,7 @@ def _searched(
     """
     began = time.monotonic()
     curve: list[tuple[int, float]] = []
-    closing = _CLOSING * watch.preparing_seconds
+    closing = _CLOSING * watch.preparing_seconds + watch.ending
     deadline = math.inf if watch.left is None else began + watch.left - closing
     counted, ceiling = lattice.whitening > 0, lattice.ceiling.cpu().numpy()
 
@@ -250,7 +253,7 @@ def _searched(
             now = time.monotonic()
             share = max(share, (now - began) / max(deadline - began, 1e-3))
             seconds = (now - began) * (1 - share) / max(share, 0.01)
-            watch.say("fitting", min(share, 1.0), max(seconds, 0.0) if share > 0.05 else None)
+            watch.say("fitting", min(share, 1.0), max(seconds, 0.0))
 
     effort = options.effort
     if watch.left is not None:
@@ -290,14 +293,14 @@ def _missed(
     if goal.worst_fsc is not None:
         reached = f"worst shell to {band_limit:g} A reached {floored(found.worst)} of the wanted {options.goal_fsc:g}"
         if cut_short and not found.failed:
-            return f"{reached} when the time was up: use a longer --time-budget"
+            return f"{reached} when the time was up: use a longer `time_budget`"
         within = found.worst - _margin(found.worst)
-        lower = f", or --target-fsc {floored(within)}" if within >= 0.01 else ""
-        return f"{reached} in {found.size + side} bytes: use a coarser --resolution, a wider --mask{lower}"
+        lower = f", or `target_fsc` {floored(within)}" if within >= 0.01 else ""
+        return f"{reached} in {found.size + side} bytes: use a coarser `resolution`, a wider `mask`{lower}"
     assert goal.max_bytes is not None
     return (
         f"the smallest network found takes {found.size + side} bytes, wanted {goal.max_bytes + side}: "
-        "use a coarser --resolution or allow more bytes"
+        "use a coarser `resolution` or allow more bytes"
     )
 
 

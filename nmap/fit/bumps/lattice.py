@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from nmap.fit.bumps.spreading import Spreading
-from nmap.fit.bumps.waves import Band, SiteWaves, site_index
+from nmap.fit.bumps.waves import Band, SiteWaves, site_at, site_index
 from nmap.fit.device import irfftn
 from nmap.grid import Grid, Shape
 from nmap.model.radial_basis import copies_of, turn_sites
 from nmap.point_group import PointGroup
+from nmap.spectrum.planes import parts
 
 C64 = NDArray[np.complex64]
 F32 = NDArray[np.float32]
@@ -30,6 +31,8 @@ NEIGHBOURS = [
     for step in itertools.product(range(-2, 3), repeat=3)
     if sum(s * s for s in step) in (3, 4, 8) and step[0] % 2 == step[1] % 2 == step[2] % 2
 ]
+# Modes that are worked on at once.
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +41,10 @@ class Lattice:
 
     Args:
         grid: the fine lattice (z, y, x) as a grid.
-        sites: indices (n, 3), (z, y, x), of the sites.
+        numbers: where the sites are in the order of `SiteWaves`, (n,).
         band: the modes that count.
-        truth: of what to fit in each of them, (modes,), complex64.
-        whitening: factor of the truth in each shell from 0 to the last that counts; 0 where none is wanted.
+        target: what to fit in each of them, whitened, (modes,), complex64.
+        whitening: factor by which the target was whitened in each shell from 0 to the last; 0 where none is wanted.
         symmetry: point group whose copies each site stands for, about a centre from the grid's origin; None
             for C1.
         device: torch device.
@@ -53,9 +56,9 @@ class Lattice:
     """
 
     grid: Grid
-    sites: Sites
+    numbers: NDArray[np.int32]
     band: Band
-    truth: C64
+    target: C64
     whitening: F32
     symmetry: PointGroup | None
     device: torch.device
@@ -87,7 +90,8 @@ class Lattice:
         emphasis = (missing.max() / missing) ** 0.4
         whole = None if self.whole is None else self.whole.sparing(missing)
         allowed = torch.from_numpy(missing).to(self.device)
-        return replace(self, whitening=self.whitening * emphasis, missing=allowed, whole=whole)
+        target = whitened(self.target, self.band, emphasis)
+        return replace(self, target=target, whitening=self.whitening * emphasis, missing=allowed, whole=whole)
 
     def capped(self, ceiling: F32) -> Lattice:
         """The lattice with another ceiling, (last + 1,)."""
@@ -104,31 +108,35 @@ class Lattice:
         """Shell of each mode in the band, int32."""
         return torch.from_numpy(self.band.shell).to(self.device)
 
+    @property
+    def sites(self) -> Sites:
+        """Indices (n, 3), (z, y, x), of the sites, made anew: three times the memory of their numbers."""
+        return site_at(self.numbers, self.shape)
+
     @cached_property
     def modes(self) -> torch.Tensor:
-        """How many modes of the full transform each mode in the band stands for, float32."""
+        """How many modes of the full transform each mode in the band stands for, 1 or 2, uint8."""
         return torch.from_numpy(self.band.modes).to(self.device)
 
     @cached_property
     def in_shell(self) -> torch.Tensor:
         """Modes of the full transform in each shell from 0, (last + 1,), float32."""
-        return self.sum_shells(torch.ones_like(self.modes))
+        return self.sum_shells(torch.ones(1, device=self.device))
 
     @cached_property
     def wanted(self) -> torch.Tensor:
-        """The truth in the band, whitened, complex64."""
-        truth = torch.from_numpy(self.truth).to(self.device)
-        return truth * torch.from_numpy(self.whitening).to(self.device)[self.shell]
+        """The target on the device."""
+        return torch.from_numpy(self.target).to(self.device)
 
     @cached_property
     def wanted_power(self) -> torch.Tensor:
         """Its power in each shell from 0, (last + 1,), float32."""
-        return self.sum_shells(self.wanted.real**2 + self.wanted.imag**2)
+        return self.sum_shells(power(self.wanted))
 
     @cached_property
     def places(self) -> torch.Tensor:
         """Where each site is in the order of `SiteWaves`, (n,), int32."""
-        return torch.from_numpy(site_index(self.sites, self.shape)).to(self.device)
+        return torch.from_numpy(self.numbers).to(self.device)
 
     @cached_property
     def waves(self) -> SiteWaves:
@@ -136,36 +144,33 @@ class Lattice:
         return SiteWaves(self.shape, self.band, self.device)
 
     @cached_property
-    def _steps(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """What leads from an even or an odd site to each of its 26 nearest in that order, (2, 26); and whether it may.
-
-        It may where no step leaves the box, (n,).
-        """
+    def _steps(self) -> torch.Tensor:
+        """What leads from an even or an odd site to each of its 26 nearest in that order, (2, 26), inside the box."""
         _, ny, nx = (n >> 1 for n in self.shape)
         step = np.asarray(NEIGHBOURS)
         rows = []
         for odd in (0, 1):
             z, y, x = ((odd + step) >> 1).T
             rows.append(((z * ny + y) * nx + x) * 2 + ((odd + step[:, 0]) & 1) - odd)
-        inside = np.ones(len(self.sites), bool)
-        for axis, n in enumerate(self.shape):
-            inside &= (self.sites[:, axis] >= 2) & (self.sites[:, axis] < n - 2)
-        device = self.device
-        return torch.from_numpy(np.stack(rows).astype(np.int32)).to(device), torch.from_numpy(inside).to(
-            device
-        )
+        return torch.from_numpy(np.stack(rows).astype(np.int32)).to(self.device)
 
     def near(self, chosen: torch.Tensor) -> torch.Tensor:
         """Places of the 26 nearest sites (periodic), set or not, of some of the sites; (m, 26), int32."""
-        steps, inside = self._steps
         place = self.places[chosen]
-        out = place[:, None] + steps[(place & 1).long()]
-        outer = torch.nonzero(~inside[chosen]).reshape(-1)
-        if len(outer):
-            sites = self.sites[chosen[outer].cpu().numpy()].astype(np.int64)
+        out = place[:, None] + self._steps[(place & 1).long()]
+        # Steps from the first and the last sites along an axis leave the box.
+        outer = torch.zeros(len(place), dtype=torch.bool, device=self.device)
+        rest = place >> 1
+        for n in (self.shape[2] >> 1, self.shape[1] >> 1, self.shape[0] >> 1):
+            along = rest % n
+            outer |= (along == 0) | (along == n - 1)
+            rest = rest // n
+        at = torch.nonzero(outer).reshape(-1)
+        if len(at):
+            sites = site_at(place[at].cpu().numpy(), self.shape).astype(np.int64)
             every = (sites[:, None] + np.asarray(NEIGHBOURS)) % np.asarray(self.shape)
             found = site_index(every.reshape(-1, 3), self.shape).reshape(-1, len(NEIGHBOURS))
-            out[outer] = torch.from_numpy(found).to(self.device)
+            out[at] = torch.from_numpy(found).to(self.device)
         return out
 
     @cached_property
@@ -173,9 +178,10 @@ class Lattice:
         """Pairs of sites (2, m) of which a copy of the one lies as near the other as `near` ones do."""
         pairs = [np.zeros((2, 0), np.int64)]
         if self.symmetry is not None and self.copies > 1:
-            tree, reach = cKDTree(self.sites), math.sqrt(8) + 1e-3
+            sites = self.sites
+            tree, reach = cKDTree(sites), math.sqrt(8) + 1e-3
             for operator in self.symmetry.operators[1:]:
-                copies = turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator)
+                copies = turn_sites(sites, self.shape, self.grid, self.symmetry, operator)
                 close = np.flatnonzero(tree.query(copies, distance_upper_bound=reach)[0] < np.inf)
                 found: Any = tree.query_ball_point(copies[close], reach)
                 one = np.repeat(close, [len(others) for others in found])
@@ -188,11 +194,12 @@ class Lattice:
         """From each site to each of its copies, (3, n) lattice steps (z, y, x), float32."""
         if self.symmetry is None:
             return []
+        sites = self.sites
         turned = (
-            turn_sites(self.sites, self.shape, self.grid, self.symmetry, operator)
+            turn_sites(sites, self.shape, self.grid, self.symmetry, operator)
             for operator in self.symmetry.operators[1:]
         )
-        steps = (np.asarray((copies - self.sites).T, np.float32) for copies in turned)
+        steps = (np.asarray((copies - sites).T, np.float32) for copies in turned)
         return [torch.from_numpy(step).to(self.device) for step in steps]
 
     def overlap(self, weights: torch.Tensor) -> torch.Tensor:
@@ -203,7 +210,7 @@ class Lattice:
         """
         if self.symmetry is None:
             return torch.ones(1, device=self.device)
-        total = torch.ones(len(self.sites), device=self.device)
+        total = torch.ones(len(self.numbers), device=self.device)
         if self._apart:
             kernel = irfftn(self._half(weights[self.shell].to(torch.complex64)), self.shape).contiguous()
             for apart in self._apart:
@@ -216,9 +223,9 @@ class Lattice:
 
     def spectrum(self, q: torch.Tensor, was: torch.Tensor | None = None) -> torch.Tensor:
         """Modes in the band of the weights q (n,), or of what changed since `was`."""
-        change = q if was is None else q - was
-        chosen = torch.nonzero(change).reshape(-1)
-        return self.spectrum_of(chosen, change[chosen])
+        chosen = torch.nonzero(q if was is None else q != was).reshape(-1)
+        change = q[chosen].float()
+        return self.spectrum_of(chosen, change if was is None else change - was[chosen])
 
     def spectrum_of(self, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Modes in the band of weights (m,) on some of the sites."""
@@ -284,6 +291,20 @@ class Lattice:
         half = torch.zeros(nz * ny * (nx // 2 + 1), dtype=torch.complex64, device=self.device)
         half[self._flat] = modes
         return half.reshape(nz, ny, nx // 2 + 1)
+
+
+def whitened(modes: C64, band: Band, factors: F32) -> C64:
+    """Modes of a band, each times the factor of its shell from 0."""
+    out = np.empty_like(modes)
+    for part in parts(len(modes), _AT_ONCE):
+        np.multiply(modes[part], factors[band.shell[part]], out=out[part])
+    return out
+
+
+def power(modes: torch.Tensor) -> torch.Tensor:
+    """Squared length of each mode."""
+    out = modes.real.square()
+    return out.addcmul_(modes.imag, modes.imag)
 
 
 def _interpolated(volume: torch.Tensor, at: torch.Tensor) -> torch.Tensor:

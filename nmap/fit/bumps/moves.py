@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 
 from nmap.coding.lattice import MAX_WEIGHT
-from nmap.fit.bumps.lattice import NEIGHBOURS, Lattice
+from nmap.fit.bumps.lattice import NEIGHBOURS, Lattice, power
 from nmap.spectrum.planes import parts
 
 # Bits are worth this share of the squared step: a bit must buy this much error. Bytes are flat within a few
@@ -69,7 +69,7 @@ def start(lattice: Lattice) -> State:
     peaks = lattice.correlate(lattice.wanted)
     norm = float(lattice.modes.sum())
     step = float(peaks.abs().max()) / norm * 0.8
-    q = torch.zeros(len(lattice.sites), device=lattice.device)
+    q = torch.zeros(len(lattice.numbers), dtype=torch.int8, device=lattice.device)
     # The lowest shells hold few modes, any of which can spoil them: finer there costs next to nothing.
     weights = 1 + 3 * torch.exp(-torch.arange(lattice.last + 1, device=lattice.device) / 4)
     return State(q, step, weights, modes=torch.zeros_like(lattice.wanted))
@@ -79,18 +79,19 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
     """One sweep: move every weight that pays and is the best of its neighbourhood, then measure."""
     assert state.modes is not None
     q, step = state.q, state.step
-    weight = state.weights[lattice.shell]
-    counted = weight * lattice.modes
-    missing = lattice.wanted - step * state.modes
+    counted = state.weights[lattice.shell] * lattice.modes
+    norm = float(counted.sum())
+    missing = _missing(lattice, step, state.modes)
     before = _squared(missing, counted)
-    missing *= weight
+    del counted
+    missing *= state.weights[lattice.shell]
     pull = lattice.correlate(missing)
+    if lattice.is_exact:
+        del missing
     if state.bias is not None:
         pull += state.bias
-    norm = float(counted.sum())
-    offers = _offers(lattice, state, pull, norm, rate)
-    at = offers.at
-    move, gain, rates = offers.weigh(pull[at])
+    offers = _offers(lattice, state, norm, rate)
+    at, move, gain, rates = offers.of(pull)
     wins = _least_near(lattice, at, gain)
     if state.share < 1:
         generator = torch.Generator().manual_seed(state.iteration)
@@ -100,14 +101,15 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
         won = torch.nonzero(wins).reshape(-1)
         exact = lattice.correlate_copies(missing, at[won])
         if state.bias is None:
-            state.bias = torch.zeros_like(q)
+            state.bias = torch.zeros(len(q), device=q.device)
         state.bias[at[won]] += exact - pull[at[won]]
-        move[won], gain[won], rates[won] = offers.weigh(exact, won)
+        move[won], gain[won], rates[won] = offers.weigh(exact, at[won])
         wins &= gain < 0
     changed = at[wins]
-    modes = state.modes + lattice.spectrum_of(changed, move[wins])
-    missing = lattice.wanted - step * modes
-    after = _squared(missing, counted)
+    del pull
+    modes = lattice.spectrum_of(changed, move[wins])
+    modes += state.modes
+    after = _squared(_missing(lattice, step, modes), state.weights[lattice.shell] * lattice.modes)
     hoped = float(gain[wins].sum())
     real = (after - before) / lattice.copies + float(rates[wins].sum())
     state.iteration += 1
@@ -115,42 +117,53 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
     # Far bumps overlap a little, and many moves at once can undo each other: then fewer at once.
     if real < 0.1 * hoped or state.moved < 3:
         state.q, state.modes = q.clone(), modes
-        state.q[changed] += move[wins]
+        state.q[changed] += move[wins].to(torch.int8)
     state.share = min(1.0, state.share * 1.2) if real <= 0.6 * hoped else max(state.share * 0.6, 0.02)
     state.fsc = correlation(lattice, state.modes)
 
 
 @dataclass(frozen=True, eq=False)
 class _Offers:
-    """Sites that can gain by a move, and what a move changes there.
+    """What moves of single weights would gain.
 
     Attributes:
-        at: the sites, (m,).
         coder: what weights cost.
-        q: their weights, (m,).
-        context: their contexts, (m,).
-        bits: what their weights cost, (m,).
+        q: the weights, (n,).
         step: density of the whitened map per unit of weight.
-        unit: step times the squared length of a site's bump, (m,) or (1,).
+        unit: step times the squared length of a site's bump, (n,) or (1,).
         price: error that a bit is worth.
     """
 
-    at: torch.Tensor
     coder: Coder
     q: torch.Tensor
-    context: torch.Tensor
-    bits: torch.Tensor
     step: float
     unit: torch.Tensor
     price: float
 
-    def weigh(
-        self, pull: torch.Tensor, of: torch.Tensor | slice = slice(None)
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def of(self, pull: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The sites (m,) that gain by a move, and what `weigh` says of them."""
+        # Where zeros are so rare that they cost more than other weights, all sites are looked at.
+        free = self.coder.cost[:, 1:].min(1).values < self.coder.cost[:, 0]
+        some = bool(free.any())
+        found = []
+        for part in parts(len(pull), _PART):
+            # A first weight takes off 2 |pull| - unit of the error, and costs bits.
+            unit = self.unit if len(self.unit) == 1 else self.unit[part]
+            could = (pull[part].abs() * 2 > unit) | (self.q[part] != 0)
+            if some:
+                could |= free[self.coder.context[part].long()]
+            at = torch.nonzero(could).reshape(-1) + part.start
+            move, gain, rates = self.weigh(pull[at], at)
+            gains = gain < 0
+            found.append((at[gains], move[gains], gain[gains], rates[gains]))
+        at, move, gain, rates = (torch.cat(every) for every in zip(*found, strict=True))
+        return at, move, gain, rates
+
+    def weigh(self, pull: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Of some of the sites: the better move, what it gains with its bits (negative), and the bits' part of that."""
         # One step towards the pull, more where it asks for more; or one step back towards zero.
-        unit = self.unit if len(self.unit) == 1 else self.unit[of]
-        q, context, bits = self.q[of], self.context[of].long(), self.bits[of]
+        unit = self.unit if len(self.unit) == 1 else self.unit[at]
+        q, context, bits = self.q[at].float(), self.coder.context[at].long(), self.coder.bits_of(at, self.q)
         leap = (pull / unit).abs().round().clamp(min=1) * pull.sign()
         leap = (q + leap).clamp(-MAX_WEIGHT, MAX_WEIGHT) - q
         options = []
@@ -164,41 +177,24 @@ class _Offers:
         return torch.where(rises, leap, back), torch.where(rises, rise, fall) + rates, rates
 
 
-def _offers(lattice: Lattice, state: State, pull: torch.Tensor, norm: float, rate: float) -> _Offers:
-    """What each site may gain; `norm` is the squared length of a bump."""
+def _offers(lattice: Lattice, state: State, norm: float, rate: float) -> _Offers:
+    """What moves may gain as things stand; `norm` is the squared length of a bump."""
     if state.overlap is None or state.iteration % _RENEW == 0:
         state.overlap = lattice.overlap(state.weights)
     if state.coder is None:
         state.coder = Coder(lattice)
-    coder, q, step = state.coder, state.q, state.step
-    coder.count(q)
-    unit = step * norm * state.overlap
-    at = _movable(coder, q, pull, unit)
-    unit = unit if len(unit) == 1 else unit[at]
-    return _Offers(
-        at, coder, q[at], coder.context[at], coder.bits_of(at, q), step, unit, rate * step * step * norm
-    )
+    state.coder.count(state.q)
+    unit, price = state.step * norm * state.overlap, rate * state.step * state.step * norm
+    return _Offers(state.coder, state.q, state.step, unit, price)
 
 
-def _movable(coder: Coder, q: torch.Tensor, pull: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
-    """Sites (m,) that can gain by a move: a weight that is there, or a pull that is worth one.
-
-    A first weight takes off 2 |pull| - unit of the error, and costs bits, but where zeros are so rare that they cost
-    more themselves.
-    """
-    free = coder.cost[:, 1:].min(1).values < coder.cost[:, 0]
-    some = bool(free.any())
-    found = []
-    for part in parts(len(q), _PART):
-        could = (pull[part].abs() * 2 > (unit if len(unit) == 1 else unit[part])) | (q[part] != 0)
-        if some:
-            could |= free[coder.context[part].long()]
-        found.append(torch.nonzero(could).reshape(-1) + part.start)
-    return torch.cat(found)
+def _missing(lattice: Lattice, step: float, modes: torch.Tensor) -> torch.Tensor:
+    """What a sum of weights, given by its modes, lacks of what is wanted."""
+    return torch.mul(modes, -step).add_(lattice.wanted)
 
 
 def _squared(modes: torch.Tensor, counted: torch.Tensor) -> float:
-    return float(((modes.real**2 + modes.imag**2) * counted).sum())
+    return float(power(modes).mul_(counted).sum())
 
 
 def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
@@ -207,7 +203,7 @@ def correlation(lattice: Lattice, modes: torch.Tensor) -> torch.Tensor:
     Shell 0 reads 0; a shell in which there is nothing to fit reads 1.
     """
     cross = lattice.sum_shells((lattice.wanted.conj() * modes).real)
-    own = lattice.sum_shells(modes.real**2 + modes.imag**2)
+    own = lattice.sum_shells(power(modes))
     want = lattice.wanted_power
     fsc = torch.where(own * want > 0, cross / (own * want).clamp(min=1e-30).sqrt(), torch.zeros_like(cross))
     fsc[1:] = torch.where(want[1:] > 0, fsc[1:], lattice.ceiling[1:])
@@ -254,9 +250,13 @@ def rescale(lattice: Lattice, state: State, factor: float) -> None:
     assert state.modes is not None
     state.step *= factor
     was = state.q
-    moved = (state.q.abs() / factor + 0.35).floor() * state.q.sign()
-    state.q = torch.where(state.q.abs() > 1, moved, state.q).clamp(-MAX_WEIGHT, MAX_WEIGHT)
-    state.modes = state.modes + lattice.spectrum(state.q, was)
+    large = torch.nonzero(was.abs() > 1).reshape(-1)
+    q = was[large].float()
+    moved = (q.abs() / factor + 0.35).floor().clamp(max=MAX_WEIGHT) * q.sign()
+    state.q = was.clone()
+    state.q[large] = moved.to(torch.int8)
+    modes = lattice.spectrum(state.q, was)
+    state.modes = modes.add_(state.modes)
 
 
 class Coder:
@@ -270,7 +270,7 @@ class Coder:
 
     def __init__(self, lattice: Lattice) -> None:
         self._lattice = lattice
-        self._known = torch.zeros(len(lattice.sites), device=lattice.device)
+        self._known = torch.zeros(len(lattice.numbers), dtype=torch.int8, device=lattice.device)
         self._activity = torch.zeros(math.prod(lattice.shape) // 4, dtype=torch.int32, device=lattice.device)
         near = [32 if sum(s * s for s in step) == 3 else 45 for step in NEIGHBOURS]
         self._units = torch.tensor(near, dtype=torch.int32, device=lattice.device)
@@ -278,14 +278,14 @@ class Coder:
         table = (2 * torch.log2(quarters.clamp(min=4) / 4)).long().clamp(max=_CLASSES - 1)
         self._table = table.to(torch.uint8).to(lattice.device)
         self.cost = torch.zeros((_CLASSES, _SIZES), device=lattice.device)
-        self.context = torch.zeros(len(lattice.sites), dtype=torch.uint8, device=lattice.device)
+        self.context = torch.zeros(len(lattice.numbers), dtype=torch.uint8, device=lattice.device)
         self.total = 0.0
 
     def count(self, q: torch.Tensor) -> None:
         """Learn what the weights cost as they are now; what changed is brought up to date."""
         changed = torch.nonzero(q != self._known).reshape(-1)
         for some in torch.split(changed, _AT_ONCE):
-            grown = (q[some].abs() - self._known[some].abs()).to(torch.int32)
+            grown = q[some].abs().to(torch.int32) - self._known[some].abs()
             near = self._lattice.near(some)
             self._activity.index_add_(0, near.reshape(-1), (grown[:, None] * self._units).reshape(-1))
         self._known = q
@@ -313,20 +313,16 @@ class Coder:
 
 
 def _least_near(lattice: Lattice, at: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
-    """Which of the sites (m,) gain anything, and no less than any of the nearest ones."""
-    wins = gain < 0
-    wanting = torch.nonzero(wins).reshape(-1)
-    chosen, most = at[wanting], gain[wanting]
-    every = torch.zeros(math.prod(lattice.shape) // 4, device=lattice.device)
-    every[lattice.places[chosen].long()] = most
-    least = [
-        every.index_select(0, lattice.near(some).reshape(-1)).reshape(-1, len(NEIGHBOURS)).amin(1)
-        for some in torch.split(chosen, _AT_ONCE)
-    ]
-    wins[wanting] = most <= torch.cat([most.new_zeros(0), *least])
+    """Which of the sites (m,), all of which gain, gain no less than any of the nearest ones."""
+    every = lattice.waves.empty()
+    every[lattice.places[at].long()] = gain
+    wins = torch.empty_like(gain, dtype=torch.bool)
+    for part in parts(len(at), _AT_ONCE):
+        near = every.index_select(0, lattice.near(at[part]).reshape(-1)).reshape(-1, len(NEIGHBOURS))
+        wins[part] = gain[part] <= near.amin(1)
     here, there = lattice.across
     if len(here):
-        beside = torch.zeros(len(lattice.sites), device=lattice.device)
+        beside = torch.zeros(len(lattice.numbers), device=lattice.device)
         beside.scatter_reduce_(0, here, every[lattice.places[there].long()], "amin")
         wins &= gain <= beside[at]
     return wins

@@ -91,7 +91,8 @@ class Deadline:
 
     def wants_trial(self, count: int) -> bool:
         """Whether coding so many weights should be timed now."""
-        return self._at < math.inf and count > 2 * self._count and self.left(count) > 0
+        # By what the last trial took: what it says of many more weights is too much, and would forbid all further ones.
+        return self._at < math.inf and count > 2 * self._count and self.left(self._count) > 0
 
     def time_coding(self, count: int, code: Callable[[], object]) -> None:
         """Time the coding of so many weights."""

@@ -24,8 +24,10 @@ from nmap.fit import checkpoint
 from nmap.fit.bumps.lattice import Lattice
 from nmap.fit.bumps.moves import balance, correlation, excess, iterate, rescale, start
 from nmap.fit.bumps.schedule import SCHEDULES, Deadline, Schedule
+from nmap.fit.bumps.waves import site_at
 from nmap.machine.memory import give_back
 from nmap.outcomes import Code
+from nmap.spectrum.planes import parts
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Found:
     """The best state so far.
 
     Attributes:
-        q: weight of every site, float32 whole numbers.
+        q: weight of every site.
         worst: lowest correlation over the shells, from 1 to the last.
         fsc: correlation by shell, (last + 1,).
         size: estimated, then coded bytes.
@@ -58,7 +60,7 @@ class Found:
         failed: whether a failure did.
     """
 
-    q: NDArray[np.float32]
+    q: NDArray[np.int8]
     worst: float
     fsc: NDArray[np.float32]
     size: int
@@ -97,6 +99,8 @@ _SMALL = 2048
 # Coded bytes per byte of the running estimate, whose contexts see both sides of a site.
 _CODED = 1.12
 
+# Sites that are laid out at once.
+_AT_ONCE = 1 << 20
 # Sweeps after which memory is handed back: their holes add up to a third of all that a search takes.
 _GIVE_BACK = 4
 
@@ -104,14 +108,16 @@ Report = Callable[[Found, float], None]
 Warn = Callable[[Code, Exception], None]
 
 
-def weights_of(lattice: Lattice, q: NDArray[np.floating]) -> NDArray[np.int8]:
+def weights_of(lattice: Lattice, q: NDArray[np.int8]) -> NDArray[np.int8]:
     """Whole numbers on the whole box's fine lattice (z, y, x) of the sites' weights (n,)."""
-    out = np.zeros(lattice.full.shape, np.int8)
-    out[tuple(lattice.full.sites.T)] = q
+    whole = lattice.full
+    out = np.zeros(whole.shape, np.int8)
+    for part in parts(len(q), _AT_ONCE):
+        out[tuple(site_at(whole.numbers[part], whole.shape).T)] = q[part]
     return out
 
 
-def coded_weights(lattice: Lattice, q: NDArray[np.floating]) -> CodedTensor:
+def coded_weights(lattice: Lattice, q: NDArray[np.int8]) -> CodedTensor:
     """The sites' weights (n,) as a file stores them."""
     return encode_lattice(weights_of(lattice, q))
 
@@ -315,6 +321,8 @@ class _Run:
             self._keep(-1.0, 0)
         best = self.best
         assert best is not None
+        self.state.coder = None  # memory for the coding
+        give_back()
         best.coded = coded_weights(self.lattice, best.q)
         best.size = best.coded.nbytes
         if self.goal.max_bytes is not None:
@@ -359,24 +367,22 @@ class _Run:
         lattice = self.lattice
         told = repr((self.goal, self.schedule, lattice.shape)).encode()
         asked = [t.cpu().numpy() for t in (lattice.ceiling, lattice.missing) if t is not None]
-        return checkpoint.digest(told, lattice.sites, lattice.truth, lattice.whitening, *asked)
+        return checkpoint.digest(told, lattice.numbers, lattice.target, lattice.whitening, *asked)
 
     def _save(self, path: Path, best: Found) -> None:
         state = self.state
         assert state.modes is not None
         values = {
-            "q": state.q.cpu().numpy().astype(np.int8),
+            "q": state.q.cpu().numpy(),
             "weights": state.weights.cpu().numpy(),
             "modes": state.modes.cpu().numpy(),
             "overlap": np.zeros(0) if state.overlap is None else state.overlap.cpu().numpy(),
             "bias": np.zeros(0) if state.bias is None else state.bias.cpu().numpy(),
             "apart": np.zeros(0) if self.gauge is None else self.gauge.apart.cpu().numpy(),
-            "gauged": np.zeros(0, np.int8)
-            if self.gauge is None
-            else self.gauge.q.cpu().numpy().astype(np.int8),
+            "gauged": np.zeros(0, np.int8) if self.gauge is None else self.gauge.q.cpu().numpy(),
             "gauged_modes": np.zeros(0) if self.gauge is None else self.gauge.modes.cpu().numpy(),
             "numbers": [state.step, state.iteration, state.share, state.reached, self.waited, self.held],
-            "best": best.q.astype(np.int8),
+            "best": best.q,
             "fsc": best.fsc,
             "found": [best.worst, best.size, best.meets, best.sweeps, best.step],
         }
@@ -386,13 +392,12 @@ class _Run:
     def _load(self, path: Path) -> None:
         kept = checkpoint.load(path, self._task)
         device = self.lattice.device
-        self.state.q = torch.from_numpy(kept["q"].astype(np.float32)).to(device)
+        self.state.q = torch.from_numpy(kept["q"]).to(device)
         self.state.weights = torch.from_numpy(kept["weights"]).to(device)
         self.state.bias = torch.from_numpy(kept["bias"]).to(device) if kept["bias"].size else None
         step, iteration, share, reached, waited, held = kept["numbers"].tolist()
         worst, size, meets, sweeps, scale = kept["found"].tolist()
-        best = kept["best"].astype(np.float32)
-        self.best = Found(best, worst, kept["fsc"], int(size), bool(meets), int(sweeps), scale)
+        self.best = Found(kept["best"], worst, kept["fsc"], int(size), bool(meets), int(sweeps), scale)
         self.state.step, self.state.iteration, self.state.share = step, int(iteration), share
         self.state.reached, self.waited, self.held = bool(reached), int(waited), int(held)
         # Sums that are kept up sweep by sweep: made anew they would round otherwise, and lead elsewhere.
@@ -400,7 +405,7 @@ class _Run:
         self.state.overlap = torch.from_numpy(kept["overlap"]).to(device) if kept["overlap"].size else None
         if self.gauge is not None:
             self.gauge.apart = torch.from_numpy(kept["apart"]).to(device)
-            self.gauge.q = torch.from_numpy(kept["gauged"].astype(np.float32)).to(device)
+            self.gauge.q = torch.from_numpy(kept["gauged"]).to(device)
             self.gauge.modes = torch.from_numpy(kept["gauged_modes"]).to(device)
 
 
@@ -409,8 +414,8 @@ class _Gauge:
 
     def __init__(self, whole: Lattice) -> None:
         self.whole = whole
-        self.q = torch.zeros(len(whole.sites), device=whole.device)
-        self.modes = torch.zeros(len(whole.truth), dtype=torch.complex64, device=whole.device)
+        self.q = torch.zeros(len(whole.numbers), dtype=torch.int8, device=whole.device)
+        self.modes = torch.zeros(len(whole.target), dtype=torch.complex64, device=whole.device)
         self.apart = torch.zeros(whole.last + 1, device=whole.device)
 
     def read(self, q: torch.Tensor, fsc: torch.Tensor, measure: bool) -> torch.Tensor:

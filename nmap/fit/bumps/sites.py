@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from nmap.errors import OptionError
-from nmap.fit.bumps.lattice import C64, F32, Lattice, Sites
-from nmap.fit.bumps.waves import Band
+from nmap.fit.bumps.lattice import C64, F32, Lattice, whitened
+from nmap.fit.bumps.waves import Band, site_at, site_index
 from nmap.fit.target.fittable import nothing_left
 from nmap.fit.target.prepare import Target
 from nmap.grid import Grid, Shape
@@ -25,12 +25,15 @@ from nmap.machine.threads import workers
 from nmap.model.radial_basis import copies_of, most_sites, sites_lattice
 from nmap.point_group import PointGroup
 from nmap.spectrum import Planes, resample_planes
+from nmap.spectrum.planes import parts
 
 # Sites lie where the envelope exceeds this.
 INSIDE = 0.25
 # A working box reaches this many fine steps beyond the sites, and must be so much smaller to pay.
 _MARGIN = 12
 _WORTH = 0.6
+# Sites that are looked at at once.
+_AT_ONCE = 1 << 20
 
 
 def fine_grid(target: Target) -> Grid:
@@ -67,30 +70,34 @@ def lattice_of(
     """
     grid = fine_grid(target)
     shape = grid.shape
-    every = _sites(target, shape, inside, reach)
-    sites = every
+    every = numbers = _numbers(target, shape, inside, reach)
     if symmetry is not None:
-        places = np.where(_thin(target), 0, every / np.asarray(shape))
-        points = places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center)
-        sites = every[symmetry.fold(points)[1] == 0]
-    if not len(sites):
+        first = np.zeros(len(every), bool)
+        for part in parts(len(every), _AT_ONCE):
+            places = np.where(_thin(target), 0, site_at(every[part], shape) / np.asarray(shape))
+            first[part] = symmetry.fold(places[:, ::-1] @ grid.box.T - np.asarray(symmetry.center))[1] == 0
+        numbers = every[first]
+    if not len(numbers):
         raise nothing_left(shape)
-    if len(sites) > most_sites(shape):
+    if len(numbers) > most_sites(shape):
         raise OptionError(
-            f"{len(sites)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a coarser "
-            "--resolution, a --mask or --crop"
+            f"{len(numbers)} sites on a lattice of {shape} (z, y, x): wanted at most {most_sites(shape)}; use a "
+            "coarser `resolution`, a `mask` or `crop`"
         )
     band = Band.of(grid, target.shells.width, target.last)
     truth = band.of_spectrum(target.reference, target.lattice.shape, shape)
     share = np.ones(target.last + 1, np.float32) if ceiling is None else ceiling
     worth = torch.from_numpy(share).to(device)
-    whitening = _whitening(truth, band, target, smooth)
-    whole = Lattice(grid, sites, band, truth, whitening, symmetry, device, worth)
+    factors = _whitening(truth, band, target, smooth)
+    whole = Lattice(grid, numbers, band, whitened(truth, band, factors), factors, symmetry, device, worth)
+    del truth
+    low, high = _extent(every, shape)
     if symmetry is not None:
         # A mask need not be symmetric; the copies that it leaves out are fitted all the same.
-        copies, _ = copies_of(sites, shape, grid, symmetry)
-        every = np.concatenate([every, *(np.rint(places).astype(every.dtype) for places in copies)])
-    found = _working_box(every, shape)
+        for copies in copies_of(whole.sites, shape, grid, symmetry)[0]:
+            turned = np.rint(copies).astype(every.dtype)
+            low, high = np.minimum(low, turned.min(0)), np.maximum(high, turned.max(0))
+    found = _working_box(low, high, shape)
     return whole if found is None else _within(whole, _field(target, grid), *found)
 
 
@@ -119,8 +126,8 @@ def _whitening(truth: C64, band: Band, target: Target, smooth: bool) -> F32:
     return np.divide(1, np.sqrt(mean), out=np.zeros(len(mean)), where=used).astype(np.float32)
 
 
-def _sites(target: Target, shape: Shape, inside: float, reach: int) -> Sites:
-    """Indices (n, 3), (z, y, x), of all sites where the envelope exceeds `inside`, or within reach of that."""
+def _numbers(target: Target, shape: Shape, inside: float, reach: int) -> NDArray[np.int32]:
+    """Numbers (n,) of all sites where the envelope exceeds `inside`, or within reach of that, plane by plane."""
     near = np.ones(shape, bool)
     if target.envelope is not None:
         for z in range(shape[0]):
@@ -129,13 +136,22 @@ def _sites(target: Target, shape: Shape, inside: float, reach: int) -> Sites:
         near = ndi.binary_dilation(near, ndi.generate_binary_structure(3, 2), iterations=reach)
     for axis in np.flatnonzero(_thin(target)):
         near[tuple(slice(2, None) if a == axis else slice(None) for a in range(3))] = False
-    kind = np.int16 if max(shape) < np.iinfo(np.int16).max else np.int32
     planes = []
     for z, plane in enumerate(near):
         odd = z & 1
         y, x = np.nonzero(plane[odd::2, odd::2])
-        planes.append(np.stack([np.full(y.size, z), 2 * y + odd, 2 * x + odd], -1).astype(kind))
+        sites = np.stack([np.full(y.size, z), 2 * y + odd, 2 * x + odd], -1)
+        planes.append(site_index(sites, shape))
     return np.concatenate(planes)
+
+
+def _extent(numbers: NDArray[np.int32], shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lowest and highest index (z, y, x) of sites."""
+    low, high = np.asarray(shape, np.int64), np.full(3, -1, np.int64)
+    for part in parts(len(numbers), _AT_ONCE):
+        sites = site_at(numbers[part], shape)
+        low, high = np.minimum(low, sites.min(0)), np.maximum(high, sites.max(0))
+    return low, high
 
 
 def _thin(target: Target) -> NDArray[np.bool_]:
@@ -143,11 +159,8 @@ def _thin(target: Target) -> NDArray[np.bool_]:
     return np.array([n == 1 for n in target.lattice.shape])
 
 
-def _working_box(sites: Sites, shape: Shape) -> tuple[Shape, Shape] | None:
-    """Start (even, may be negative) and counts (z, y, x) of a box around the sites; None if it saves little."""
-    if not len(sites):
-        return None
-    low, high = sites.min(0), sites.max(0)
+def _working_box(low: NDArray[np.int64], high: NDArray[np.int64], shape: Shape) -> tuple[Shape, Shape] | None:
+    """Start (even, may be negative) and counts (z, y, x) of a box around sites; None if it saves little."""
     start, counts = [0, 0, 0], list(shape)
     for axis in range(3):
         wide = 4 * sf.next_fast_len(math.ceil((high[axis] - low[axis] + 1 + 2 * _MARGIN) / 4), True)
@@ -171,8 +184,12 @@ def _within(whole: Lattice, field: F32, start: Shape, counts: Shape) -> Lattice:
         field = _folded(field, axis, start[axis], counts[axis])
     band = Band.of(grid, 1 / max(whole.grid.edges), whole.last)
     truth = band.of_spectrum(sf.rfftn(field, workers=workers()), counts, counts)
-    sites = whole.sites - np.asarray(start, whole.sites.dtype)
-    return replace(whole, grid=grid, sites=sites, band=band, truth=truth, symmetry=symmetry, whole=whole)
+    sites = whole.sites
+    numbers = site_index(np.subtract(sites, start, dtype=sites.dtype), counts)
+    target = whitened(truth, band, whole.whitening)
+    return replace(
+        whole, grid=grid, numbers=numbers, band=band, target=target, symmetry=symmetry, whole=whole
+    )
 
 
 def _folded(field: F32, axis: int, start: int, count: int) -> F32:

@@ -22,6 +22,10 @@ from torch import Tensor
 from nmap.fit.device import fftn, ifftn
 from nmap.grid import Grid, Shape
 from nmap.spectrum import Shells
+from nmap.spectrum.planes import parts
+
+# Sites that are worked on at once.
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +35,12 @@ class Band:
     Attributes:
         index: frequencies along (z, y, x), cycles per box, (3, n).
         shell: shell of each mode, at least 1, (n,).
-        modes: modes of the full transform that each stands for, (n,).
+        modes: modes of the full transform that each stands for, 1 or 2, (n,).
     """
 
     index: NDArray[np.signedinteger[Any]]
     shell: NDArray[np.int32]
-    modes: NDArray[np.float32]
+    modes: NDArray[np.uint8]
 
     @staticmethod
     def of(grid: Grid, width: float, last: int) -> Band:
@@ -57,7 +61,7 @@ class Band:
             )
             parts.append(np.stack(k).astype(kind))
         every = np.concatenate(parts, 1)
-        return Band(every[:3], every[3].astype(np.int32), shells.multiplicity[every[2]])
+        return Band(every[:3], every[3].astype(np.int32), shells.multiplicity.astype(np.uint8)[every[2]])
 
     def flat(self, shape: Shape) -> NDArray[np.int64]:
         """Flat index of each mode in the half transform of a sampling (z, y, x) that holds all of them."""
@@ -78,6 +82,18 @@ def site_index(sites: NDArray[np.integer], shape: Shape) -> NDArray[np.int32]:
     return np.asarray(
         (((z >> 1) * (shape[1] >> 1) + (y >> 1)) * (shape[2] >> 1) + (x >> 1)) * 2 + (z & 1), np.int32
     )
+
+
+def site_at(places: NDArray[np.int32], shape: Shape) -> NDArray[np.signedinteger[Any]]:
+    """Sites (n, 3), (z, y, x), at places in the order of `SiteWaves`."""
+    out = np.empty((len(places), 3), np.int16 if max(shape) < np.iinfo(np.int16).max else np.int32)
+    for part in parts(len(places), _AT_ONCE):
+        rest, odd = places[part] >> 1, places[part] & 1
+        for axis in (2, 1, 0):
+            n = shape[axis] >> 1
+            out[part, axis] = 2 * (rest % n) + odd
+            rest //= n
+    return out
 
 
 class SiteWaves:
@@ -102,6 +118,10 @@ class SiteWaves:
         self._alone = torch.from_numpy(np.flatnonzero(band.modes == 1)).to(device)
         self._work = torch.zeros(math.prod(self._half), dtype=torch.complex64, device=device)
 
+    def empty(self) -> Tensor:
+        """Zeros for every site of the box, float32; the next call of anything here overwrites them."""
+        return torch.view_as_real(self._work.zero_()).reshape(-1)
+
     def spectrum(self, places: Tensor, weights: Tensor) -> Tensor:
         """Modes of weighted sites, complex64.
 
@@ -109,13 +129,9 @@ class SiteWaves:
             places: where the sites are, (n,).
             weights: (n,), float32.
         """
-        self._work.zero_()
-        torch.view_as_real(self._work).reshape(-1).index_add_(0, places, weights)
+        self.empty().index_add_(0, places, weights)
         z = fftn(self._work.reshape(self._half)).reshape(-1)
-        straight, turned = (
-            z.index_select(0, self._there),
-            z.index_select(0, self._mirror).conj().resolve_conj(),
-        )
+        straight, turned = z.index_select(0, self._there), z.index_select(0, self._mirror).conj_physical_()
         straight -= turned
         straight *= self._share
         straight += turned
@@ -125,11 +141,11 @@ class SiteWaves:
         """Sum of the waves of a real field at every site, float32; the next call overwrites it."""
         self._work.zero_()
         # 2 a* c and the rest of 2 c, a the share.
-        pulled = self._share.conj().resolve_conj()
+        pulled = self._share.conj_physical()
         pulled *= modes
         pulled *= 2
         self._work.index_add_(0, self._there, pulled)
-        rest = torch.add(modes, pulled, alpha=-0.5).mul_(2).conj().resolve_conj()
+        rest = pulled.mul_(-0.5).add_(modes).mul_(2).conj_physical_()
         rest[self._alone] = 0
         self._work.index_add_(0, self._mirror, rest)
         return torch.view_as_real(ifftn(self._work.reshape(self._half))).reshape(-1)

@@ -66,11 +66,11 @@ def fit_dense(task: Task) -> tuple[Result, History]:
     worst = best.result.worst
     if worst < goal and options.target_fsc is not None and not watch.stopped():
         more = (
-            "--hidden-features or --steps" if options.bare else "--hidden-features, --steps or --weight-bits"
+            "`hidden_features` or `steps`" if options.bare else "`hidden_features`, `steps` or `weight_bits`"
         )
         raise QualityError(
             f"worst shell to {target.band_limit:g} A reached {floored(worst)} of the wanted {goal:g}: allow more "
-            f"{more}, more time, or a coarser --resolution"
+            f"{more}, more time, or a coarser `resolution`"
         )
     if worst < goal and goal > 0:
         watch.warn("below-goal", worst=worst, goal=goal)
@@ -159,6 +159,6 @@ class _Rounds:
         if watch.left is None or watch.budget is None:
             return None
         if self._closing is not None:
-            return watch.budget - self._closing
+            return watch.budget - self._closing - watch.ending
         closing = _EVALUATIONS * self.training.evaluation_seconds()
-        return max(watch.budget - closing, watch.seconds + watch.preparing_seconds)
+        return max(watch.budget - closing - watch.ending, watch.seconds + watch.preparing_seconds)

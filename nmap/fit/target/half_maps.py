@@ -217,7 +217,7 @@ def resolution_of(
         return 1 / grid.nyquist, BandLimitOutcome("half-maps-nyquist", threshold=THRESHOLD, within=within)
     if crossing.last_above is None or shells.last(crossing.resolution) < 1:
         raise OptionError(
-            f"the half maps' FSC is below {THRESHOLD} from the first shell on: give halves of one map, or --resolution"
+            f"the half maps' FSC is below {THRESHOLD} from the first shell on: give halves of one map, or `resolution`"
         )
     return crossing.resolution, BandLimitOutcome("half-maps", threshold=THRESHOLD, within=within)
 

@@ -301,8 +301,8 @@ def choose(
             error = f" +- {found.error:.3f}" if found.error else ""
             raise QualityError(
                 f"symmetry {found.group.name} about voxel n/2 holds with a correlation of only "
-                f"{found.correlation:.3f}{error} inside the envelope at {band_limit:g} A, wanted {threshold:g}: "
-                "use --symmetry auto or C1, or --force-symmetry"
+                f"{found.correlation:.3f}{error} inside the envelope at {band_limit:.4g} A, wanted {threshold:g}: "
+                "use `symmetry` auto or C1, or `force_symmetry`"
             )
         return found.group, [found]
     table = measure(values, grid, mask, band_limit, CANDIDATES, hopeless=threshold - _DOUBT, halves=halves)

@@ -143,7 +143,7 @@ def _reduced(density: DensityMap, options: EncodeOptions) -> DensityMap:
         n, shape = options.crop, density.grid.shape
         part = density.grid.wide((n, n, n))
         if any(n > m for n, m in zip(part, shape, strict=True)):
-            raise OptionError(f"crop {n}: the map has {shape} voxels (z, y, x), wanted at most that many")
+            raise OptionError(f"`crop` {n}: the map has {shape} voxels (z, y, x), wanted at most that many")
         z, y, x = ((m - n) // 2 for n, m in zip(part, shape, strict=True))
         values = density.values[z : z + part[0], y : y + part[1], x : x + part[2]]
         density = DensityMap(values, density.grid.region((z, y, x), part), density.header)
@@ -151,7 +151,7 @@ def _reduced(density: DensityMap, options: EncodeOptions) -> DensityMap:
         nz, ny, nx = (round(m / options.downsample) for m in density.grid.shape)
         shape = density.grid.wide((nz, ny, nx))
         if any(n < 4 and m > 1 for n, m in zip(shape, density.grid.shape, strict=True)):
-            raise OptionError(f"downsample {options.downsample}: would leave {shape} voxels (z, y, x)")
+            raise OptionError(f"`downsample` {options.downsample}: would leave {shape} voxels (z, y, x)")
         grid = density.grid.resampled(shape)
         density = DensityMap(resample(density.values, grid.shape), grid, density.header)
     return density
@@ -168,5 +168,7 @@ def _band_limit(density: DensityMap, resolution: float | None) -> tuple[float, B
     else:
         limit, outcome = resolution, BandLimitOutcome("given")
     if shells.last(limit) < 1:
-        raise OptionError(f"resolution {limit:g} A: wanted finer than the box, {max(density.grid.edges):g} A")
+        raise OptionError(
+            f"`resolution` {limit:g} A: wanted finer than the box, {max(density.grid.edges):g} A"
+        )
     return limit, outcome

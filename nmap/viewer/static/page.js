@@ -100,8 +100,9 @@ async function openFile(name, bytes, isStranger = false) {
   byId("title").textContent = name;
   document.title = `${name} – nmap`;
   byId("facts").textContent = factsLine(about);
-  byId("warning").textContent = warningLine(about);
-  byId("warning").hidden = !warningLine(about);
+  const warning = warningLine(about, config.sideChains);
+  byId("warning").textContent = warning;
+  byId("warning").hidden = !warning;
   showAxis(about.axis);
   document.querySelector('input[name="sampling"][value="1"]').checked = true;
   byId("sampling-note").textContent = "";

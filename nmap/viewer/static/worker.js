@@ -1,5 +1,6 @@
 // Decodes in a worker, so that the page stays alive. One message, one answer.
 
+import { told } from "./facts.js";
 import { at, axisOf, decode, inspect, open, record } from "./reader/nmap.js";
 import { SimdLayers } from "./reader/simd.js";
 import { fastCount } from "./reader/src/fft.js";
@@ -31,18 +32,6 @@ const answers = {
     return { values, statistics: statistics(values) };
   },
 };
-
-/** What the page shows of the record. */
-function told({ source = {}, fit = {}, fidelity = {} }) {
-  return {
-    name: source.file ?? "",
-    contourLevel: fidelity.contour_level ?? source.contour_level,
-    preset: fit.settings?.preset,
-    worst: fidelity.worst,
-    worstTo: fidelity.resolution,
-    correlation: fidelity.correlation,
-  };
-}
 
 /** Counts that just hold the band limit, where that saves much; null where it does not. */
 function firstShape({ band, grid }) {
