@@ -151,7 +151,7 @@ add_encode_options(encode)
 @command.command(
     "decode",
     short_help="Decode every .nmap to MRC.",
-    headings={"Sampling": ("shape", "voxel_size", "dtype"), **HEADINGS},
+    headings={"Sampling": ("shape", "voxel_size", "at", "dtype"), **HEADINGS},
     examples=(("every file below a folder, on its own grid", "nmap batch decode out --out decoded"),),
 )
 @_sources

@@ -71,7 +71,12 @@ def series_rows(found: SeriesValidation) -> list[tuple[str, str]]:
 
 
 def _measure_line(found: SeriesValidation, measure: Measure, worst: float, mean: float) -> str:
-    said = f"{measure_words(measure, found.frames[0])}: worst {measure.written(worst)}, mean {measure.written(mean)}"
+    said = f"worst {measure.written(worst)}, mean {measure.written(mean)}"
+    if worst == mean:
+        said = measure.written(mean)
+    elif measure.say is not None:
+        said = f"worst frame, {measure.written(worst)}; mean, {measure.written(mean)}"
+    said = f"{measure_words(measure, found.frames[0])}: {said}"
     checks = found.checks(measure.name)
     if not checks:
         return said
