@@ -163,6 +163,13 @@ def test_the_same_maps_give_the_same_bytes(frames: list[DensityMap]) -> None:
     assert first == again
 
 
+def test_more_frames_than_a_tensor_has_matrices_for_are_stored() -> None:
+    series = encode_series([frame(k / 35) for k in range(36)], options(steps=8))
+    again = decode_bytes(encode_bytes(series))
+    assert again.axis is not None and len(again.axis.at) == 36
+    assert_allclose(again.at(0.5).as_array(), series.at(0.5).as_array())
+
+
 def test_what_is_no_series_is_refused(frames: list[DensityMap]) -> None:
     other = DensityMap(frames[0].values, Grid(GRID.shape, (2.5,) * 3))
     with pytest.raises(GridError, match="frame 2"):
