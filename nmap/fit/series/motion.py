@@ -224,7 +224,7 @@ class _Match:
     def by_functions(self, functions: F64) -> F64:
         """The displacements by the first functions of the axis that say more than noise, (mz, my, mx, functions, 3).
 
-        How many is told by Schwarz's criterion: a number must lower the error by more than it would fit of noise.
+        How many is told by Akaike's criterion: a number must lower the error by more than it would fit of noise.
 
         Args:
             functions: values at the frames, (frames, functions).
@@ -236,9 +236,7 @@ class _Match:
             factors = np.einsum("kf,fzyxd->zyxkd", np.linalg.pinv(few), frames)
             with torch.no_grad():
                 self._nodes.copy_(torch.from_numpy(np.einsum("fk,zyxkd->fzyxd", few, factors)))
-            score = self._modes * math.log(max(self._measure(), 1e-30)) + count * numbers * math.log(
-                self._modes
-            )
+            score = self._modes * math.log(max(self._measure(), 1e-30)) + 2 * count * numbers
             if score < best:
                 best, found = score, factors
         assert found is not None
