@@ -5,7 +5,8 @@
 PREFIX_00.mrc and so on are the frames, as `bench.simulate_series` writes them; with PREFIX_true_00.mrc, the same
 without noise, FSC against those is measured too. Three questions, each at one goal:
 
-- Bytes: of the series, and of frames encoded alone by the same kind of network, inside the same envelope.
+- Bytes: of the series, and of frames encoded alone by the same kind of network, inside the same envelope; inside
+  their own where the series has a motion.
 - Time: CPU seconds of both, preparing included.
 - Between frames: every third frame is left out, the others are encoded, and the map decoded at its position is held
   against it, beside the mean of its two neighbours.
@@ -77,10 +78,11 @@ def held_out(
     at = [i / (count - 1) for i in range(count)]
     series = encode_series([frames[i] for i in kept], options, at=[at[i] for i in kept])
     shells = Shells(frames[0].grid)
-    last = shells.last(series.field.frame.band_limit or 1.0)
+    last = shells.last(series.field.resolution or 1.0)
     envelope = series.field.envelope
     mask = None
-    if envelope is not None and series.field.symmetry is None:
+    # Where parts move, the envelope is that of the molecule at rest.
+    if envelope is not None and series.field.symmetry is None and not series.field.network.has_motion:
         mask = envelope.on_lattice(frames[0].grid.shape)
     ours, linear = [], []
     for i in left:
@@ -110,7 +112,9 @@ def report(
     group = "C1" if series.field.symmetry is None else series.field.symmetry.name
     envelope = series.field.envelope
     mask: DensityMap | str = "none"
-    if envelope is not None:
+    if series.field.network.has_motion:
+        mask = "auto"
+    elif envelope is not None:
         mask = DensityMap(envelope.on_lattice(frames[0].grid.shape), frames[0].grid)
     alone = EncodeOptions(
         arch="siren", resolution=options.resolution, preset="preview", symmetry=group, mask=mask

@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.errors import FormatError, OptionError
+from nmap.plain_text import printable
 
 F64 = NDArray[np.float64]
 
 MAX_FRAMES = 256
 MAX_COMPONENTS = 64
-# Functions that are fitted at most.
-_MOST_FITTED = 32
+# Letters of a name that a user gives: it stands before every position that is printed.
+MOST_NAME = 40
 # Positions this share of the axis beyond its ends are its ends: decimal numbers are not exact.
 _ROUNDING = 1e-9
 
@@ -92,7 +93,11 @@ class Axis:
         Raises:
             OptionError: a position beyond the ends of a line.
         """
-        return self._mixed(t, slope=False) @ self.at_frames(components)
+        return self.shares(t) @ self.at_frames(components)
+
+    def shares(self, t: float) -> F64:
+        """How much of each frame a position has, (frames,); raises as `values`."""
+        return self._mixed(t, slope=False)
 
     def slopes(self, t: float, components: int) -> F64:
         """Their derivatives by t, (components,); raises as `values`."""
@@ -148,9 +153,9 @@ class Axis:
         return min(max(t, self.first), self.last)
 
 
-def most_components(frames: int, periodic: bool) -> int:
+def most_components(frames: int, periodic: bool, limit: int) -> int:
     """Functions that so many frames are fitted with: as many as there are, up to a limit; of a cycle an odd number."""
-    most = min(frames, _MOST_FITTED)
+    most = min(frames, limit)
     return most - (most + 1) % 2 if periodic else most
 
 
@@ -177,8 +182,12 @@ def axis_of(at: Sequence[float], periodic: bool, name: str) -> Axis:
     """The axis of frames at these positions; a cycle closes one mean step after its last frame.
 
     Raises:
-        FormatError: as `Axis`.
+        FormatError: as `Axis`; a name that is empty, long, or not one line of plain text.
     """
+    if not name.strip() or len(name) > MOST_NAME or printable(name) != name:
+        raise FormatError(
+            f"series axis {name!r:.60}: wanted its name, with its unit if it has one, in up to {MOST_NAME} letters"
+        )
     axis = Axis(tuple(float(t) for t in at), name=name)
     if not periodic:
         return axis

@@ -62,6 +62,14 @@ def goal_of(options: EncodeOptions, found: Inspection) -> Goal:
     met = not any(code in MISSED for code in codes)
     for notice in found.notices:
         facts = notice.get("facts", {}) if isinstance(notice, Mapping) else {}
+        if isinstance(notice, Mapping) and notice.get("code") == "shared-part":
+            shared = facts.get("worst")
+            return Goal(
+                "worst-shell FSC with what the frames share",
+                aimed,
+                float(shared) if shared is not None else None,
+                met,
+            )
         if facts.get("of") in ("noise", "cross-validation") and isinstance(facts.get("worst"), int | float):
             return Goal(
                 f"worst shell as a share of what {_ASKING[facts['of']]} asks", 1.0, float(facts["worst"]), met

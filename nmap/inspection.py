@@ -168,9 +168,11 @@ class Inspection:
         Shells lie one over the longest edge apart, so in a small box the last one may be coarser than the limit.
         """
         field = self.neural_map.field
-        if field.band_limit is None or field.last_shell == 0:
+        if field.resolution is None:
             return None
-        return field.last_shell, 1 / (field.last_shell * Shells(field.box).width)
+        width = Shells(field.box).width
+        last = int(1 / (field.resolution * width) + 1e-6)
+        return None if last == 0 else (last, 1 / (last * width))
 
     @property
     def _network(self) -> dict[str, CodedTensor]:
@@ -208,7 +210,7 @@ class Inspection:
                 "settings": field.network.settings(),
                 "offset": field.offset,
                 "scale": field.scale,
-                "band_limit_A": field.band_limit,
+                "band_limit_A": field.resolution,
                 "last_shell": None if self.last_shell is None else self.last_shell[0],
                 "last_shell_A": None if self.last_shell is None else self.last_shell[1],
                 "lattice_zyx": None if field.lattice is None else list(field.lattice),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,10 @@ class DecodedArray(BackendArray):
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._looked_up
+            key, self.shape, indexing.IndexingSupport.OUTER, self.looked_up
         )
 
-    def _looked_up(self, key: tuple[Any, ...]) -> F32:
+    def looked_up(self, key: tuple[Any, ...]) -> F32:
         """Samples at a whole number, a slice or whole numbers for each axis."""
         wanted = [_indices(k, n) for k, n in zip(key, self.shape, strict=True)]
         covers = [_cover(indices) for indices in wanted]
@@ -56,8 +56,47 @@ class DecodedArray(BackendArray):
             (indices - cover.start) // cover.step for indices, cover in zip(wanted, covers, strict=True)
         )
         values = values[np.ix_(*places)]
-        single = tuple(axis for axis, k in enumerate(key) if isinstance(k, int | np.integer))
+        single = tuple(axis for axis, k in enumerate(key) if _is_one(k))
         return np.asarray(values.squeeze(single))
+
+
+class DecodedSeries(BackendArray):
+    """Density of a series on a grid, (positions, z, y, x), of which each look decodes what it asks for.
+
+    Args:
+        field_at: what is computed at a position; the last one is kept.
+        positions: along the axis.
+        grid: where the samples lie.
+    """
+
+    def __init__(self, field_at: Callable[[float], Field], positions: Sequence[float], grid: Grid) -> None:
+        self.field_at = field_at
+        self.positions = tuple(positions)
+        self.grid = grid
+        self.shape = (len(self.positions), *grid.shape)
+        self.dtype = np.dtype(np.float32)
+        self._last: tuple[int, DecodedArray] | None = None
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._looked_up
+        )
+
+    def _looked_up(self, key: tuple[Any, ...]) -> F32:
+        """Samples at a whole number, a slice or whole numbers for each axis."""
+        wanted = _indices(key[0], len(self.positions))
+        if not wanted.size:
+            rest = zip(key[1:], self.grid.shape, strict=True)
+            return np.empty((0, *(len(_indices(k, n)) for k, n in rest if not _is_one(k))), np.float32)
+        values = np.stack([self._part(int(i), key[1:]) for i in wanted])
+        return np.asarray(values[0] if _is_one(key[0]) else values)
+
+    def _part(self, number: int, key: tuple[Any, ...]) -> F32:
+        """Samples at one of the positions."""
+        last = self._last
+        if last is None or last[0] != number:
+            last = self._last = (number, DecodedArray(self.field_at(self.positions[number]), self.grid))
+        return last[1].looked_up(key)
 
 
 def labelled(field: Field, grid: Grid, attributes: Mapping[str, Any] | None = None) -> DataArray:
@@ -75,11 +114,40 @@ def labelled(field: Field, grid: Grid, attributes: Mapping[str, Any] | None = No
     lazy: Any = indexing.LazilyIndexedArray(DecodedArray(field, grid))
     cached: Any = indexing.MemoryCachedArray(lazy)  # type: ignore[no-untyped-call]
     values = indexing.CopyOnWriteArray(cached)
+    variable = Variable(DIMENSIONS, values, _known(grid, attributes))
+    return DataArray(variable, coords=coordinates(grid), name=NAME)
+
+
+def labelled_series(
+    field_at: Callable[[float], Field],
+    positions: Sequence[float],
+    name: str,
+    grid: Grid,
+    attributes: Mapping[str, Any] | None = None,
+) -> DataArray:
+    """The same of a series: dimensions `name`, z, y, x.
+
+    Args:
+        field_at: what is computed at a position.
+        positions: along the axis.
+        name: of the axis; "t" where it is the name of another dimension.
+        grid: where the samples lie.
+        attributes: what else is known of it.
+    """
+    lazy: Any = indexing.LazilyIndexedArray(DecodedSeries(field_at, positions, grid))
+    cached: Any = indexing.MemoryCachedArray(lazy)  # type: ignore[no-untyped-call]
+    name = "t" if name in DIMENSIONS else name
+    variable = Variable((name, *DIMENSIONS), indexing.CopyOnWriteArray(cached), _known(grid, attributes))
+    along = Variable(name, np.asarray(positions, np.float64), {"long_name": "position in the series"})
+    return DataArray(variable, coords={name: along, **coordinates(grid)}, name=NAME)
+
+
+def _known(grid: Grid, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Attributes of a density."""
     known = {"long_name": "density", **(attributes or {})}
     if not grid.is_orthogonal:
         known["cell_angles"] = list(grid.angles)
-    variable = Variable(DIMENSIONS, values, known)
-    return DataArray(variable, coords=coordinates(grid), name=NAME)
+    return known
 
 
 def coordinates(grid: Grid) -> dict[str, Variable]:
@@ -91,6 +159,11 @@ def coordinates(grid: Grid) -> dict[str, Variable]:
         name: Variable(name, start + step * np.arange(count), {**attributes, "axis": name.upper()})
         for name, start, step, count in zip(DIMENSIONS, first, grid.voxel_size[::-1], grid.shape, strict=True)
     }
+
+
+def _is_one(key: Any) -> bool:
+    """Whether one axis's part of a key is one sample, whose axis goes away."""
+    return isinstance(key, int | np.integer)
 
 
 def _indices(key: Any, count: int) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as default
 from importlib import import_module
@@ -28,6 +28,7 @@ from nmap.sampling.grids import (
     slabs,
     times_as_fine,
 )
+from nmap.sampling.moved import MovedField
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -88,15 +89,18 @@ class NeuralMap:
     def at(self, t: float) -> NeuralMap:
         """The map of a series at a position of its axis: an ordinary one, with all that such a map can do.
 
-        Between measured frames it is interpolated: `axis.frame(t)` is None there.
+        Between measured frames it is interpolated: `axis.frame(t)` is None there. Of a series with a motion it can be
+        sampled like any other, and not be stored as a file of its own.
 
         Raises:
             OptionError: this is one map, or the position lies beyond the ends of the axis.
         """
-        network = self.field.network.at(t)
+        network, motion = self.field.network.at(t), self.field.network.motion(t)
         stored = {name: encode_float(values, "F32") for name, values in network.tensors().items()}
-        tensors = {**self.tensors, **stored}
-        return NeuralMap(replace(self.field, network=network), tensors, self.record)
+        field, tensors = replace(self.field, network=network), {**self.tensors, **stored}
+        if motion is not None:
+            field = MovedField.make(field, motion)
+        return NeuralMap(field, tensors, self.record)
 
     def rate(self, t: float) -> NeuralMap:
         """The derivative of a series by the position on its axis, as a map: how the density moves there.
@@ -106,8 +110,13 @@ class NeuralMap:
         Raises:
             OptionError: this is one map, or the position lies beyond the ends of the axis.
         """
-        frame = replace(self.field.frame, offset=0.0)
-        return NeuralMap(replace(self.field, network=self.field.network.rate(t), frame=frame), {}, {})
+        network, frame = self.field.network, replace(self.field.frame, offset=0.0)
+        field, motion = replace(self.field, network=network.rate(t), frame=frame), network.motion(t)
+        if motion is not None:
+            field = MovedField.make(
+                field, motion, network.speed(t), replace(self.field, network=network.at(t))
+            )
+        return NeuralMap(field, {}, {})
 
     @property
     def contour_level(self) -> float | None:
@@ -191,35 +200,52 @@ class NeuralMap:
 
         Raises:
             MissingPackageError: torch is not installed.
+            OptionError: a series, which has a density at a position only: `series.at(t).to_torch()`.
         """
+        if self.axis is not None:
+            raise self.field.network.no_position()
         require_package("torch", "fit", "to_torch")
         made: DensityModule = import_module(_TORCH).DensityModule(self)
         return made
 
-    def to_xarray(self, sampling: float = 1.0) -> DataArray:
+    def to_xarray(self, sampling: float = 1.0, at: Sequence[float] | None = None) -> DataArray:
         """The density with its coordinates, z, y, x in Angstrom; regions are decoded when they are looked at.
 
         Args:
             sampling: samples along each axis, as a multiple of the source's; see `times_as_fine`.
+            at: positions on the axis of a series; its measured frames if None. Of a series only.
 
         Returns:
-            float32 (z, y, x), named "density". Attributes: `band_limit` (Angstrom), `symmetry` and `contour_level`
-            where there are.
+            float32 (z, y, x), named "density"; of a series (t, z, y, x), its first dimension named as its axis.
+            Attributes: `band_limit` (Angstrom), `symmetry` and `contour_level` where there are.
 
         Raises:
             MissingPackageError: xarray is not installed.
-            OptionError: a sampling that is not positive and finite.
+            OptionError: a sampling that is not positive and finite; positions beyond the axis, or of one map.
         """
         require_package("xarray", "xarray", "to_xarray")
-        from nmap.labelled import labelled
+        from nmap.labelled import labelled, labelled_series
 
         known = {
-            "band_limit": self.field.band_limit,
+            "band_limit": self.field.resolution,
             "symmetry": None if self.field.symmetry is None else self.field.symmetry.name,
             "contour_level": self.contour_level,
         }
         stated = {name: value for name, value in known.items() if value is not None}
-        return labelled(self.field, self.times_as_fine(sampling), stated)
+        grid, axis = self.times_as_fine(sampling), self.axis
+        if axis is None:
+            if at is not None:
+                raise OptionError("positions for one map: only a series has an axis; leave them out")
+            return labelled(self.field, grid, stated)
+        chosen = axis.at if at is None else tuple(float(t) for t in at)
+        if not chosen:
+            raise OptionError("no positions: wanted one or more")
+        for t in chosen:
+            axis.frame(t)  # refuses what lies beyond the ends
+        return labelled_series(self._field_at, chosen, axis.name, grid, stated)
+
+    def _field_at(self, t: float) -> Field:
+        return self.at(t).field
 
     def view(self, level: float | None = None) -> MapView:
         """The page of `nmap view` as a widget of a notebook: surface, slices, samplings, decoded in the browser.

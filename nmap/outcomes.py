@@ -177,6 +177,7 @@ Code = Literal[
     "not-recorded",
     "late",
     "like-noise",
+    "shared-part",
     "quicker-kind",
     "no-room",
     "long",
@@ -198,7 +199,8 @@ class Notice:
             "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "quicker-kind": the kind
             `arch` would take `seconds`, more than there is time for: `taken` is fitted; "no-room": the kind `arch`
             would take more memory than is free: `taken` is fitted; "long": the fit takes `minutes`, the kind `quicker`
-            less.
+            less; "shared-part": frames of a series differ by noise: `functions` of the axis hold what they share,
+            `worst` is the lowest shell with that, and `frames` the lowest with the frames themselves.
         facts: the numbers and names that belong to the code, JSON values.
     """
 

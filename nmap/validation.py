@@ -31,6 +31,7 @@ from nmap.model import Field
 from nmap.neural_map import NeuralMap, Record
 from nmap.plain_text import printable
 from nmap.remote import located
+from nmap.sampling.moved import MovedField, moved_envelope
 from nmap.side_chains import side_chains, subject
 from nmap.spectrum import Convention, Planes
 
@@ -146,7 +147,7 @@ def validate_file(
         mask=soft,
         mask_name=mask_name(mask),
         limits=limits,
-        extras=_fitted(extras, record, neural_map.grid, part),
+        extras=_fitted(extras, neural_map, part),
         convention=convention,
     )
     kept, of = side_chains(record), subject(neural_map.field.band_limit)
@@ -251,9 +252,15 @@ def _contour(record: Record) -> float | None:
     return float(level) if isinstance(level, int | float) and math.isfinite(level) else None
 
 
-def _fitted(extras: Extras, record: Record, box: Grid, source: DensityMap) -> Extras:
+def _fitted(extras: Extras, neural_map: NeuralMap, source: DensityMap) -> Extras:
     """With the envelope that fidelity was measured within, and the source times it, where the record keeps one."""
-    kept = record.get("fidelity", {}).get("envelope")
+    fidelity, field, box = neural_map.record.get("fidelity", {}), neural_map.field, neural_map.grid
+    if isinstance(field, MovedField) and fidelity.get("mask") == "envelope" and box.matches(source.grid):
+        moved = moved_envelope(field, source.grid)
+        if moved is not None:
+            about = Planes.of(source.values, solvent_value(source.values, moved))
+            return replace(extras, fitted=about.times(lambda part: moved[part]))
+    kept = fidelity.get("envelope")
     if not isinstance(kept, bytes) or not np.allclose(source.grid.edges, box.edges):
         return extras
     try:
@@ -359,6 +366,9 @@ def envelope_on(field: Field, grid: Grid) -> Planes | None:
     envelope, shape = field.envelope, grid.shape
     if envelope is None or not np.allclose(grid.edges, field.box.edges):
         return None
+    if isinstance(field, MovedField):
+        moved = moved_envelope(field, grid)
+        return None if moved is None else Planes(shape, lambda part: moved[part])
     if field.symmetry is None:
         return Planes(shape, lambda part: envelope.planes(shape, part))
     coarse = np.empty([-(-n // 2) for n in shape], np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -268,8 +268,9 @@ def series_case(
     components: int,
     position: float,
     bits: Array | None = None,
+    nodes: tuple[int, int, int] | None = None,
 ) -> tuple[NeuralMap, Function]:
-    """A series, and its density at a position by the formulas."""
+    """A series, and its density at a position by the formulas; with `nodes` one that moves."""
     whole, steps = matrices(sizes, seed, amplitudes)
     rng, shared = np.random.default_rng(100 + seed), len(whole) - (2 if amplitudes else 1)
     codes = [
@@ -286,6 +287,11 @@ def series_case(
     settings |= {"at": at, "axis": "t", "components": components}
     if period is not None:
         settings["period"] = period
+    moving, step = 2, 0.125
+    if nodes is not None:
+        settings |= {"nodes": list(nodes), "moving": moving, "limit": 6.0}
+        every.append(np.rint(rng.laplace(0, 5.0, (math.prod(nodes), 3 * moving))))
+        each.append(step)
     tensors = {"network": encode_matrices([m.astype(int) for m in every], np.array(each))}
     tensors["gains"] = encode_float(FLAT)
     if bits is not None:
@@ -296,11 +302,42 @@ def series_case(
     f = functions(at, period, components, position)
     numbers = [m * s for m, s in zip(whole[:shared], steps, strict=False)]
     numbers.append(codes[0] * steps[shared])
-    moving = sum(v * m for v, m in zip(f, codes, strict=True)) * steps[shared]
+    at_position = sum(v * m for v, m in zip(f, codes, strict=True)) * steps[shared]
     if heights:
         numbers.append(sum(v * m for v, m in zip(f, heights, strict=True)) * steps[-1])
-    product = block_siren(numbers, sizes, omegas, radius, CUBE, even, bits, moving=moving)
-    return made, filtered(product, CUBE, even, 5.0, FLAT)
+    product = block_siren(numbers, sizes, omegas, radius, CUBE, even, bits, moving=at_position)
+    rest = filtered(product, CUBE, even, 5.0, FLAT)
+    if nodes is None:
+        return made, rest
+    stored = (every[-1] * step).reshape(*nodes, moving, 3)
+    shift = displacement(sum(v * stored[..., k, :] for k, v in enumerate(f[:moving])))
+    inverse = np.linalg.inv(CUBE.box)
+
+    def moved(place: list[float]) -> float:
+        away = (inverse @ shift(place))[::-1]
+        return rest([x - d for x, d in zip(place, away, strict=True)])
+
+    return made, filtered(moved, CUBE, even, 6.0, np.ones_like(FLAT))
+
+
+def displacement(nodes: Array) -> Callable[[list[float]], Array]:
+    """Displacement, Angstrom (x, y, z), at a box fraction, by nodes (mz, my, mx, 3): B-splines of truncated powers."""
+
+    def weight(f: float, node: int, count: int) -> float:
+        if count == 1:
+            return 1.0
+        apart = (f * count - node + m * count for m in range(-4, 5))
+        powers = ((-1) ** j * math.comb(4, j) * max(u + 2 - j, 0.0) ** 3 / 6 for u in apart for j in range(5))
+        return sum(powers)
+
+    def at(place: list[float]) -> Array:
+        total = np.zeros(3)
+        for index in np.ndindex(*nodes.shape[:3]):
+            shares = (weight(f, i, n) for f, i, n in zip(place, index, nodes.shape, strict=False))
+            total += math.prod(shares) * nodes[index]
+        return total
+
+    return at
 
 
 def series_cases() -> list[tuple[str, str, NeuralMap, Function, float]]:
@@ -320,6 +357,12 @@ def series_cases() -> list[tuple[str, str, NeuralMap, Function, float]]:
             "a cycle of five frames, no waves, a position before the first",
             *series_case((3, 4, 1, 2, -1), 12, 0, cycle, 1.0, 5, -0.15),
             -0.15,
+        ),
+        (
+            "series-siren-moving",
+            "four frames whose parts move by a few Angstrom, one node along x, a position between frames",
+            *series_case((4, 4, 1, 3, 1), 13, 7, line, None, 3, 0.6, ball, (5, 4, 1)),
+            0.6,
         ),
     ]
 
@@ -352,6 +395,24 @@ def series_invalid() -> Iterator[Forged]:
     yield change("series-components", 13, "components", "more functions than frames", model={"components": 5})
     yield change("series-no-components", 13, "components", "no functions", model={"components": None})
     yield change("series-fewer", 13, "components", "numbers for other functions", model={"components": 3})
+    several = split(encode_bytes(series_cases()[2][2], hdf5=False))
+
+    def moved(name: str, message: str, says: str, **model: Any) -> Forged:
+        more = model.pop("metadata", {})
+        told = {k: v for k, v in {**several[1]["model"], **model}.items() if v is not None}
+        forged = repacked(_parts(several[0], several[2]), {**several[1], "model": told, **more})
+        return Forged(name, 13, "FormatError", message, says, forged)
+
+    yield moved("series-nodes", "nodes", "a motion of more nodes than are allowed", nodes=[64, 64, 64])
+    yield moved("series-nodes-number", "nodes", "nodes that are one number", nodes=5)
+    yield moved("series-nodes-unsaid", "nodes", "functions of a motion without nodes", nodes=None)
+    yield moved("series-moving", "motion", "a motion of more functions than frames", moving=5)
+    yield moved("series-moving-none", "motion", "a motion of no functions", moving=0)
+    turned = {"symmetry": {"group": "C2", "center": [7.5, 7.5, 7.5]}}
+    yield moved("series-moving-symmetry", "symmetry", "a motion in a map with symmetry", metadata=turned)
+    yield moved("series-limit", "limit", "frames of finer detail than the band limit", limit=4.5)
+    yield moved("series-limit-none", "limit", "a motion without the frames' band limit", limit=None)
+    yield moved("series-nodes-other", "network", "numbers for other nodes", nodes=[9, 9, 9])
     yield change("series-axis", 13, "axis", "an axis that is a number", model={"axis": 4})
 
 

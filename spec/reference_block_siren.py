@@ -1,4 +1,4 @@
-"""The model kinds block-siren and series-siren and the coding matrices, for reference_reader.py; from their pages.
+"""The model kind block-siren and the coding matrices, for reference_reader.py; from their pages.
 
 float64, slow, and meant to be read.
 """
@@ -76,7 +76,7 @@ def values(density, f, t, group):
     model, lattice = density.metadata["model"], density.metadata["lattice"]
     flat = density.tensors["network"]
     if density.at is not None:
-        model, flat = at(model, flat, density.at)
+        model, flat = __import__("reference_series").at(model, flat, density.at)
     index = np.indices(lattice).reshape(3, -1).T
     inside = touches(
         density.tensors.get("envelope", np.ones((1, 1, 1), bool)), f * lattice, np.array(lattice)
@@ -116,45 +116,6 @@ def touches(bits, steps, n):
     ends = low, low + 1 - (near & (whole * k % n == 0))
     corners = ([ends[c][:, a] % k[a] for a, c in enumerate(corner)] for corner in np.ndindex(2, 2, 2))
     return np.any([bits[tuple(c)] for c in corners], 0)
-
-
-def at(model, flat, t):
-    """Model and numbers of the block-siren at a position of a series; model-series-siren.md, its last paragraph."""
-    places, period, count = np.array(model["at"], float), model.get("period"), model["components"]
-    i, frames = np.arange(len(places)), len(places)
-    f = [np.ones(frames)]
-    for k in range(1, count):
-        phase = (
-            np.pi * k * (2 * i + 1) / (2 * frames)
-            if period is None
-            else 2 * np.pi * ((k + 1) // 2) * i / frames
-        )
-        f.append(np.sqrt(2) * (np.cos(phase) if period is None or k % 2 else np.sin(phase)))
-    f = np.array(f)
-    if period is not None:
-        f, places = np.tile(f, 5), np.concatenate([places + m * period for m in range(-2, 3)])
-        t = model["at"][0] + (t - model["at"][0]) % period
-    low = min(max(int(np.sum(places <= t)) - 1, 0), len(places) - 2)
-    h = places[low + 1] - places[low]
-    s = (t - places[low]) / h
-
-    def slope(number):
-        first = min(max(number - 1, 0), max(len(places) - 3, 0))
-        near = slice(first, first + 3)
-        x = places[near] - places[number]
-        return np.linalg.solve(np.vander(x, increasing=True), f[:, near].T)[1]
-
-    ends = (2 * s**3 - 3 * s**2 + 1) * f[:, low] + (3 * s**2 - 2 * s**3) * f[:, low + 1]
-    f = ends + h * ((s**3 - 2 * s**2 + s) * slope(low) + (s**3 - s**2) * slope(low + 1))
-    w, c, hidden, blocks = (model[name] for name in ("width", "code", "hidden", "blocks"))
-    ends = np.cumsum([3 * w + hidden * w * w + w * (hidden + 2) + 1, *[c * w] * (hidden + 1), c * (w + 1)])
-    plain, *maps, rest = np.split(flat, ends)
-    none = np.zeros(c * w)
-    wider = [*(np.append(m, none) for m in maps[:-1]), np.append(np.zeros(c * (w + 1)), maps[-1])]
-    codes = rest[: count * blocks * c].reshape(count, blocks, c)
-    mixed = np.hstack((codes[0], np.einsum("k,kbc->bc", f, codes))).reshape(-1)
-    heights = f @ rest[count * blocks * c :].reshape(count, -1)
-    return {**model, "code": 2 * c}, np.concatenate((plain, *wider, mixed, heights))
 
 
 def network(model, flat, lattice, block, x, t):

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-BESIDE, BLOCKS = "reference_radial_basis", "reference_block_siren"  # kinds and their codings, if needed
+BESIDE, BLOCKS, SERIES = (f"reference_{kind}" for kind in ("radial_basis", "block_siren", "series"))
 TYPES, P = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U8": "u1"}, (1 + np.sqrt(5)) / 2
 GENERATORS = {
     "T": [(120, (0, 0, 1)), (180, (0, np.sqrt(2), 1))],
@@ -122,13 +122,13 @@ class Map:
             else:
                 lattice = np.indices(n).reshape(3, -1).T / n
                 spectrum = np.fft.fftn(self.product(lattice).reshape(n)) / np.prod(n)
-            modes = np.stack(np.meshgrid(*self._k, indexing="ij")[::-1], -1)
-            width = 1 / self.edges.max()
-            radius = np.linalg.norm(modes @ np.linalg.inv(self.cell), axis=-1) / width
-            shell = np.floor(radius + 0.5 + 1e-6).astype(int)
-            last = int(1 / (self.metadata["band_limit"] * width) + 1e-6)
-            gains = self.tensors.get("gains", np.ones(last + 1))
-            self._filtered = spectrum * np.where(shell <= last, gains[np.minimum(shell, last)], 0)
+            modes = np.stack(np.meshgrid(*self._k, indexing="ij")[::-1], -1) @ np.linalg.inv(self.cell)
+            shell = (np.linalg.norm(modes, axis=-1) * self.edges.max() + 0.500001).astype(int)
+            gains = np.ones(int(self.edges.max() / self.metadata["band_limit"] + 1e-6) + 1)
+            gains = np.append(self.tensors.get("gains", gains), np.zeros(shell.max()))
+            self._filtered = spectrum * gains[shell]
+            if "nodes" in self.metadata["model"]:
+                self._filtered = __import__(SERIES).moved(self, shell, self.edges.max())
         e = [np.exp(2j * np.pi * np.outer(f.T[a], k)) * (abs(k) <= held[a]) for a, k in enumerate(self._k)]
         return np.einsum("nz,ny,nx,zyx->n", *e, self._filtered, optimize=True).real
 

@@ -16,6 +16,7 @@ import { Layers as PlainLayers } from "./src/layers.js";
 import { checkSum, readLayout } from "./src/layout.js";
 import { checkBand, readMetadata } from "./src/metadata.js";
 import { checkModel, latticeValues } from "./src/networks.js";
+import { movedPolynomial } from "./src/motion.js";
 import { Polynomial } from "./src/polynomial.js";
 import { radialCoefficients } from "./src/radial.js";
 import { readRecord } from "./src/record.js";
@@ -211,5 +212,7 @@ function filtered({ metadata, tensors, field, Layers }) {
     const s = shell(h, k, l);
     return s > lastShell ? 0 : (gains ? gains[s] : 1) / points;
   });
-  return out;
+  if (!metadata.motion) return out;
+  const last = Math.floor(1 / (metadata.motion.limit * width) + 1e-6);
+  return movedPolynomial(out, metadata.motion, lattice, grid, (l, k, h) => shell(h, k, l) <= last);
 }

@@ -151,7 +151,7 @@ add_encode_options(encode)
 @command.command(
     "decode",
     short_help="Decode every .nmap to MRC.",
-    headings={"Sampling": ("shape", "voxel_size", "dtype"), **HEADINGS},
+    headings={"Sampling": ("shape", "voxel_size", "at", "dtype"), **HEADINGS},
     examples=(("every file below a folder, on its own grid", "nmap batch decode out --out decoded"),),
 )
 @_sources
@@ -160,6 +160,7 @@ add_encode_options(encode)
 @click.option(
     "--voxel-size", type=VOXEL_SIZE, metavar="A|X,Y,Z", help="Spacing in Angstrom, from each map's origin."
 )
+@click.option("--at", type=float, metavar="T", help="Position on the axis, where the files are series.")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float16"]),
@@ -175,6 +176,7 @@ def decode(
     out: Path,
     shape: Shape | None,
     voxel_size: Triple | None,
+    at: float | None,
     dtype: str,
     how: EngineOptions,
     as_json: bool,
@@ -184,7 +186,7 @@ def decode(
     """Decode every .nmap of SOURCES, files, folders or patterns, to DIR/ID.mrc."""
     if shape is not None and voxel_size is not None:
         raise OptionError("--shape and --voxel-size contradict each other: give one of them")
-    chosen = {"shape": shape, "voxel_size": voxel_size, "dtype": dtype}
+    chosen = {"shape": shape, "voxel_size": voxel_size, "at": at, "dtype": dtype}
     options = {name: as_value(name, value) for name, value in chosen.items() if value is not None}
     out = out.absolute()
     jobs = [

@@ -111,6 +111,11 @@ def advice(**others: str) -> Iterator[None]:
         raise type(error)(f"{error} ({others.get(error.option, option)})") from error
 
 
+def both_words(*options: tuple[str, object]) -> str:
+    """The names of the options that were given, for a message: "--a and --b"; "" where none was."""
+    return " and ".join(name for name, value in options if value)
+
+
 def voice_options(command: Decorated) -> Decorated:
     """Add `--quiet` and `--verbose`; and check all paths of the command before it is run."""
 

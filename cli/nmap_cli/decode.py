@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from nmap.neural_map import NeuralMap
 
 _LABEL = f"Decoded by nmap {__version__}"
+# The place of a frame's number in a name: %d or, with zeros before it, %03d.
+_NUMBER = re.compile("%(0?[1-9])?d")
 
 
 @click.command(
@@ -123,6 +126,8 @@ def command(
     between the frames that were measured it is interpolated.
     """
     target = one_output(out, output)
+    if frames is not None:
+        _check_pattern(target)
     given = [name for name, value in _choices(shape, voxel_size, like) if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
@@ -144,8 +149,9 @@ def command(
         writing = Writing(grid, dtype, overwrite, _labels(opened), line)
         writing.write(neural_map, positions, outputs)
     size_of = size(sum(path.stat().st_size for path in outputs))
-    said = f"{target}: {grid}" + (f", {len(positions)} frames" if frames is not None else "")
-    say(f"{said}, {size_of}, in {span(time.monotonic() - started)}", quiet)
+    named = f"{outputs[0]}" if len(outputs) == 1 else f"{outputs[0]} to {outputs[-1].name}"
+    count = f", {len(positions)} {'files' if len(outputs) > 1 else 'volumes in one stack'}" if frames else ""
+    say(f"{named}: {grid}{count}, {size_of}, in {span(time.monotonic() - started)}", quiet)
 
 
 def _positions(
@@ -171,19 +177,20 @@ def _positions(
     return chosen
 
 
+def _check_pattern(target: Path) -> None:
+    """Refuse the name of several files that has no one place for their numbers."""
+    name = target.name
+    if "%" in name and (name.count("%") > 1 or not _NUMBER.search(name)):
+        raise OptionError(
+            f"{target}: wanted one %d for the frame's number, such as movie_%03d.mrc, or a name without % for one stack"
+        )
+
+
 def _outputs(target: Path, count: int, is_series: bool, overwrite: bool) -> list[Path]:
     """The files to write: one for each position where the name has a place for its number, else one."""
     if not is_series or "%" not in target.name:
         return [target]
-    try:
-        names = [target.name % number for number in range(count)]
-    except (TypeError, ValueError):
-        raise OptionError(f"{target}: wanted one %d for the frame's number, such as movie_%03d.mrc") from None
-    outputs = [target.with_name(name) for name in names]
-    if len(set(outputs)) < count:
-        raise OptionError(
-            f"{target}: names the same file for several frames: wanted one %d, such as movie_%03d.mrc"
-        )
+    outputs = [target.with_name(target.name % number) for number in range(count)]
     taken = [path for path in outputs if path.exists()]
     if taken and not overwrite:
         raise OutputExistsError(

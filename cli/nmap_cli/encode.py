@@ -22,6 +22,7 @@ from nmap.maps import ReadOptions
 from nmap.model.kinds import CHOICES
 from nmap_cli.common import (
     WARNINGS,
+    both_words,
     json_option,
     one_output,
     output_argument,
@@ -316,6 +317,7 @@ def command(
     maps = {name: path for name in ("mask", "half1", "half2") if isinstance(path := fitting[name], Input)}
     require_package("torch", "fit", "encode")
     if len(sources) > 1:
+        _refuse_single(fitting)
         fitting["arch"] = fitting["arch"] or _SERIES_ARCH
     # Refuse what cannot be used before anything but the header is read.
     for source in sources:
@@ -364,6 +366,15 @@ def command(
     return 0 if goal.met else 1
 
 
+def _refuse_single(fitting: dict[str, Any]) -> None:
+    """Refuse what was given of the options that only one map has."""
+    from nmap.fit.encode_series import SINGLE
+
+    given = [("--" + name.replace("_", "-"), fitting[name] != _DEFAULTS[name]) for name in SINGLE]
+    if said := both_words(*given):
+        raise OptionError(f"{said} with a series: only one map can; leave it out")
+
+
 def _fit_of(
     densities: list[DensityMap],
     fitting: dict[str, Any],
@@ -375,12 +386,16 @@ def _fit_of(
     """What fits one map, or a series, whose kind of network is chosen here."""
     if len(densities) == 1:
         if axis is not None or at is not None or periodic:
-            raise OptionError("--axis, --at and --periodic-t with one map: only a series can; leave them out")
+            given = both_words(
+                ("--axis", axis is not None), ("--at", at is not None), ("--periodic-t", periodic)
+            )
+            raise OptionError(f"{given} with one map: only a series can; leave it out")
         from nmap.fit.encode import encode
 
         return partial(encode, densities[0])
     from nmap.fit.encode_series import encode_series
 
+    _refuse_single(fitting)
     fitting["arch"] = fitting["arch"] or _SERIES_ARCH
     return partial(encode_series, densities, at=at, periodic=periodic, name=axis or "t")
 

@@ -18,6 +18,7 @@ from nmap.report.fit_words import (
     side_chain_words,
     symmetry_words,
 )
+from nmap.report.series_words import axis_name, axis_words, motion_words, source_words
 from nmap.side_chains import subject
 from nmap.spectrum import floored
 from nmap_cli.common import json_option, say_json, say_lines, size, span, table, voice_options
@@ -117,13 +118,19 @@ def alternatives_json(found: Inspection, seconds: float | None = None) -> dict[s
 def _identity(found: Inspection) -> Rows:
     source = _group(found, "source")
     total, raw, on_disk = found.sizes["total"], found.raw_bytes, found.source_bytes
-    yield "map", str(source.get("file", "not recorded"))
+    frames = source.get("frames")
+    if found.axis is not None and isinstance(frames, list) and frames:
+        yield "maps", source_words([str(entry[0]) for entry in frames if entry])
+    else:
+        yield "map", str(source.get("file", "not recorded"))
     if "url" in source:
         yield "", f"from {source['url']}"
     for label in found.source_labels:
         yield "", label
     what = "this part of the map" if found.is_part else "the map"
-    yield "size", f"{size(total)}; {what} uncompressed was {size(raw)}"
+    if found.axis is not None:
+        what = f"the {len(found.axis.at)} maps"
+    yield "size", f"{size(total)}; {what} uncompressed {'was' if found.axis is None else 'were'} {size(raw)}"
     if on_disk is not None and source.get("compression") and not found.is_part:
         yield "", f"its {source['compression']} file was {size(on_disk)}"
         yield (
@@ -138,21 +145,23 @@ def _series(found: Inspection) -> Rows:
     axis, fidelity = found.axis, _group(found, "fidelity")
     if axis is None:
         return
-    turns = "" if axis.period is None else f", a cycle of {axis.period:g}"
-    yield "series", f"{len(axis.at)} frames, {axis.name} from {axis.first:g} to {axis.last:g}{turns}"
-    yield "", f"measured at {axis.name} = {', '.join(f'{t:.4g}' for t in axis.at)}; interpolated between"
+    name = axis_name(axis)
+    yield "series", axis_words(axis)
+    yield "", f"measured at {name} = {', '.join(f'{t:.4g}' for t in axis.at)}; interpolated between"
+    if found.neural_map.field.network.has_motion:
+        yield "", motion_words(found.neural_map.field.network)
     by_frame = fidelity.get("frame_worst")
     if isinstance(by_frame, list) and len(by_frame) == len(axis.at):
         low, mean = min(by_frame), sum(by_frame) / len(by_frame)
         at = axis.at[by_frame.index(low)]
         yield (
             "",
-            f"worst shell of a frame: {floored(low)} at {axis.name} = {at:.4g}, {floored(mean)} in the mean",
+            f"lowest FSC of a frame: {floored(low)} at {name} = {at:.4g}, {floored(mean)} in the mean",
         )
 
 
 def _fidelity(found: Inspection) -> Rows:
-    limit, fidelity = found.neural_map.field.band_limit, _group(found, "fidelity")
+    limit, fidelity = found.neural_map.field.resolution, _group(found, "fidelity")
     source = _group(found, "source")
     outcome = found.outcome("band_limit_from")
     how = band_limit_words(outcome)

@@ -10,6 +10,7 @@ import click
 
 from nmap.errors import OptionError
 from nmap_cli.common import (
+    both_words,
     overwrite_option,
     say,
     size,
@@ -68,8 +69,9 @@ def command(
     started = time.monotonic()
     opened = open_file(file)
     if opened.neural_map.axis is not None or len(sources) > 1:
-        if comparison.pop("half_maps") is not None or comparison["model"] is not None:
-            raise OptionError("half maps and a model with a series: only one map can; leave them out")
+        given = both_words(("half maps", comparison.pop("half_maps")), ("--model", comparison["model"]))
+        if given:
+            raise OptionError(f"{given} with a series: only one map can; leave it out")
         text = report_series(opened, sources, **{k: v for k, v in comparison.items() if k != "model"})
     else:
         text = report_file(opened, sources[0], **comparison)

@@ -10,10 +10,12 @@ import click
 from nmap.errors import OptionError
 from nmap.machine.archive import shown_name
 from nmap_cli.common import (
+    both_words,
     json_option,
     overwrite_option,
     say_json,
     say_lines,
+    table,
     tell,
     voice_options,
     warn,
@@ -85,7 +87,7 @@ def command(
     decode as well between voxels as on them. A source that the file does not look like is warned of.
 
     A series is compared with all of its frames in order, several SOURCES or a stack of volumes: the worst and the
-    mean of every number are printed, and each frame must hold.
+    mean of every number are printed, and each frame must hold. Sources in another order than the frames fall short.
     """
     held = checked_limits(limits)
     from nmap.container import open_file
@@ -94,9 +96,8 @@ def command(
     opened = open_file(file)
     if opened.neural_map.axis is not None or len(sources) > 1:
         if fsc_xml is not None or star is not None:
-            raise OptionError(
-                "--fsc-xml and --star with a series: they hold the curve of one map; leave them out"
-            )
+            given = both_words(("--fsc-xml", fsc_xml), ("--star", star))
+            raise OptionError(f"{given} with a series: a curve is of one map; leave it out")
         return _validate_series(
             opened,
             sources,
@@ -122,19 +123,24 @@ def _validate_series(
 ) -> int:
     """Compare each frame of a series, and print the frames, the worst and the mean."""
     from nmap.report.finding_words import check_words
-    from nmap.report.series_words import series_lines
+    from nmap.report.series_words import axis_name, axis_words, order_lines, series_rows
     from nmap.series_validation import validate_series
+    from nmap.spectrum import worded
 
     if options.pop("half_maps") is not None:
         raise OptionError("--half1 and --half2 with a series: only one map has half maps; leave them out")
     found = validate_series(opened, sources, **options)
+    grid = opened.neural_map.grid
     if as_json:
         say_json(found.to_json())
     else:
-        say_lines([shown_name(opened.path), *series_lines(found)], quiet)
+        rows = [("File", shown_name(opened.path)), ("Series", axis_words(found.axis)), ("Grid", str(grid))]
+        say_lines(worded(table([*rows, *series_rows(found)]), grid).split("\n"), quiet)
+    for line in order_lines(found, [frame.source for frame in found.frames]):
+        tell(f"nmap: falls short: {line}")
     for t, frame in zip(found.axis.at, found.frames, strict=True):
         for check in frame.failed:
-            tell(f"nmap: {found.axis.name} = {t:g} falls short: {check_words(check, frame)}")
+            tell(f"nmap: {axis_name(found.axis)} = {t:g} falls short: {check_words(check, frame)}")
     return 0 if found.holds else 1
 
 

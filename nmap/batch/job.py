@@ -247,9 +247,14 @@ def _decode(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
     from nmap.maps import MapWriter
 
     opened = open_file(job.source)
-    grid = opened.neural_map.grid
+    neural_map, at = opened.neural_map, job.options.get("at")
+    if at is None and neural_map.axis is not None:
+        raise OptionError(f"it holds a series of {len(neural_map.axis.at)} maps: choose a position with --at")
+    if at is not None:
+        neural_map = neural_map.at(float(at))
+    grid = neural_map.grid
     if "shape" in job.options:
-        grid = opened.neural_map.grid_for(tuple(job.options["shape"]))
+        grid = neural_map.grid_for(tuple(job.options["shape"]))
     elif "voxel_size" in job.options:
         grid = grid.with_voxel_size(tuple(job.options["voxel_size"]))
     output = Path(job.output)
@@ -265,7 +270,7 @@ def _decode(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
         labels=kept,
         label=f"Decoded by nmap {__version__}",
     ) as writer:
-        for _, slab in opened.neural_map.slabs(grid):
+        for _, slab in neural_map.slabs(grid):
             writer.write(slab)
     return {
         "source_bytes": opened.sizes["total"],

@@ -16,7 +16,7 @@ from nmap.container.header import Header, from_text, to_text
 from nmap.container.layout import RECORD, Layout, build, digest, read_layout, read_tensors
 from nmap.container.record import pack, unpack
 from nmap.container.vocabulary import prepare, thumbnails
-from nmap.errors import FormatError, UnsupportedError
+from nmap.errors import FormatError, OptionError, UnsupportedError
 from nmap.neural_map import NeuralMap, Record
 
 Arrays = dict[str, NDArray[Any]]
@@ -38,8 +38,12 @@ def encode_bytes(neural_map: NeuralMap, hdf5: bool = True, thumbnail: bool = Fal
         thumbnail: add three central slices to the record.
 
     Raises:
-        OptionError: a record item that the format cannot hold.
+        OptionError: a record item that the format cannot hold, or one map of a series that has a motion.
     """
+    if neural_map.field.is_moved:
+        raise OptionError(
+            "one map of a series that has a motion: a file holds the whole series: save that, or decode the map to MRC"
+        )
     header, arrays = _header(neural_map), stored_arrays(neural_map.tensors)
     header = replace(header, checksum=digest(to_text(header), header.checksum, arrays))
     text, weights_bytes = to_text(header), sum(array.nbytes for array in arrays.values())

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nmap.axis import Axis, axis_of, most_components
+from nmap.coding.matrices import MAX_PARTS
 from nmap.errors import FormatError, MapError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
@@ -24,8 +25,10 @@ from nmap.point_group import PointGroup
 if TYPE_CHECKING:
     from nmap.fit.target.specimen import Specimen
 
-# Options of one map that a series does not have.
-_SINGLE = ("half1", "half2", "cross_validate", "contour", "checkpoint", "max_bytes", "ratio")
+# Hidden layers where none are asked for, as in one map.
+_HIDDEN_LAYERS = 2
+SINGLE = ("half1", "half2", "cross_validate", "contour", "checkpoint", "max_bytes", "ratio")
+"""Options of one map that a series does not have."""
 
 
 def encode_series(
@@ -70,8 +73,10 @@ def encode_series(
         check_density(density, f"frame {number + 1}: ")
     require_package("torch", "fit", "encode")
     from nmap.fit.device import choose_device, device_name
-    from nmap.fit.series.frames import specimens_of, targets_of
+    from nmap.fit.series.frames import specimens_at_rest, specimens_of, targets_of
+    from nmap.fit.series.motion import at_rest, find_motion
     from nmap.fit.series.record import series_record
+    from nmap.fit.series.shared import shared_functions, shared_part
     from nmap.fit.series.task import SeriesResult, SeriesTask
     from nmap.fit.task import trainer_of
 
@@ -84,32 +89,55 @@ def encode_series(
     watch.preparing_seconds = watch.seconds - began
     group, symmetry = _symmetry(specimens, options, watch)
     began = watch.seconds
+    components = most_components(len(densities), periodic, _most_fitted(options))
+    sources, motion = [specimen.density for specimen in specimens], None
+    if group is None:
+        first = specimens[0]
+        motion = find_motion(sources, axis, first.band_limit, first.chosen.envelope, components, watch)
+    if motion is not None:
+        specimens = specimens_at_rest(specimens, at_rest(sources, motion), options)
+    shared = None
+    if options.target_fsc is None and not options.keeps_noise:
+        first = specimens[0]
+        rest = [specimen.density for specimen in specimens]
+        shared = shared_functions(rest, axis, first.band_limit, first.chosen.envelope)
+        if shared is not None:
+            components = shared
+            rest = shared_part(rest, axis, shared)
+            specimens = [replace(s, density=d) for s, d in zip(specimens, rest, strict=True)]
     targets = tuple(targets_of(specimens, group, symmetry))
     watch.preparing_seconds += watch.seconds - began
-    components = most_components(len(targets), periodic)
-    task = SeriesTask(targets[0], options, watch, device, targets, axis, components)
+    kept = tuple(sources) if motion is not None or shared is not None else ()
+    task = SeriesTask(targets[0], options, watch, device, targets, axis, components, motion, kept, shared)
     result, history = train(task)
     assert isinstance(result, SeriesResult)
-    kept = series_record(task, history, result, lambda: device_name(device))
+    record = series_record(task, history, result, lambda: device_name(device))
     if watch.left is not None and watch.left < 0:
         # Not kept: the same maps and options give the same file.
         watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)
     watch.say("done", 1.0, 0.0)
-    return NeuralMap(result.neural_map.field, result.neural_map.tensors, kept)
+    return NeuralMap(result.neural_map.field, result.neural_map.tensors, record)
+
+
+def _most_fitted(options: EncodeOptions) -> int:
+    """Functions of the axis whose matrices a coded tensor holds, beside those that all share and the motion."""
+    shared = 3 * ((options.hidden_layers or _HIDDEN_LAYERS) + 1) + 2
+    return max(1, (MAX_PARTS - shared - 1) // 2)
 
 
 def _for_series(options: EncodeOptions) -> EncodeOptions:
     """The options with the kind of network that holds a series of what they ask for."""
+    # First, for half maps alone choose a kind of network that holds one map.
+    plain = EncodeOptions()
+    given = [name for name in SINGLE if getattr(options, name) != getattr(plain, name)]
+    if given:
+        raise OptionError(f"{' and '.join(given)} with a series: only one map can; leave it out")
     kind = KINDS[str(options.arch)]
     if not kind.series_kind and not kind.features:
         raise OptionError(
             f"arch {options.arch}: holds one map; a series takes arch siren, in blocks: leave out the settings of a "
             "plain network"
         )
-    plain = EncodeOptions()
-    given = [name for name in _SINGLE if getattr(options, name) != getattr(plain, name)]
-    if given:
-        raise OptionError(f"{' and '.join(given)} with a series: only one map can; leave it out")
     return options if kind.features else replace(options, arch=kind.series_kind)
 
 

@@ -59,6 +59,8 @@ class Field:
         self.network.check_frame(self.band_limit, self.lattice, self.envelope is not None)
         if self.band_limit is not None and self.lattice is not None:
             self.network.check_lattice(self.lattice, self.degree, self.band_limit)
+        if self.symmetry is not None and self.network.has_motion:
+            raise FormatError(f"a motion in a map with symmetry {self.symmetry.name}: wanted one of them")
         if self.gains is None:
             return
         if self.band_limit is None:
@@ -91,6 +93,11 @@ class Field:
         return self.frame.band_limit
 
     @property
+    def resolution(self) -> float | None:
+        """Finest resolution that a decode has, Angstrom: the band limit, or where a series moves that of its frames."""
+        return self.network.moved_limit or self.band_limit
+
+    @property
     def lattice(self) -> Shape | None:
         """Counts (z, y, x) of the sampling on which the band limit is applied."""
         return self.frame.lattice
@@ -114,6 +121,11 @@ class Field:
     def degree(self) -> Shape:
         """Highest frequency within the last shell along (z, y, x), cycles per box."""
         return self.frame.degree
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it is known as it was moved only: no other program or file can hold it."""
+        return False
 
     @property
     def lattice_grid(self) -> Grid:

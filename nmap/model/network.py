@@ -17,6 +17,7 @@ from nmap.errors import FormatError, OptionError
 from nmap.grid import Grid, Shape
 from nmap.model.frame import Frame
 from nmap.model.layers import Array
+from nmap.model.motion import Motion
 from nmap.point_group import PointGroup
 from nmap.spectrum import lattice_shape
 
@@ -135,9 +136,31 @@ class Network(ABC):
         """
         raise OptionError(f"position {t:g}: the file holds one map, not a series: leave the position out")
 
+    def no_position(self) -> OptionError:
+        """What to say where a series is asked for what it has at a position only."""
+        return OptionError("one map has no positions: leave the position out")
+
     def rate(self, t: float) -> Network:
         """Its derivative by the position; raises as `at`."""
         return self.at(t)
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether the density of a series is displaced."""
+        return False
+
+    @property
+    def moved_limit(self) -> float | None:
+        """Band limit of the density of a series where it has moved, Angstrom; None without a motion."""
+        return None
+
+    def motion(self, t: float) -> Motion | None:
+        """How the density of a series is displaced at a position; None where nothing is."""
+        return None
+
+    def speed(self, t: float) -> Motion | None:
+        """The derivative of `motion` by the position; None where nothing is displaced."""
+        return None
 
     @property
     def parameters(self) -> int:

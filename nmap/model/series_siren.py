@@ -6,6 +6,10 @@ f_k are the functions of `nmap.axis`. The sine layers are those of one block SIR
 function has a code of its own for the output. So the density of a place changes by the functions of the axis alone,
 and between frames it is what these say, no more: codes that moved the phases of sines held frames in fewer bytes, but
 went astray between them.
+
+Where a motion is stored, all this is the molecule at rest, and the density at t is displaced by a smooth field:
+
+    density(x, t) = rest(x - d(x, t), t),    d(x, t) = sum over k of f_k(t) d_k(x)
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from nmap.grid import Shape
 from nmap.model.block_siren import BlockSiren, BlockSizes
 from nmap.model.frame import Frame
 from nmap.model.layers import F32
+from nmap.model.motion import MAX_NODES, Motion
 from nmap.model.network import Network
 
 F64 = NDArray[np.float64]
@@ -34,20 +39,25 @@ F64 = NDArray[np.float64]
 MAX_CODE = 512
 
 
-def series_shapes(sizes: BlockSizes, components: int, waves: int) -> tuple[tuple[int, int], ...]:
+def series_shapes(
+    sizes: BlockSizes, components: int, waves: int, nodes: Shape | None = None, moving: int = 0
+) -> tuple[tuple[int, int], ...]:
     """Rows and columns of the matrices, in the order in which the tensor holds them.
 
     Those of `BlockSizes.shapes` up to the maps; then codes (blocks, code) of each component; then amplitudes (n, 1)
-    of each component, where there are any.
+    of each component, where there are any; then the displacements (nodes, 3 x moving), where there are any.
 
     Args:
         sizes: of the block SIREN.
         components: functions of the axis.
         waves: number of amplitudes.
+        nodes: of the motion along (z, y, x); None for no motion.
+        moving: functions of the axis that the motion has.
     """
     shared = sizes.shapes(0)[:-1]
     codes = [(sizes.blocks, sizes.code)] * components
-    return (*shared, *codes, *([(waves, 1)] * components if waves else []))
+    motion = [] if nodes is None else [(math.prod(nodes), 3 * moving)]
+    return (*shared, *codes, *([(waves, 1)] * components if waves else []), *motion)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +71,9 @@ class SeriesSiren(Network):
         radius: length in Angstrom that is 1 in a block's coordinates.
         axis: where the frames lie.
         components: functions of the axis.
+        nodes: of the motion along (z, y, x); None for no motion.
+        moving: functions of the axis that the motion has.
+        limit: band limit of the density where it has moved, Angstrom; that at rest may be finer. None for no motion.
 
     Raises:
         FormatError: parts that do not fit each other.
@@ -72,6 +85,9 @@ class SeriesSiren(Network):
     radius: float
     axis: Axis
     components: int
+    nodes: Shape | None = None
+    moving: int = 0
+    limit: float | None = None
     kind: ClassVar[str] = "series-siren"
     features: ClassVar[tuple[str, ...]] = ("series",)
     tensor_names: ClassVar[tuple[str, ...]] = ("network",)
@@ -80,6 +96,9 @@ class SeriesSiren(Network):
         "at",
         "axis",
         "components",
+        "limit",
+        "moving",
+        "nodes",
         "period",
     )
     has_point_values: ClassVar[bool] = False
@@ -97,6 +116,7 @@ class SeriesSiren(Network):
                 f"series-siren with {self.components} components for {len(self.axis.at)} frames: wanted 1 to "
                 f"{min(MAX_COMPONENTS, len(self.axis.at))}"
             )
+        self._check_motion()
         if self.network.ndim != 1 or self._left < 0 or self._left % self.components:
             raise FormatError(
                 f"series-siren network of shape {self.network.shape}: wanted one axis, {self._plain} numbers and "
@@ -106,6 +126,35 @@ class SeriesSiren(Network):
             raise FormatError(f"series-siren code {self.sizes.code}: wanted at most {MAX_CODE}")
         self.at(self.axis.first)
 
+    def _check_motion(self) -> None:
+        """Check the counts of the motion."""
+        if self.nodes is None and self.moving == 0 and self.limit is None:
+            return
+        counts = () if self.nodes is None else self.nodes
+        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (*counts, self.moving))
+        if len(counts) != 3 or not whole or min(counts) < 1 or math.prod(counts) > MAX_NODES:
+            raise FormatError(
+                f"series-siren nodes {self.nodes!s:.40}: wanted three counts of at least 1, {MAX_NODES} nodes at most"
+            )
+        if (
+            not isinstance(self.limit, int | float)
+            or isinstance(self.limit, bool)
+            or not math.isfinite(self.limit)
+        ):
+            raise FormatError(
+                f"series-siren limit {self.limit!r:.40} of a motion: wanted a resolution in Angstrom"
+            )
+        if not 1 <= self.moving <= min(MAX_COMPONENTS, len(self.axis.at)):
+            raise FormatError(
+                f"series-siren with a motion of {self.moving} functions for {len(self.axis.at)} frames: wanted 1 to "
+                f"{min(MAX_COMPONENTS, len(self.axis.at))}"
+            )
+
+    @property
+    def _displacements(self) -> int:
+        """Numbers of the motion, at the end of the tensor."""
+        return 0 if self.nodes is None else 3 * self.moving * math.prod(self.nodes)
+
     @property
     def _plain(self) -> int:
         """Numbers without the waves' amplitudes."""
@@ -113,7 +162,7 @@ class SeriesSiren(Network):
 
     @property
     def _left(self) -> int:
-        return self.network.size - self._plain
+        return self.network.size - self._displacements - self._plain
 
     @property
     def _amplitudes(self) -> int:
@@ -137,7 +186,8 @@ class SeriesSiren(Network):
     @cached_property
     def _heights(self) -> F64:
         """Amplitudes of the waves of each function, (components, waves)."""
-        return self.network[self._plain :].reshape(self.components, self._amplitudes).astype(np.float64)
+        end = self.network.size - self._displacements
+        return self.network[self._plain : end].reshape(self.components, self._amplitudes).astype(np.float64)
 
     def at(self, t: float) -> BlockSiren:
         """The network at a position of the axis: an ordinary one, its codes twice as long.
@@ -154,6 +204,35 @@ class SeriesSiren(Network):
             OptionError: a position beyond the ends of the axis.
         """
         return self._single(self.axis.slopes(t, self.components), has_base=False)
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether a motion is stored."""
+        return self.nodes is not None
+
+    @property
+    def moved_limit(self) -> float | None:
+        """Band limit of the density where it has moved, Angstrom; None without a motion."""
+        return self.limit
+
+    def motion(self, t: float) -> Motion | None:
+        """How the density is displaced at a position; None where nothing is stored.
+
+        Raises:
+            OptionError: a position beyond the ends of the axis.
+        """
+        return self._moved(self.axis.values(t, self.moving))
+
+    def speed(self, t: float) -> Motion | None:
+        """The derivative of `motion` by the position; raises as that."""
+        return self._moved(self.axis.slopes(t, self.moving))
+
+    def _moved(self, factors: F64) -> Motion | None:
+        if self.nodes is None:
+            return None
+        stored = self.network[self.network.size - self._displacements :].astype(np.float64)
+        nodes = np.einsum("k,zyxkd->zyxd", factors, stored.reshape(*self.nodes, self.moving, 3))
+        return Motion(nodes, float(self.limit or 0.0))
 
     def _single(self, factors: F64, has_base: bool) -> BlockSiren:
         """The block SIREN whose outputs are the sum of these factors times those of the functions.
@@ -188,6 +267,11 @@ class SeriesSiren(Network):
             "axis": axis.name,
             "components": self.components,
             **({} if axis.period is None else {"period": axis.period}),
+            **(
+                {}
+                if self.nodes is None
+                else {"nodes": list(self.nodes), "moving": self.moving, "limit": self.limit}
+            ),
         }
 
     @staticmethod
@@ -203,6 +287,9 @@ class SeriesSiren(Network):
             float(settings["radius"]),
             axis,
             settings["components"],
+            tuple(settings["nodes"]) if "nodes" in settings else None,
+            settings.get("moving", 0),
+            settings.get("limit"),
         )
 
     @property
@@ -214,7 +301,8 @@ class SeriesSiren(Network):
         """What to say where a position of the axis is missing."""
         axis = self.axis
         return OptionError(
-            f"a series of {len(axis.at)} maps, {axis.name} from {axis.first:g} to {axis.last:g}: choose a position"
+            f"a series of {len(axis.at)} maps, {axis.name} from {axis.first:g} to {axis.last:g}: choose a position, "
+            "such as series.at(t)"
         )
 
     @property
@@ -225,6 +313,10 @@ class SeriesSiren(Network):
     def check_frame(self, band_limit: float | None, lattice: Shape | None, has_envelope: bool) -> None:
         """Check that there is a band limit, and a lattice that the network suits; raises as `BlockSiren`."""
         self.at(self.axis.first).check_frame(band_limit, lattice, has_envelope)
+        if self.limit is not None and band_limit is not None and self.limit < band_limit:
+            raise FormatError(
+                f"series-siren limit {self.limit:g} A of a motion: wanted the band limit {band_limit:g} A or coarser"
+            )
 
     def on_lattice(self, frame: Frame, envelope: Envelope | None) -> F32:
         """Refused: a series has values at a position of its axis only.

@@ -90,7 +90,7 @@ def _facts(neural_map: NeuralMap) -> Iterator[tuple[str, str]]:
         "network",
         f"{network}, {stored} bytes: 1/{4 * neural_map.grid.size / max(stored, 1):.4g} of the voxels",
     )
-    limit = field.band_limit
+    limit = field.resolution
     yield "resolution kept", "no band limit" if limit is None else f"{limit:.4g} Å"
     if field.symmetry is not None:
         yield "symmetry", field.symmetry.name

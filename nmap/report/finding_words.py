@@ -65,9 +65,13 @@ def check_words(check: Check, found: Findings) -> str:
     measure = check.measure
     if check.holds and measure.good:
         return _filled(measure.good, found)
-    wanted = "at least" if measure.relation == ">=" else "at most"
-    limit = f"{check.wanted:.10g} {measure.unit}".rstrip()
-    return f"{measure_words(measure, found)} is {_held(check)}, wanted {wanted} {limit}"
+    return f"{measure_words(measure, found)} is {_held(check)}, wanted {limit_words(check)}"
+
+
+def limit_words(check: Check) -> str:
+    """What was wanted: "at least 0.95"."""
+    wanted = "at least" if check.measure.relation == ">=" else "at most"
+    return f"{wanted} {check.wanted:.10g} {check.measure.unit}".rstrip()
 
 
 def _held(check: Check) -> str:

@@ -59,6 +59,8 @@ _NOTICES = {
     "no-checkpoint": "the state of the fit could not be kept: a fit that is ended begins anew ({error})",
     "not-recorded": "the file does not tell its {what}: that failed, the network is whole ({error})",
     "late": "the fit took {seconds:.1f} s longer than its time budget",
+    "shared-part": "frames differ by noise: what they share is held, by {functions} functions of the axis; lowest FSC "
+    "{worst} with that, {frames} with the frames themselves",
     "quicker-kind": "the time budget is too short for {arch} (about {seconds:.0f} s): {taken} is fitted; --arch {arch} "
     "insists",
     "no-room": "this machine has too little free memory for {arch}: {taken} is fitted; --arch {arch} insists",
@@ -193,6 +195,8 @@ def notice_words(code: str, facts: Values) -> str:
     told = dict(facts)
     if (worst := _number(facts, "worst")) is not None:
         told["worst"] = floored(worst)
+    if (frames := _number(facts, "frames")) is not None:
+        told["frames"] = floored(frames)
     asked_by = {"half-maps": "the half maps", "cross-validation": "cross-validation and half map 2"}
     asked_by["noise"] = "a quarter of the map's noise and half that"
     if code == "share-reached":

@@ -15,7 +15,7 @@ from nmap.machine.packages import require_package
 from nmap.maps import DEFAULT_READING, DensityMap, ReadOptions
 from nmap.report.drawing import angstrom_axis, colour_bar, new_figure, new_panels, png, styled, svg
 from nmap.report.page import Card, Fold, Picture, Section, page
-from nmap.report.series_words import series_lines
+from nmap.report.series_words import axis_name, axis_words, motion_words, order_lines, series_rows
 from nmap.report.slices import central_slices, extent
 from nmap.series_validation import SeriesValidation, validate_series
 from nmap.spectrum import floored
@@ -79,15 +79,24 @@ def report_series(
         Section(
             "What it is",
             rows=[
-                ("series", f"{len(axis.at)} frames, {axis.name} from {axis.first:g} to {axis.last:g}"),
-                ("measured at", ", ".join(f"{t:.4g}" for t in axis.at)),
+                ("series", axis_words(axis)),
+                (
+                    "measured at",
+                    f"{axis_name(axis)} = {', '.join(f'{t:.4g}' for t in axis.at)}; interpolated between",
+                ),
+                *([("motion", moving)] if (moving := motion_words(series.field.network)) else []),
                 ("grid", str(series.grid)),
                 ("network", about.network),
             ],
         ),
         Section("Slices", pictures=[strip]),
         Section("Fidelity by Fourier shell", pictures=pictures),
-        Section("Everything", texts=series_lines(found), folds=[_shells(found)]),
+        Section(
+            "Everything",
+            rows=series_rows(found),
+            texts=order_lines(found, [frame.source for frame in found.frames]),
+            folds=[_shells(found)],
+        ),
     ]
     cards = [
         Card(f"{about.sizes['total'] / 1000:.1f} kB", f"for {len(axis.at)} maps"),
@@ -144,6 +153,8 @@ def _strip_figure(series: NeuralMap, shown: Sequence[tuple[float, F32, F32]]) ->
         for row in range(3):
             axes[row, column].set_xticks([])
             axes[row, column].set_yticks([])
+    for row, name in enumerate(("source", "decode", "change")):
+        axes[row, 0].set_ylabel(name, fontsize=8)
     colour_bar(figure, top, axes[:2].ravel(), "density")
     colour_bar(figure, bottom, axes[2], "derivative")
     return png(figure, grey=True)

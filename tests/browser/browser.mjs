@@ -20,11 +20,11 @@ export function runPython(...words) {
   return stdout;
 }
 
-/** Float32 values of a file as numpy decodes them, at `shape` samples (z, y, x). */
-export function numpyDecode(file, shape) {
-  const program = "import sys, nmap; m = nmap.open(sys.argv[1]); " +
-    "sys.stdout.buffer.write(m.as_array(tuple(map(int, sys.argv[2:]))).tobytes())";
-  const bytes = runPython("-c", program, file, ...shape.map(String));
+/** Float32 values of a file as numpy decodes them, at `shape` samples (z, y, x); of a series at a position. */
+export function numpyDecode(file, shape, position = null) {
+  const program = "import sys, nmap; m = nmap.open(sys.argv[1]); t = sys.argv[2]; m = m.at(float(t)) if t else m; " +
+    "sys.stdout.buffer.write(m.as_array(tuple(map(int, sys.argv[3:]))).tobytes())";
+  const bytes = runPython("-c", program, file, position === null ? "" : String(position), ...shape.map(String));
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
 

@@ -95,6 +95,28 @@ test("a file dropped on the page is opened, whatever its kind", async (t) => {
   assert.deepEqual(said, []);
 });
 
+test("the slider of a series moves the surface along its axis, and says what was measured", async (t) => {
+  const { page, said } = await view(t, [file]);
+  const moving = `${valid}series-siren-moving.nmap`;
+  await drop(page, "moving.nmap", readFileSync(moving));
+  assert.equal(await complaint(page), "");
+  assert.ok(await page.isVisible("#series-controls"));
+  assert.match(await page.textContent("#position-note"), /t = -1, measured/);
+  const picture = () => page.evaluate((canvas) => document.querySelector(canvas).toDataURL(), CANVAS);
+  const first = await picture();
+  await page.fill("#position", "0.6");
+  await ready(page);
+  await page.waitForTimeout(1500);
+  const t06 = Number(await page.inputValue("#position"));
+  assert.ok(Math.abs(t06 - 0.6) < 0.02);
+  assert.match(await page.textContent("#position-note"), /interpolated/);
+  assert.ok(worst(await pageValues(page), numpyDecode(moving, [10, 10, 10], t06)) < 1e-4);
+  assert.notEqual(await picture(), first);
+  await drop(page, "everything.nmap", readFileSync(`${valid}everything.nmap`));
+  assert.ok(await page.isHidden("#series-controls"));
+  assert.deepEqual(said, []);
+});
+
 test("a hostile file shows one line, and the page lives on", async (t) => {
   const { page, said } = await view(t, [file]);
   const invalid = `${root}spec/conformance/invalid/`;

@@ -163,6 +163,13 @@ def test_the_same_maps_give_the_same_bytes(frames: list[DensityMap]) -> None:
     assert first == again
 
 
+def test_more_frames_than_a_tensor_has_matrices_for_are_stored() -> None:
+    series = encode_series([frame(k / 35) for k in range(36)], options(steps=8))
+    again = decode_bytes(encode_bytes(series))
+    assert again.axis is not None and len(again.axis.at) == 36
+    assert_allclose(again.at(0.5).as_array(), series.at(0.5).as_array())
+
+
 def test_what_is_no_series_is_refused(frames: list[DensityMap]) -> None:
     other = DensityMap(frames[0].values, Grid(GRID.shape, (2.5,) * 3))
     with pytest.raises(GridError, match="frame 2"):
@@ -238,6 +245,117 @@ def test_validate_gives_every_frame_the_worst_and_the_mean(files: Path, series: 
     assert told["mean"]["fsc"] == pytest.approx(np.mean(by_frame))
     ran = run("validate", files / "series.nmap", *sources, "--min-fsc", 0.9999)
     assert ran.code == 1 and "t = 0.25 falls short" in ran.err
+
+
+def test_validate_says_what_each_number_is_and_what_was_wanted(files: Path) -> None:
+    sources = sorted(files.glob("frame_*.mrc"))
+    said = run("validate", files / "series.nmap", *sources, "--min-fsc", 0.5).out
+    assert "invented_between" not in said and "drift" not in said
+    assert "lowest FSC of the shells to 8 A, over the whole box: worst 0." in said
+    assert "holds, wanted at least 0.5" in said
+    assert "share of the decode's power beyond the band limit of 8 A: worst" in said
+    assert (
+        "displacement of the decode at twice the sampling" in said
+        and "voxels; holds, wanted at most 0.001 voxels" in said
+    )
+
+
+def test_validate_notices_sources_in_another_order(files: Path) -> None:
+    sources = sorted(files.glob("frame_*.mrc"))
+    ran = run("validate", files / "series.nmap", *sources[::-1])
+    assert ran.code == 1 and "in reverse order, the last one first" in ran.err
+    swapped = [sources[i] for i in (0, 3, 2, 1, 4)]
+    ran = run("validate", files / "series.nmap", *swapped, "--json")
+    told = json.loads(ran.out)
+    assert ran.code == 1 and told["holds"] is False
+    assert [(m["frame"], m["fits"]) for m in told["misplaced"]] == [(1, 3), (3, 1)]
+    assert "t = 0.25 fits source 4, frame_1.mrc, better than source 2, frame_3.mrc" in ran.err
+    # Outside truth: the decodes and sources correlate so.
+    decoded = nmap.open(files / "series.nmap").at(0.25).as_array().ravel()
+    near, far = (np.corrcoef(decoded, mrcfile.read(sources[i]).ravel())[0, 1] for i in (1, 3))
+    assert near > far + 0.01
+    told = json.loads(run("validate", files / "series.nmap", *sources, "--json").out)
+    assert told["misplaced"] == []
+
+
+def test_only_options_that_were_given_are_named(tmp_path: Path, files: Path) -> None:
+    sources, out = sorted(files.glob("frame_*.mrc")), tmp_path / "x.nmap"
+    half = ("--half1", sources[0], "--half2", sources[1])
+    for given, named, others in (
+        (("--max-bytes", "8K"), "--max-bytes", ("ratio", "contour", "half", "arch")),
+        (("--contour", 1), "--contour", ("max-bytes", "half", "arch")),
+        (("--checkpoint", tmp_path / "c"), "--checkpoint", ("contour", "half", "arch")),
+        (half, "--half1 and --half2", ("contour", "arch")),
+    ):
+        ran = run("encode", *sources[:2], out, *given)
+        assert ran.code == 2 and f"{named} with a series" in ran.err, ran.err
+        assert not any(other in ran.err for other in others) and ran.err.count("\n") == 1
+    ran = run("encode", sources[0], out, "--axis", "angle")
+    assert ran.code == 2 and "--axis with one map" in ran.err and "--periodic-t" not in ran.err
+    ran = run("validate", files / "series.nmap", *sources, "--star", tmp_path / "x.star")
+    assert ran.code == 2 and "--star with a series" in ran.err and "xml" not in ran.err
+    ran = run("report", files / "series.nmap", *sources, "-o", tmp_path / "x.html", "--model", sources[0])
+    assert ran.code == 2 and "--model with a series" in ran.err and "half" not in ran.err
+    ran = run("encode", *sources[:2], out, "--axis", "two\nlines")
+    assert ran.code == 2 and "wanted its name" in ran.err
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_the_name_of_several_files_has_one_place_for_a_number(tmp_path: Path, files: Path) -> None:
+    for name in ("x_%s.mrc", "x_%d_%d.mrc", "x_%.mrc", "x_%2d.mrc%", "x_%099d.mrc"):
+        ran = run("decode", files / "series.nmap", "--frames", "0:1:30", "-o", tmp_path / name)
+        assert ran.code == 2 and "wanted one %d" in ran.err, ran.err
+    ran = run("decode", files / "series.nmap", "--frames", "0:1:2", "-o", tmp_path / "x_%02d.mrc")
+    assert ran.code == 0 and "x_00.mrc to x_01.mrc" in ran.out and "2 files" in ran.out
+    ran = run("decode", files / "series.nmap", "--frames", "0:1:2", "-o", tmp_path / "y.mrc")
+    assert ran.code == 0 and "2 volumes in one stack" in ran.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x_00.mrc", "x_01.mrc", "y.mrc"]
+
+
+def test_a_series_is_an_xarray_with_its_axis(series: NeuralMap, files: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    array = series.to_xarray()
+    assert array.dims == ("t", "z", "y", "x") and array.shape == (FRAMES, *GRID.shape)
+    assert_allclose(array.t, np.linspace(0, 1, FRAMES))
+    whole = np.stack([series.at(t).as_array() for t in np.linspace(0, 1, FRAMES)])
+    assert_allclose(array, whole, atol=1e-6)
+    assert_allclose(series.to_xarray()[1:4, 5, ::3, 2:9], whole[1:4, 5, ::3, 2:9], atol=1e-6)
+    assert_allclose(series.to_xarray()[[3, 0], :, 7, -1], whole[[3, 0], :, 7, -1], atol=1e-6)
+    assert series.to_xarray()[:0, 5, ::3, 2:9].values.shape == (0, 8, 7)
+    between = series.to_xarray(at=[0.1, 0.6])
+    assert_allclose(between.sel(t=0.6), series.at(0.6).as_array(), atol=1e-6)
+    opened = (
+        xarray.open_dataset(files / "series.nmap", engine="nmap")
+        if "nmap" in xarray.backends.list_engines()
+        else None
+    )
+    assert opened is None or opened.density.dims == ("t", "z", "y", "x")
+    with pytest.raises(OptionError, match="says nothing beyond"):
+        series.to_xarray(at=[0.5, 1.5])
+    with pytest.raises(OptionError, match="only a series has an axis"):
+        series.at(0.5).to_xarray(at=[0.5])
+    with pytest.raises(OptionError, match="5 maps, t from 0 to 1: choose a position"):
+        series.to_torch()
+
+
+def test_a_batch_decodes_series_at_a_position(tmp_path: Path, files: Path, series: NeuralMap) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.nmap").write_bytes((files / "series.nmap").read_bytes())
+    ran = run("batch", "decode", tmp_path / "in", "-o", tmp_path / "out", "--workers", 1)
+    assert ran.code != 0 and "choose a position with --at" in ran.err
+    assert (
+        run("batch", "decode", tmp_path / "in", "-o", tmp_path / "out", "--workers", 1, "--at", 0.3).code == 0
+    )
+    assert_allclose(mrcfile.read(tmp_path / "out" / "a.mrc"), series.at(0.3).as_array(), atol=1e-5)
+
+
+def test_inspect_names_the_first_and_the_last_source(tmp_path: Path, files: Path) -> None:
+    sources = sorted(files.glob("frame_*.mrc"))
+    run(
+        "encode", *sources, tmp_path / "a.nmap", "--resolution", RESOLUTION, "--symmetry", "C1", "--steps", 16
+    )
+    said = run("inspect", tmp_path / "a.nmap").out
+    assert "frame_0.mrc to frame_4.mrc, 5 files" in said and "the 5 maps uncompressed were" in said
 
 
 def test_a_report_shows_the_strip_and_every_frame(tmp_path: Path, files: Path) -> None:

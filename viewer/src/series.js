@@ -5,6 +5,7 @@ import { checkBlocks, checkSizes, shapesOf } from "./blocks.js";
 
 const MAX_FRAMES = 256;
 const MAX_COMPONENTS = 64;
+const MAX_NODES = 2 ** 15;
 // At a position the codes are twice as long.
 const MAX_CODE = 512;
 // Positions this share of the axis beyond its ends are its ends.
@@ -18,6 +19,20 @@ function refuse(message) {
 function sizesOf(model) {
   const sizes = shapesOf(model).map(([rows, columns]) => rows * columns);
   return { shared: sizes.slice(0, -1).reduce((a, b) => a + b, 0), codes: sizes.at(-1) };
+}
+
+/** Numbers of the motion, the last ones of the tensor. */
+function displacementsOf({ nodes, moving }) {
+  return nodes === undefined ? 0 : 3 * moving * nodes.reduce((a, b) => a * b, 1);
+}
+
+/** The part of check 13 that is on the motion. */
+function checkMotion({ nodes, moving, limit }, most, bandLimit) {
+  if (nodes === undefined && moving === undefined && limit === undefined) return;
+  if (typeof limit !== "number" || limit < (bandLimit ?? 0)) refuse(`model.limit is ${shown(limit)}, wanted a resolution, the band limit or coarser`);
+  const isCounts = Array.isArray(nodes) && nodes.length === 3 && nodes.every((n) => Number.isInteger(n) && n >= 1);
+  if (!isCounts || nodes.reduce((a, b) => a * b, 1) > MAX_NODES) refuse(`model.nodes is ${shown(nodes)}, wanted three counts, ${MAX_NODES} nodes at most`);
+  if (!Number.isInteger(moving) || moving < 1 || moving > most) refuse(`model.moving is ${shown(moving)}, wanted a whole number from 1 to ${most}`);
 }
 
 /** Check 13 of this kind. */
@@ -38,7 +53,9 @@ export function checkSeries(metadata, tensors) {
   checkSizes(metadata.model);
   if (metadata.model.code > MAX_CODE) refuse(`model.code is ${shown(metadata.model.code)}, wanted at most ${MAX_CODE}`);
   const { shared, codes } = sizesOf(metadata.model);
-  const left = network.shape[0] - shared - components * codes;
+  checkMotion(metadata.model, most, metadata.bandLimit);
+  if (metadata.model.nodes !== undefined && metadata.symmetry) refuse("a motion in a map with symmetry");
+  const left = network.shape[0] - shared - components * codes - displacementsOf(metadata.model);
   if (left < 0 || left % components) refuse(`tensor "network" has ${network.shape[0]} numbers, wanted those of ${components} components`);
   const one = { shape: [shared + codes + left / components] };
   checkBlocks(metadata, new Map([...tensors, ["network", one]]));
@@ -101,7 +118,8 @@ function functions({ at, components, period }, t) {
 export function seriesAt(metadata, tensors, t) {
   const { model } = metadata;
   if (!Number.isFinite(t)) throw new RangeError(`position ${t}, wanted a finite number`);
-  const { values } = tensors.get("network");
+  const every = tensors.get("network").values;
+  const values = every.subarray(0, every.length - displacementsOf(model));
   const { width, code, blocks } = model;
   const { shared, codes } = sizesOf(model);
   const f = functions(model, t);
@@ -130,5 +148,19 @@ export function seriesAt(metadata, tensors, t) {
   }
   for (let i = 0; i < amplitudes; i++) out[to + i] = sum(shared + f.length * codes, amplitudes, i);
   const single = { ...metadata, model: { ...model, kind: "block-siren", code: 2 * code }, features: [] };
+  if (model.nodes !== undefined) single.motion = motionAt(model, every.subarray(values.length), t);
   return [single, new Map([...tensors, ["network", { shape: [out.length], values: out }]])];
+}
+
+/** The displacement of each node at a position: Angstrom along (x, y, z), in C order. */
+function motionAt(model, stored, t) {
+  const { nodes, moving } = model;
+  const f = functions({ ...model, components: moving }, t);
+  const displacements = new Float64Array(stored.length / moving);
+  for (let i = 0; i < displacements.length; i += 3) {
+    f.forEach((factor, k) => {
+      for (let a = 0; a < 3; a++) displacements[i + a] += factor * stored[i * moving + 3 * k + a];
+    });
+  }
+  return { nodes, displacements, limit: model.limit };
 }

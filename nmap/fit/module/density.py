@@ -37,6 +37,10 @@ class DensityModule(nn.Module):
         super().__init__()
         field = neural_map.field
         kind = type(field.network)
+        if field.is_moved:
+            raise OptionError(
+                "a map of a series that has a motion: there is no torch module of it: sample it instead"
+            )
         if kind not in MODULES:
             raise OptionError(
                 f"model kind {field.network.kind!r} as a torch module: wanted one of "

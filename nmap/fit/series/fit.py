@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from nmap.coding.codings import CodedTensor, decode_tensor, encode_log, encode_matrices
+from nmap.envelope.automatic import solvent_value
 from nmap.errors import QualityError
 from nmap.fit.blocks.fit import settings_of, training_end
 from nmap.fit.blocks.layout import Layout
@@ -22,11 +23,22 @@ from nmap.fit.series.training import SeriesTraining
 from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import Target
 from nmap.fit.task import Task
+from nmap.maps import DensityMap
 from nmap.model.block_siren import MAX_WIDTH
 from nmap.model.blocks import Places
 from nmap.model.series_siren import SeriesSiren
 from nmap.neural_map import NeuralMap
-from nmap.spectrum import floored, invert, transform
+from nmap.sampling.moved import MovedField, moved_envelope
+from nmap.spectrum import (
+    ShellCurve,
+    Shells,
+    correlate_shells,
+    crop_spectrum,
+    floored,
+    invert,
+    transform,
+    transform_values,
+)
 
 # A layer has so many times the neurons, and training so many times the passes, that one map wants.
 _WIDER = 1.4
@@ -72,14 +84,22 @@ def _goal(task: SeriesTask) -> ShellGoal:
 
 def _check(result: SeriesResult, goal: ShellGoal, task: SeriesTask) -> None:
     """Refuse or tell what fell short of the goal."""
-    if result.worst >= goal.share:
+    if task.shared is not None:
+        task.watch.note(
+            "shared-part",
+            functions=task.shared,
+            worst=result.shared_worst,
+            frames=result.worst,
+        )
+    reached = result.shared_worst
+    if reached >= goal.share:
         return
     if task.options.target_fsc is not None and not task.watch.stopped():
         raise QualityError(
-            f"worst shell of a frame to {task.target.band_limit:g} A reached {floored(result.worst)} of the wanted "
+            f"worst shell of a frame to {task.limit:g} A reached {floored(reached)} of the wanted "
             f"{goal.share:g}: allow more time, or a coarser --resolution"
         )
-    task.watch.warn("below-goal", worst=result.worst, goal=goal.share)
+    task.watch.warn("below-goal", worst=reached, goal=goal.share)
 
 
 def _recipe(single: BlockRecipe, options: EncodeOptions) -> BlockRecipe:
@@ -102,6 +122,9 @@ def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:
     if amplitudes.size:
         matrices = [*matrices, *amplitudes]
         steps = np.append(steps, np.full(task.components, waves.step, np.float16))
+    motion = task.motion
+    if motion is not None:
+        matrices, steps = [*matrices, motion.whole], np.append(steps, np.float16(motion.step))
     coded: Mapping[str, CodedTensor] = {"network": encode_matrices(matrices, steps)}
     # What decoding needs beside the numbers.
     network = SeriesSiren(
@@ -111,6 +134,9 @@ def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:
         training.radius,
         task.axis,
         task.components,
+        None if motion is None else motion.nodes,
+        0 if motion is None else motion.moving,
+        None if motion is None else motion.limit,
     )
     return _finish(task, network, coded, task.options)
 
@@ -135,9 +161,37 @@ def _finish(
     spectra = [spectrum * target.shells.spread(decoded) for spectrum in spectra]
     neural_map = assembled(stored, scale, target.solvent + _offset(targets, spectra, scale))
     curves = tuple(t.fidelity(s) for t, s in zip(targets, spectra, strict=True))
-    worst = [float(curve.worst(target.band_limit)) for curve in curves]
+    near = min(float(curve.worst(task.limit)) for curve in curves)
+    if task.sources:
+        curves = tuple(
+            frame_fidelity(neural_map, t, source, target)
+            for t, source in zip(task.axis.at, task.sources, strict=True)
+        )
+    worst = [float(curve.worst(task.limit)) for curve in curves]
     last = int(np.argmin(worst))
-    return SeriesResult(neural_map, curves[last], worst[last], curves)
+    return SeriesResult(neural_map, curves[last], worst[last], curves, near if task.shared else worst[last])
+
+
+def frame_fidelity(neural_map: NeuralMap, t: float, source: DensityMap, target: Target) -> ShellCurve:
+    """Fidelity FSC of a decoded frame with the frame itself, within the moved envelope where the target has one.
+
+    Args:
+        neural_map: the series.
+        t: position of the frame.
+        source: the frame.
+        target: what was fitted in its place: it at rest, or what frames share.
+    """
+    field, lattice = neural_map.at(t).field, target.lattice
+    mask = None
+    if target.masked and field.envelope is not None:
+        moved = moved_envelope(field, source.grid) if isinstance(field, MovedField) else None
+        mask = field.envelope.on_lattice(source.grid.shape) if moved is None else moved
+    values = source.values
+    if mask is not None:
+        values = (values - np.float32(solvent_value(values, mask))) * mask
+    decoded = crop_spectrum(field.spectrum(), field.band.shape, lattice.shape)
+    wanted = transform_values(values, lattice.shape)
+    return correlate_shells(decoded, wanted, Shells(lattice), negligible=target.negligible)
 
 
 def _offset(targets: Sequence[Target], spectra: Sequence[np.ndarray], scale: float) -> float:

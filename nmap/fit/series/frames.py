@@ -18,6 +18,9 @@ from nmap.point_group import PointGroup
 
 # Value from which an envelope is 1, but for rounding.
 _FULL = 1 - 1e-6
+# The density at rest is held to so many times the frequency: a hinge through 12 degrees to each side, 3.5 A: FSC of the
+# last shell 0.92 without, 0.99 with.
+_FINER = 1.05
 
 
 def specimens_of(frames: Sequence[DensityMap], options: EncodeOptions) -> list[Specimen]:
@@ -40,6 +43,25 @@ def specimens_of(frames: Sequence[DensityMap], options: EncodeOptions) -> list[S
             solvent=solvent,
         )
         for specimen in alone
+    ]
+
+
+def specimens_at_rest(
+    moving: Sequence[Specimen], rest: Sequence[DensityMap], options: EncodeOptions
+) -> list[Specimen]:
+    """The same of the molecule at rest, to a resolution a little finer: see `nmap.sampling.moved`.
+
+    Args:
+        moving: what of each frame is fitted.
+        rest: each frame's density, moved back.
+        options: as for the frames.
+    """
+    first = moving[0]
+    finer = max(first.band_limit / _FINER, min(first.band_limit, 1 / first.density.grid.nyquist))
+    same = replace(options, resolution=finer, slice=None, crop=None, downsample=1)
+    return [
+        replace(specimen, band_limit=finer, band_limit_outcome=first.band_limit_outcome)
+        for specimen in specimens_of(rest, same)
     ]
 
 

@@ -50,20 +50,20 @@ def _source(task: SeriesTask) -> dict[str, Any]:
 
 def _fidelity(task: SeriesTask, result: SeriesResult) -> dict[str, Any]:
     """FSC of the lowest frame in each shell, and the worst shell of each frame."""
-    target, last = task.target, task.target.last + 1
+    target, last = task.target, task.target.shells.last(task.limit) + 1
     lowest = np.min([curve.fsc[:last] for curve in result.curves], axis=0)
-    by_frame = [float(curve.worst(target.band_limit)) for curve in result.curves]
+    by_frame = [float(curve.worst(task.limit)) for curve in result.curves]
     return {
         "frequency": result.curve.frequency[:last],
         "fsc": lowest,
         "worst": result.worst,
-        "resolution": target.band_limit,
+        "resolution": task.limit,
         "frame_worst": by_frame,
         "frame_mean": float(np.mean(by_frame)),
         "mask": "envelope" if target.masked else "none",
         **(
             {"envelope": with_shape(target.envelope.occupancy)}
-            if target.masked and target.envelope is not None
+            if target.masked and target.envelope is not None and task.motion is None
             else {}
         ),
     }

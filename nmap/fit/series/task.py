@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from nmap.axis import Axis
 from nmap.fit.result import Result
+from nmap.fit.series.motion import Found
 from nmap.fit.target.prepare import Target
 from nmap.fit.task import Task
+from nmap.maps import DensityMap
 from nmap.spectrum import ShellCurve
 
 
@@ -19,11 +21,22 @@ class SeriesTask(Task):
         targets: what to fit, a target for each frame; alike in all but the densities.
         axis: where the frames lie.
         components: functions of the axis.
+        motion: how the molecule moves; the targets are then those of the molecule at rest. None for no motion.
+        sources: the frames themselves, as they are fitted; empty where these are the targets.
+        shared: functions of the axis that hold what noisy frames share, which is then the target; None for no noise.
     """
 
     targets: tuple[Target, ...] = ()
     axis: Axis = field(default_factory=lambda: Axis((0.0, 1.0)))
     components: int = 1
+    motion: Found | None = None
+    sources: tuple[DensityMap, ...] = ()
+    shared: int | None = None
+
+    @property
+    def limit(self) -> float:
+        """Band limit of the frames, Angstrom; what is fitted may be finer."""
+        return self.target.band_limit if self.motion is None else self.motion.limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +45,11 @@ class SeriesResult(Result):
 
     Attributes:
         curves: fidelity FSC of each frame.
+        shared_worst: the same as `worst`, with what frames share, where those differ by noise; else `worst`.
     """
 
     curves: tuple[ShellCurve, ...] = ()
+    shared_worst: float = 0.0
 
     def worst_of(self, frame: int, band_limit: float) -> float:
         """Lowest shell of a frame within the band limit."""

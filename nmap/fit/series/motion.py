@@ -1,0 +1,351 @@
+"""How a molecule moves from frame to frame: displacements at coarse nodes, found from coarse detail to fine.
+
+Every frame is taken to be one density, sampled where each point came from: frame_i(x) = rest(x - d_i(x)). The density
+at rest is a middle frame first, then the mean of all frames, each moved back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from nmap.axis import Axis
+from nmap.envelope.automatic import constant_solvent
+from nmap.envelope.envelope import Envelope
+from nmap.fit.progress import Watch
+from nmap.grid import Grid, Shape
+from nmap.maps import DensityMap
+from nmap.model.motion import MAX_NODES, Motion, spline_weights
+from nmap.sampling.polynomial import Polynomial, Samples
+from nmap.spectrum import Shells, invert, lattice_shape, transform, transform_values
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+# Distance of the nodes, in units of the band limit: what turns over some 20 A at 3.5 A is told apart.
+_SPACING = 2.6
+_LEAST_NODES, _MOST_NODES = 5, 24
+# Resolutions at which frames are matched, in units of the band limit, and the steps at each; the last with the mean of
+# all frames as the density at rest.
+_STAGES = ((4.0, 40), (2.6, 30), (1.7, 25))
+_LAST = (1.4, 25)
+# Points of the lattice on which frames are matched, at most: with more the resolution is coarser.
+_POINTS = 1 << 18
+# Rate of learning at first, in units of the resolution, and its share at the end.
+_RATE, _RATE_END = 0.043, 0.1
+# What bending costs: the mean square of the nodes' second differences, in units of the mean square error of a frame.
+# A turn bends nothing.
+_BENDING = 0.002
+# Length in whose units the differences are, in units of the band limit.
+_UNIT = 0.29
+# A Gaussian that softens the edge of the band in which frames are matched: its exponent at the edge.
+_SOFT = 0.5
+# Times that a displacement is followed back; each leaves what the one before it does, times the slope of the field.
+_FOLLOWED = 8
+# Points of the grid on which it is, for each node along an axis.
+_FINER = 4
+# Points that are moved at once.
+_BLOCK = 1 << 20
+# Displacements are stored in steps of this share of the band limit.
+_STEP = 0.02
+# Independent numbers of a band-limited map for each point of the lattice that holds it.
+_FREE = 0.45
+# A motion is kept where it leaves less than this share of what frames differ from their mean by.
+_PAYS = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A motion as it is stored.
+
+    Attributes:
+        nodes: along (z, y, x).
+        whole: displacements in steps, whole numbers, (nodes, 3 x functions).
+        step: Angstrom.
+        axis: of the series.
+        limit: band limit of the frames, Angstrom.
+    """
+
+    nodes: Shape
+    whole: NDArray[np.int64]
+    step: float
+    axis: Axis
+    limit: float
+
+    @property
+    def moving(self) -> int:
+        """Functions of the axis that it has."""
+        return int(self.whole.shape[1]) // 3
+
+    def at(self, t: float) -> Motion:
+        """The displacements at a position, as a decoder has them."""
+        stored = (self.whole * np.float32(self.step)).astype(np.float64)
+        factors = self.axis.values(t, self.moving)
+        return Motion(
+            np.einsum("k,zyxkd->zyxd", factors, stored.reshape(*self.nodes, self.moving, 3)), self.limit
+        )
+
+
+def find_motion(
+    frames: Sequence[DensityMap],
+    axis: Axis,
+    band_limit: float,
+    envelope: Envelope | None,
+    components: int,
+    watch: Watch,
+) -> Found | None:
+    """The motion of a series; None where it would say little.
+
+    Args:
+        frames: in order, on one grid.
+        axis: where they lie.
+        band_limit: Angstrom.
+        envelope: around all of them.
+        components: functions of the axis at most.
+        watch: asked whether to stop.
+    """
+    grid = frames[0].grid
+    if grid.is_flat or envelope is None:
+        return None
+    nodes = _nodes(grid, band_limit)
+    match = _Match(frames, envelope, nodes, band_limit)
+    for ratio, steps in _STAGES:
+        match.improve(ratio, steps, len(frames) // 2, watch)
+    match.improve(*_LAST, None, watch)
+    if watch.stopped() or not match.pays:
+        return None
+    factors = match.by_functions(axis.at_frames(components))
+    step = float(np.float16(_STEP * band_limit))
+    whole = np.rint(factors / step).astype(np.int64).reshape(math.prod(nodes), -1)
+    return Found(nodes, whole, step, axis, band_limit)
+
+
+def at_rest(frames: Sequence[DensityMap], found: Found) -> list[DensityMap]:
+    """Each frame moved back to where the molecule is at rest."""
+    return [moved_back(frame, found.at(t)) for frame, t in zip(frames, found.axis.at, strict=True)]
+
+
+def moved_back(frame: DensityMap, motion: Motion) -> DensityMap:
+    """The density y -> frame(y + e), where e is the displacement of the point that y goes to."""
+    grid, shape = frame.grid, frame.grid.shape
+    ahead = _ahead(motion, grid)
+    polynomial = Polynomial.of(transform_values(frame.values), shape, _degree(shape))
+    solvent = constant_solvent(frame.values)
+    out = np.empty(shape, np.float32)
+    rows = max(1, _BLOCK // (shape[1] * shape[2]))
+    for start in range(0, shape[0], rows):
+        z = np.arange(start, min(start + rows, shape[0]))
+        index = np.stack(np.meshgrid(z, *map(np.arange, shape[1:]), indexing="ij"), -1).reshape(-1, 3)
+        at = index / np.asarray(shape)
+        place = (at * np.asarray(ahead.shape[:3])).T
+        at += np.stack(
+            [ndimage.map_coordinates(a, place, order=1, mode="grid-wrap") for a in np.moveaxis(ahead, -1, 0)],
+            -1,
+        )
+        values = polynomial.at(at)
+        if solvent is not None:
+            near = np.rint(at * shape).astype(np.intp) % shape
+            values[frame.values[near[:, 0], near[:, 1], near[:, 2]] == solvent] = solvent
+        out[z] = values.reshape(z.size, *shape[1:])
+    return DensityMap(out, grid, frame.header)
+
+
+def _ahead(motion: Motion, grid: Grid) -> F64:
+    """Displacement e(y) = d(y + e(y)) in box fractions (z, y, x) on a grid of some points for each node, (..., 3)."""
+    shape = tuple(min(_FINER * m, n) for m, n in zip(motion.nodes.shape[:3], grid.shape, strict=True))
+    d = (motion.on_planes((shape[0], shape[1], shape[2]), slice(0, shape[0])) @ np.linalg.inv(grid.box).T)[
+        ..., ::-1
+    ]
+    index = np.moveaxis(np.indices(shape), 0, -1).astype(np.float64)
+    e = d.copy()
+    for _ in range(_FOLLOWED):
+        place = np.moveaxis(index + e * shape, -1, 0)
+        e = np.stack(
+            [ndimage.map_coordinates(d[..., a], place, order=3, mode="grid-wrap") for a in range(3)], -1
+        )
+    return e
+
+
+def _degree(shape: Shape) -> Shape:
+    z, y, x = ((n - 1) // 2 for n in shape)
+    return z, y, x
+
+
+def _nodes(grid: Grid, band_limit: float) -> Shape:
+    """Nodes along (z, y, x)."""
+    counts = [
+        min(max(round(e / (_SPACING * band_limit)), _LEAST_NODES), _MOST_NODES) for e in grid.edges[::-1]
+    ]
+    while math.prod(counts) > MAX_NODES:
+        counts = [max(count - 1, _LEAST_NODES) for count in counts]
+    z, y, x = counts
+    return z, y, x
+
+
+class _Match:
+    """Displacements of all frames, matched to a density at rest.
+
+    Args:
+        frames: in order.
+        envelope: where they are matched.
+        nodes: along (z, y, x).
+        band_limit: Angstrom.
+    """
+
+    def __init__(
+        self, frames: Sequence[DensityMap], envelope: Envelope, nodes: Shape, band_limit: float
+    ) -> None:
+        self._frames, self._envelope, self._band_limit = frames, envelope, band_limit
+        self._grid = frames[0].grid
+        self._nodes = torch.zeros(len(frames), *nodes, 3, requires_grad=True)
+        # What frames differ by, from their mean and from the moved density at rest, where both were measured last.
+        self._apart = self._left = 1.0
+        self._measure: Callable[[], float] = lambda: 1.0
+        # Independent numbers in the frames where they were measured last, and the envelope's share of the box.
+        self._modes, self._share = 1.0, 1.0
+
+    @property
+    def displacements(self) -> F64:
+        """Angstrom along (x, y, z) at the nodes of each frame, (frames, mz, my, mx, 3)."""
+        return np.asarray(self._nodes.detach().numpy(), np.float64)
+
+    @property
+    def pays(self) -> bool:
+        """Whether the motion tells a good part of what frames differ by."""
+        return self._left < _PAYS * self._apart
+
+    def by_functions(self, functions: F64) -> F64:
+        """The displacements by the first functions of the axis that say more than noise, (mz, my, mx, functions, 3).
+
+        How many is told by Akaike's criterion: a number must lower the error by more than it would fit of noise.
+
+        Args:
+            functions: values at the frames, (frames, functions).
+        """
+        frames, best, found = self.displacements, math.inf, None
+        numbers = 3 * self._nodes[0, ..., 0].numel() * self._share
+        for count in range(1, functions.shape[1] + 1):
+            few = functions[:, :count]
+            factors = np.einsum("kf,fzyxd->zyxkd", np.linalg.pinv(few), frames)
+            with torch.no_grad():
+                self._nodes.copy_(torch.from_numpy(np.einsum("fk,zyxkd->fzyxd", few, factors)))
+            score = self._modes * math.log(max(self._measure(), 1e-30)) + 2 * count * numbers
+            if score < best:
+                best, found = score, factors
+        assert found is not None
+        return np.asarray(found)
+
+    def improve(self, ratio: float, steps: int, middle: int | None, watch: Watch) -> None:
+        """Take steps at a resolution, in units of the band limit.
+
+        Args:
+            ratio: resolution.
+            steps: how many.
+            middle: number of the frame that is the density at rest; None for the mean of all, moved back.
+            watch: asked whether to stop.
+        """
+        resolution = ratio * self._band_limit
+        while math.prod(lattice_shape(self._grid, resolution)) > _POINTS:
+            resolution *= 1.1
+        lattice = self._grid.resampled(lattice_shape(self._grid, resolution))
+        values = np.stack([_softened(frame, lattice, resolution) for frame in self._frames])
+        if middle is None:
+            back = [
+                moved_back(DensityMap(v, lattice), Motion(d, resolution)).values
+                for v, d in zip(values, self.displacements, strict=True)
+            ]
+            rest = np.mean(back, axis=0)
+        else:
+            rest = values[middle]
+        inside = np.flatnonzero(self._envelope.on_lattice(lattice.shape) > 0)
+        wanted = torch.from_numpy(values.reshape(len(values), -1)[:, inside].copy())
+        norm = float(wanted.var(1).mean())
+        fine = _twice_as_fine(rest, lattice)
+        index = np.stack(np.unravel_index(inside, lattice.shape), -1) / np.asarray(lattice.shape)
+        at = torch.from_numpy(index[:, ::-1].astype(np.float32).copy())
+        weights = [
+            torch.from_numpy(spline_weights(np.arange(n) / n, m).astype(np.float32))
+            for n, m in zip(lattice.shape, self._nodes.shape[1:4], strict=True)
+        ]
+        inverse = torch.from_numpy(np.linalg.inv(self._grid.box).T.astype(np.float32).copy())
+        chosen = torch.from_numpy(inside)
+        optimiser = torch.optim.Adam([self._nodes], lr=_RATE * resolution)
+        for step in range(steps):
+            if watch.stopped():
+                return
+            optimiser.param_groups[0]["lr"] = _RATE * resolution * (1 - (1 - _RATE_END) * step / steps)
+            optimiser.zero_grad()
+            for number, target in enumerate(wanted):
+                error = self._error(number, target, fine, at, weights, inverse, chosen) / norm
+                error.backward()  # type: ignore[no-untyped-call]
+            (_BENDING * len(wanted) * self._bending() / (_UNIT * self._band_limit) ** 2).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        self._apart = float(((wanted - wanted.mean(0)) ** 2).mean())
+
+        def left() -> float:
+            with torch.no_grad():
+                errors = [
+                    float(self._error(number, target, fine, at, weights, inverse, chosen))
+                    for number, target in enumerate(wanted)
+                ]
+            return float(np.mean(errors))
+
+        self._left, self._measure = left(), left
+        self._share = inside.size / lattice.size
+        self._modes = _FREE * len(values) * inside.size
+
+    def _error(
+        self,
+        number: int,
+        target: Tensor,
+        fine: Tensor,
+        at: Tensor,
+        weights: list[Tensor],
+        inverse: Tensor,
+        chosen: Tensor,
+    ) -> Tensor:
+        """Mean square of what a frame differs from the moved density at rest."""
+        z, y, x = weights
+        field = torch.einsum("kc,abcd->abkd", x, self._nodes[number])
+        field = torch.einsum("jb,abkd->ajkd", y, field)
+        field = torch.einsum("ia,ajkd->ijkd", z, field)
+        moved = at - field.reshape(-1, 3)[chosen] @ inverse
+        # The last sample is the first one again, so that 1 is one box length.
+        place = (2 * moved - 1)[None, :, None, None]
+        values = torch.nn.functional.grid_sample(
+            fine[None, None], place, mode="bilinear", padding_mode="border", align_corners=True
+        )
+        return ((values[0, 0, :, 0, 0] - target) ** 2).mean()
+
+    def _bending(self) -> Tensor:
+        """Mean square of the second differences along each axis, over all frames."""
+        total = torch.zeros(())
+        for axis in (1, 2, 3):
+            count = self._nodes.shape[axis]
+            before, here, after = (self._nodes.narrow(axis, first, count - 2) for first in range(3))
+            total = total + ((before + after - 2 * here) ** 2).mean()
+        return total
+
+
+def _softened(frame: DensityMap, lattice: Grid, resolution: float) -> F32:
+    """A frame within a soft band, on a lattice."""
+    shells = Shells(lattice)
+    last = shells.last(resolution)
+    soft = np.exp(-_SOFT * (np.arange(last + 1) / max(last, 1)) ** 2).astype(np.float32)
+    return invert(transform_values(frame.values, lattice.shape) * shells.spread(soft), lattice.shape)
+
+
+def _twice_as_fine(values: F32, lattice: Grid) -> Tensor:
+    """Values on a grid of twice the samples, and the first of each axis again at its end."""
+    shape = tuple(2 * n for n in lattice.shape)
+    polynomial = Polynomial.of(transform(values), lattice.shape, _degree(lattice.shape))
+    z, y, x = (Samples(0.0, 1 / n, n) for n in shape)
+    fine = polynomial.on_axes((z, y, x))
+    return torch.from_numpy(np.pad(fine, [(0, 1)] * 3, mode="wrap"))
