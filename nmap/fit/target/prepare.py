@@ -10,7 +10,8 @@ free between the samples.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,13 @@ from nmap.spectrum import (
     Planes,
     ShellCurve,
     Shells,
+    ShellSums,
     correlate_shells,
     invert,
     lattice_shape,
-    negligible_shells,
+    over_columns,
     squared,
     transform_planes,
-    transform_values,
 )
 
 F32 = NDArray[np.float32]
@@ -117,7 +118,13 @@ class Target:
     @cached_property
     def negligible(self) -> NDArray[np.bool_]:
         """Shells in which the source holds nothing, by its own voxels and before any mask; as `validate` has it."""
-        return negligible_shells(transform_values(self.density.values), Shells(self.density.grid))
+        shells, density = Shells(self.density.grid), Planes.centred(self.density.values)
+
+        def sums(columns: slice, half: Complex) -> ShellSums:
+            return ShellSums.of(half, half, shells.part(columns))
+
+        empty: NDArray[np.bool_] = reduce(add, over_columns([density], sums)).negligible[0]
+        return empty
 
     @property
     def masked(self) -> bool:
