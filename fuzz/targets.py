@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -58,12 +57,15 @@ def header(data: bytes) -> None:
 
 @cache
 def _compiled(name: str) -> Any:
-    """A second copy of a module, which the fuzzer has not marked and numba can compile, with its loops compiled."""
+    """A second copy of a module, which the fuzzer has not marked and numba can compile, with its loops compiled.
+
+    It has the name of the first, for what numba keeps of its loops is for both.
+    """
     found = importlib.util.find_spec(name)
     assert found is not None and found.origin is not None
-    spec = importlib.util.spec_from_file_location(f"compiled.{name}", found.origin)
+    spec = importlib.util.spec_from_file_location(name, found.origin)
     assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     Loop.steps = PATIENCE
     for loop in [value for value in vars(module).values() if isinstance(value, Loop)]:

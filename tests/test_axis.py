@@ -85,6 +85,6 @@ def test_positions_that_make_no_axis_are_refused(
 
 def test_functions_are_never_more_than_frames() -> None:
     for frames in range(2, 257):
-        line, cycle = most_components(frames, periodic=False), most_components(frames, periodic=True)
+        line, cycle = (most_components(frames, periodic, 32) for periodic in (False, True))
         assert line == min(frames, 32)
         assert cycle % 2 == 1 and cycle <= frames

@@ -107,11 +107,11 @@ def _compile(function: Callable[..., Any], signature: str) -> Callable[..., Any]
         from numba.core.errors import NumbaError
     except ImportError:
         return None
-    for cache in (True, False):
-        try:
-            return numba.njit(signature, cache=cache)(function)
-        except (OSError, RuntimeError):  # nowhere to keep the cache
-            continue
-        except NumbaError:
-            break
-    return None
+    try:
+        return numba.njit(signature, cache=True)(function)
+    except Exception:  # nowhere to keep the cache, or one that cannot be read, whatever that raises
+        pass
+    try:
+        return numba.njit(signature)(function)
+    except NumbaError:
+        return None

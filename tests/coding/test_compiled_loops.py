@@ -93,14 +93,24 @@ def test_a_short_job_and_one_without_numba_stay_in_plain_python(monkeypatch: pyt
     assert loop.chosen(1) == (loop.plain, False)
 
 
-def test_a_loop_is_compiled_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("cannot cache function: no locator available"),
+        ModuleNotFoundError("No module named 'x'"),
+        EOFError(),
+    ],
+)
+def test_a_loop_is_compiled_where_nothing_can_be_kept_or_what_was_kept_cannot_be_read(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import numba
 
     made = numba.njit
 
     def refuse(*words: Any, **options: Any) -> Any:
         if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
+            raise failure
         return made(*words, **options)
 
     monkeypatch.setattr(numba, "njit", refuse)

@@ -118,9 +118,11 @@ def test_a_toy_kind_goes_through_encode_file_decode_and_inspect(tmp_path: Path) 
 
 def test_options_are_checked_by_what_the_kind_states() -> None:
     assert nmap.EncodeOptions(arch="ball", steps=7).steps == 7
-    with pytest.raises(OptionError, match="hidden_layers with arch ball"):
+    with pytest.raises(OptionError, match="`hidden_layers` with `arch` ball"):
         nmap.EncodeOptions(arch="ball", hidden_layers=2)
-    with pytest.raises(OptionError, match="symmetry with arch ball: only block-siren and radial-basis can"):
+    with pytest.raises(
+        OptionError, match="`symmetry` with `arch` ball: only block-siren and radial-basis are"
+    ):
         nmap.EncodeOptions(arch="ball", symmetry="C4")
 
 

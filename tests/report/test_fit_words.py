@@ -134,6 +134,9 @@ FACTS: dict[str, Any] = {
     "taken": "radial-basis",
     "quicker": "radial-basis",
     "minutes": 12.3,
+    "functions": 3,
+    "lowest": 0.71,
+    "frames": 12,
 }
 
 
