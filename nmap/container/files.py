@@ -154,7 +154,9 @@ def repair(path: Path, out: Path, *, overwrite: bool = False) -> list[str]:
     if layout.has_hdf5:
         done.append("the HDF5 part was written anew; what another program added to it is lost")
     written = _write(encode_bytes(neural_map, layout.has_hdf5), out, overwrite)
-    done.append(f"{len(data) - layout.length} appended bytes were dropped, {written} bytes written")
+    appended = len(data) - layout.length
+    lost = f"{appended} appended bytes were dropped" if appended else "nothing was appended to it"
+    done.append(f"{lost}, {written} bytes written")
     return done
 
 
