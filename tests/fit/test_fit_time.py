@@ -131,6 +131,28 @@ def test_where_there_is_time_the_default_kind_is_fitted(density) -> None:
     assert kind == "block-siren" and "quicker-kind" not in said
 
 
+def test_a_siren_that_was_begun_goes_on_from_its_checkpoint_however_short_time_is(
+    density, tmp_path, monkeypatch
+) -> None:
+    given = {"preset": "preview", "resolution": 10.0, "symmetry": "C1", "mask": "none", "time_budget": 600.0}
+    monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
+
+    class Killed(Exception):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.step > 100:
+            raise Killed
+
+    with pytest.raises(Killed):
+        encode(density, EncodeOptions(**given, checkpoint=tmp_path), progress=kill)
+    assert list(tmp_path.iterdir())
+    monkeypatch.setattr(blocks_fit, "seconds_needed", lambda *_: 1e6)
+    kind, said = kinds_of(density, **given, checkpoint=tmp_path)
+    assert kind == "block-siren" and "quicker-kind" not in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_how_long_a_siren_takes_grows_with_its_passes_and_points() -> None:
     torch = pytest.importorskip("torch")
     from nmap.fit.blocks.need import seconds_needed
