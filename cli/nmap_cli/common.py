@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WARNINGS: list[str] = []
 """What this run has warned of so far."""
 
-# An option in a message of the library, no part of a file's name; and what is typed for those that have another name here.
+# An option in a message of the library, no part of a path; and what is typed for those that have another name here.
 _OPTION = re.compile(r"(?<![\w./-])`([a-z][a-z0-9_]*)`(?![\w/-]|\.\w)")
 _TYPED = {"grid": "grid by --grid-like MAP, or --shape and --voxel-size"}
 

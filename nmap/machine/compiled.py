@@ -107,7 +107,7 @@ def _compile(function: Callable[..., Any], signature: str) -> Callable[..., Any]
         from numba.core.errors import NumbaError
     except ImportError:
         return None
-    if numba.config.DISABLE_JIT:  # what it gives then is plain Python, which wants lists
+    if getattr(numba.config, "DISABLE_JIT", False):  # what it gives then is plain Python, which wants lists
         return None
     try:
         return numba.njit(signature, cache=True)(function)
