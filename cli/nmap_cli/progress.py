@@ -81,10 +81,14 @@ class ProgressLine:
             self.show(stage, progress.share, fsc=progress.fsc, seconds_left=progress.seconds_left)
 
     def warn(self, words: str) -> None:
-        """Write a warning, which stays."""
+        """Write a warning, which stays, and keep it for those who print JSON."""
+        from nmap_cli.common import WARNINGS
+
+        said = self._words(words)
+        WARNINGS.append(said)
         if not self._quiet:
             self.clear()
-            self._write(f"nmap: warning: {self._words(words)}\n")
+            self._write(f"nmap: warning: {said}\n")
 
     def show(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cli_files import run
 
 from nmap.errors import LimitError
 from nmap.fit import progress, size
@@ -18,7 +20,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
 from nmap.grid import Grid
-from nmap.maps import DensityMap
+from nmap.maps import DensityMap, write_map
 from nmap.model.kinds import KINDS
 
 
@@ -113,6 +115,16 @@ def kinds_of(density: DensityMap, **chosen: object) -> tuple[str, list[str]]:
 def test_where_time_is_too_short_for_a_siren_that_nobody_asked_for_a_radial_basis_is_fitted(density) -> None:
     kind, said = kinds_of(density, time_budget=1.0)
     assert kind == "radial-basis" and said.count("quicker-kind") == 1
+
+
+def test_json_says_that_another_kind_was_fitted(density, tmp_path) -> None:
+    write_map(density, tmp_path / "a.mrc")
+    given = ("--resolution", 5, "--symmetry", "C1", "--mask", "none", "--time-budget", 1, "--json", "--quiet")
+    ran = run("encode", tmp_path / "a.mrc", tmp_path / "a.nmap", *given)
+    found = json.loads(ran.out)
+    assert found["model"]["kind"] == "radial-basis"
+    assert sum("the time budget is too short for siren" in words for words in found["warnings"]) == 1
+    assert len(set(found["warnings"])) == len(found["warnings"])
 
 
 @pytest.mark.parametrize("arch", ["siren", "block-siren"])
