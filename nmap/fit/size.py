@@ -17,8 +17,9 @@ from nmap.model.kinds import KINDS
 from nmap.model.network import Network
 from nmap.point_group import PointGroup
 
-# Memory for each voxel of the source: the map itself, and a transform of it while it is prepared.
-_VOXEL_BYTES = 4 + 8
+# Memory for each voxel of the source: the map itself, and beside it a transform and a mask while it is prepared.
+_MAP_BYTES = 4
+_PREPARING_BYTES = 8
 # Steps by which a coarser resolution is looked for.
 _COARSER = 1.02
 _MOST_DOWNSAMPLE = 64
@@ -104,7 +105,8 @@ class _Told:
     def bytes(self, options: EncodeOptions, resolution: float) -> int:
         """Memory that the fit takes, at least."""
         box, limit = self._box(options, resolution)
-        return _VOXEL_BYTES * box.size + self._kind.fitting_bytes(box, limit, self._inside)
+        fitting = self._kind.fitting_bytes(box, limit, self._inside)
+        return _MAP_BYTES * box.size + max(_PREPARING_BYTES * box.size, fitting)
 
     def remedies(self, resolution: float, free: int | None = None) -> str:
         """The options that would pass, in words."""

@@ -66,7 +66,7 @@ def test_a_box_without_a_mask_is_refused_for_its_sites() -> None:
 def test_more_than_the_memory_that_is_free_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size, "free_memory", lambda: 3_000_000_000)
     with pytest.raises(LimitError, match=r"GiB are free: use `resolution` .* or `downsample`"):
-        check_size(Grid((600, 600, 600), (1.0, 1.0, 1.0)), EncodeOptions(resolution=4.0))
+        check_size(Grid((600, 600, 600), (1.0, 1.0, 1.0)), EncodeOptions(resolution=2.3))
     check_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), EncodeOptions(resolution=2.5))
 
 

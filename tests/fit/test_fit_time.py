@@ -187,7 +187,7 @@ def test_where_memory_is_too_small_for_a_siren_that_nobody_asked_for_a_radial_ba
 ) -> None:
     grid, limit = density.grid, 5.0
     needed = {
-        name: KINDS[name].fitting_bytes(grid, limit, 1.0) + 12 * grid.size
+        name: KINDS[name].fitting_bytes(grid, limit, 1.0) + 4 * grid.size
         for name in ("block-siren", "radial-basis")
     }
     assert needed["radial-basis"] < needed["block-siren"]
