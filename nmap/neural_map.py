@@ -72,7 +72,7 @@ class NeuralMap:
     def brief(self) -> str:
         """Kind, sampling and band limit in a few words."""
         frames = "" if self.axis is None else f"{len(self.axis.at)} frames of "
-        limit = self.field.band_limit
+        limit = self.field.resolution
         kept = "no band limit" if limit is None else f"band limit {limit:.4g} A"
         return f"{self.field.network.kind}, {frames}{self.grid.brief}, {kept}"
 

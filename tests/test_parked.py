@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
+import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -78,3 +81,26 @@ def test_a_map_that_is_parked_gives_the_same_network(tmp_path, monkeypatch):
     for name, coded in from_memory.tensors.items():
         for suffix, array in coded.arrays.items():
             np.testing.assert_array_equal(from_file.tensors[name].arrays[suffix], array)
+
+
+def test_threads_park_arrays_while_others_give_memory_back():
+    ends, failed, interval = time.monotonic() + 1.0, [], sys.getswitchinterval()
+
+    def repeat(work) -> None:
+        while time.monotonic() < ends and not failed:
+            try:
+                work()
+            except Exception as error:
+                failed.append(error)
+
+    works = [lambda: [park(np.ones((2, 2, 2), np.float32)) for _ in range(5)], give_back]
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [Thread(target=repeat, args=(work,)) for work in 2 * works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failed

@@ -35,7 +35,6 @@ from nmap_cli.common import (
     overwrite_option,
     say,
     say_json,
-    say_lines,
     size,
     tell,
     voice_options,
@@ -442,7 +441,8 @@ def _run(
         line.event({"event": "end", "kept": len(plan.kept), "failed_before": len(plan.failed), **told_of})
     elif tally is not None:
         say(words(tally), quiet)
-        say_lines([f"catalogue: {path}" for path in catalogue], quiet)
+        for path in catalogue:
+            say(f"catalogue: {path}", quiet)
     failed = [*plan.failed, *(tally.failed if tally else ())]
     _say_failed(failed, {job.id: job for job in jobs}, state)
     if aborted or (tally is not None and tally.stopped == "interrupted"):

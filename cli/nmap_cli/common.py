@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 WARNINGS: list[str] = []
 """What this run has warned of so far."""
 
-# An option in a message of the library, and what is typed for those that have another name here.
-_OPTION = re.compile(r"`([a-z][a-z0-9_]*)`")
+# An option in a message of the library, no part of a path; and what is typed for those that have another name here.
+_OPTION = re.compile(r"(?<![\w./-])`([a-z][a-z0-9_]*)`(?![\w/-]|\.\w)")
 _TYPED = {"grid": "grid by --grid-like MAP, or --shape and --voxel-size"}
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

@@ -343,7 +343,8 @@ def command(
         warn(odd)
     fitted = density.section(*fitting["slice"]) if fitting["slice"] else density
     words = partial(worded, grid=fitted.grid)
-    with StopOnInterrupt(keep_on_interrupt) as interrupt, ProgressLine(quiet, words=words) as line:
+    shown = ProgressLine(quiet, words=words, kept=WARNINGS)
+    with StopOnInterrupt(keep_on_interrupt) as interrupt, shown as line:
         with _naming(sources):
             neural_map = fit(
                 EncodeOptions(**fitting), progress=line, should_stop=interrupt.stopped, started=began

@@ -39,6 +39,7 @@ class ProgressLine:
         patience: seconds before anything is shown: short jobs need no bar.
         stream: where to write; stderr by default.
         words: puts what is shown in other words.
+        kept: gets every warning, shown or not; None for nowhere.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class ProgressLine:
         patience: float = 0.0,
         stream: TextIO | None = None,
         words: Callable[[str], str] = str,
+        kept: list[str] | None = None,
     ) -> None:
-        self._words = words
+        self._words, self._kept = words, kept
         self._stream = stream or sys.stderr or io.StringIO()  # there is no stderr where the caller closed it
         self._quiet = quiet
         self._terminal = self._stream.isatty()
@@ -82,9 +84,12 @@ class ProgressLine:
 
     def warn(self, words: str) -> None:
         """Write a warning, which stays."""
+        said = self._words(words)
+        if self._kept is not None:
+            self._kept.append(said)
         if not self._quiet:
             self.clear()
-            self._write(f"nmap: warning: {self._words(words)}\n")
+            self._write(f"nmap: warning: {said}\n")
 
     def show(
         self,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.errors import LimitError, OptionError
+from nmap.errors import LimitError
 
 # Steps of loops that one process takes in plain Python before it loads numba: some 2 s; loading takes 0.6 s, and 5 s
 # on the first day, when there is nothing in its cache.
@@ -89,7 +89,7 @@ def _most_seconds() -> float:
     except ValueError:
         most = math.nan
     if not most > 0:
-        raise OptionError(f"{SECONDS_VARIABLE} {said!r:.40}: wanted a number of seconds above 0")
+        raise LimitError(f"{SECONDS_VARIABLE} {said!r:.40}: wanted a number of seconds above 0")
     return most
 
 
@@ -106,6 +106,8 @@ def _compile(function: Callable[..., Any], signature: str) -> Callable[..., Any]
         import numba
         from numba.core.errors import NumbaError
     except ImportError:
+        return None
+    if getattr(numba.config, "DISABLE_JIT", False):  # what it gives then is plain Python, which wants lists
         return None
     try:
         return numba.njit(signature, cache=True)(function)

@@ -8,13 +8,14 @@ import mmap
 import os
 import re
 import sys
+import threading
 import weakref
 from pathlib import Path
 
 from nmap.errors import LimitError
 
-MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
-"""Files that are mapped into memory, of which `give_back` lets go."""
+_MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+_MAPPED_LOCK = threading.Lock()
 _MEMINFO = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 _STATM = Path("/proc/self/statm")
@@ -121,6 +122,12 @@ def require_memory(wanted: int, what: str, advice: str) -> None:
         )
 
 
+def let_go(mapped: mmap.mmap) -> None:
+    """Have `give_back` let go of a file that is mapped into memory, for as long as it is mapped."""
+    with _MAPPED_LOCK:
+        _MAPPED.add(mapped)
+
+
 def give_back() -> None:
     """Hand memory that was freed back to the system.
 
@@ -128,7 +135,9 @@ def give_back() -> None:
     Of mapped files nothing is held until it is looked at again.
     """
     if hasattr(mmap, "MADV_DONTNEED"):
-        for mapped in list(MAPPED):
+        with _MAPPED_LOCK:
+            every = list(_MAPPED)
+        for mapped in every:
             mapped.madvise(mmap.MADV_DONTNEED)
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:

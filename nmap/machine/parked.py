@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 from numpy.typing import NDArray
 
-from nmap.machine.memory import MAPPED
+from nmap.machine.memory import let_go
 
 F32 = NDArray[np.float32]
 
@@ -36,5 +36,5 @@ def park(values: F32) -> F32:
             mapped = mmap.mmap(file.fileno(), values.nbytes, access=mmap.ACCESS_READ)
     except OSError:
         return values
-    MAPPED.add(mapped)
+    let_go(mapped)
     return np.frombuffer(mapped, np.float32).reshape(values.shape)

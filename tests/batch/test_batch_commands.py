@@ -205,7 +205,7 @@ def test_a_packed_archive_opens_in_zipfile_and_each_map_of_it_in_every_command(
 
 def test_decode_writes_a_map_of_each_file(batch: tuple[Path, Ran], tmp_path: Path) -> None:
     said = run("batch", "decode", batch[0], "--out", tmp_path / "maps", "--shape", 16, "--shard", "0/1")
-    assert said.code == 0
+    assert said.code == 0 and "\n\n" not in said.out
     found = nmap.read_map(tmp_path / "maps" / "emd_1002.mrc")
     assert found.grid.shape == (16, 16, 16)
     assert found.grid.edges == pytest.approx(GRID.edges)

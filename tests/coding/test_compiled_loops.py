@@ -117,3 +117,12 @@ def test_a_loop_is_compiled_where_nothing_can_be_kept_or_what_was_kept_cannot_be
     monkeypatch.setattr(Loop, "steps", compiled.PATIENCE)
     run, is_compiled = Loop(lambda a: a + 1, "i8(i8)").chosen(1)
     assert is_compiled and run(4) == 5
+
+
+def test_where_numba_is_switched_off_loops_run_on_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    monkeypatch.setattr(Loop, "steps", compiled.PATIENCE)
+    loop = Loop(lambda a: a + 1, "i8(i8)")
+    assert loop.chosen(1) == (loop.plain, False)

@@ -13,7 +13,7 @@ from cli_files import run
 from nmap.coding import lattice
 from nmap.coding.codings import decode_tensor, encode_matrices
 from nmap.container import save
-from nmap.errors import LimitError, OptionError
+from nmap.errors import LimitError
 from nmap.grid import Grid
 from nmap.machine import compiled
 from nmap.machine.compiled import SECONDS_VARIABLE, Loop, Patience
@@ -67,7 +67,7 @@ def test_writing_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("said", ["soon", "-1", "0", "nan"])
 def test_a_number_of_seconds_that_is_none_is_named(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECONDS_VARIABLE, said)
-    with pytest.raises(OptionError, match=f"{SECONDS_VARIABLE} '{said}'"):
+    with pytest.raises(LimitError, match=f"{SECONDS_VARIABLE} '{said}'"):
         Patience(1)
 
 
@@ -110,3 +110,6 @@ def test_the_command_line_says_so_in_one_line(tmp_path: Path, monkeypatch: pytes
         ran = run(*words)
         assert ran.code == 4 and ran.err.count("\n") == 1 and "nmap-em[fast]" in ran.err, ran
     assert not (tmp_path / "a.mrc").exists()
+    monkeypatch.setenv(SECONDS_VARIABLE, "soon")
+    ran = run("inspect", tmp_path / "a.nmap")
+    assert ran.code == 4 and f"{SECONDS_VARIABLE} 'soon'" in ran.err, ran  # the file is not to blame

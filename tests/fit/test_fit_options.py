@@ -78,6 +78,8 @@ def test_the_command_line_writes_options_as_they_are_typed(tmp_path: Path) -> No
     assert as_typed("`max_bytes` 8: or `grid`; a `b") == (
         "--max-bytes 8: or grid by --grid-like MAP, or --shape and --voxel-size; a `b"
     )
+    assert as_typed("use `crop`, or `mask`.") == "use --crop, or --mask."
+    assert as_typed("maps/`crop`.mrc") == "maps/`crop`.mrc"  # a file's name
     source = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
     ran = run("encode", source, tmp_path / "a.nmap", "--bare", "--effort", "low")
     assert ran.code == 2

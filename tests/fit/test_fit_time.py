@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cli_files import run
 
 from nmap.errors import LimitError
 from nmap.fit import progress, size
@@ -18,7 +20,7 @@ from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
 from nmap.grid import Grid
-from nmap.maps import DensityMap
+from nmap.maps import DensityMap, write_map
 from nmap.model.kinds import KINDS
 
 
@@ -115,6 +117,16 @@ def test_where_time_is_too_short_for_a_siren_that_nobody_asked_for_a_radial_basi
     assert kind == "radial-basis" and said.count("quicker-kind") == 1
 
 
+def test_json_says_that_another_kind_was_fitted(density, tmp_path) -> None:
+    write_map(density, tmp_path / "a.mrc")
+    given = ("--resolution", 5, "--symmetry", "C1", "--mask", "none", "--time-budget", 1, "--json", "--quiet")
+    ran = run("encode", tmp_path / "a.mrc", tmp_path / "a.nmap", *given)
+    found = json.loads(ran.out)
+    assert found["model"]["kind"] == "radial-basis"
+    assert sum("the time budget is too short for siren" in words for words in found["warnings"]) == 1
+    assert len(set(found["warnings"])) == len(found["warnings"])
+
+
 @pytest.mark.parametrize("arch", ["siren", "block-siren"])
 def test_a_kind_that_is_asked_for_is_fitted_however_short_time_is(density, arch: str) -> None:
     kind, said = kinds_of(density, time_budget=1.0, arch=arch)
@@ -129,6 +141,28 @@ def test_options_that_only_a_siren_has_keep_it_however_short_time_is(density) ->
 def test_where_there_is_time_the_default_kind_is_fitted(density) -> None:
     kind, said = kinds_of(density, time_budget=600.0, resolution=16.0, preset="preview")
     assert kind == "block-siren" and "quicker-kind" not in said
+
+
+def test_a_siren_that_was_begun_goes_on_from_its_checkpoint_however_short_time_is(
+    density, tmp_path, monkeypatch
+) -> None:
+    given = {"preset": "preview", "resolution": 10.0, "symmetry": "C1", "mask": "none", "time_budget": 600.0}
+    monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
+
+    class Killed(Exception):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.step > 100:
+            raise Killed
+
+    with pytest.raises(Killed):
+        encode(density, EncodeOptions(**given, checkpoint=tmp_path), progress=kill)
+    assert list(tmp_path.iterdir())
+    monkeypatch.setattr(blocks_fit, "seconds_needed", lambda *_: 1e6)
+    kind, said = kinds_of(density, **given, checkpoint=tmp_path)
+    assert kind == "block-siren" and "quicker-kind" not in said
+    assert not list(tmp_path.iterdir())
 
 
 def test_how_long_a_siren_takes_grows_with_its_passes_and_points() -> None:

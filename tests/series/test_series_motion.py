@@ -51,6 +51,11 @@ def series() -> NeuralMap:
     return encode_series([bent(k) for k in KEPT], options(), at=KEPT)
 
 
+def test_the_band_limit_that_is_said_is_that_of_the_frames(series: NeuralMap) -> None:
+    assert series.field.band_limit is not None and series.field.band_limit < RESOLUTION
+    assert "band limit 5 A" in repr(series) and "band limit 5 A" in repr(series.at(1.0))
+
+
 def test_a_frame_left_out_is_nearer_to_the_truth_than_the_mean_of_its_neighbours(series: NeuralMap) -> None:
     assert series.field.network.has_motion
     truth = bent(2.0)

@@ -59,7 +59,8 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
     target, options, watch = task.target, task.options, task.watch
     order = 1 if target.group is None else target.group.order
     goal, most = shell_goal(target, options), _max_bits(task)
-    if options.quicker_kind is not None:
+    begun = _has_begun(task)
+    if options.quicker_kind is not None and not begun:
         _weigh_time(task, goal, most)
     try:
         places = Places.of(target.lattice, target.envelope, target.group)
@@ -73,7 +74,8 @@ def fit_blocks(task: Task) -> tuple[Result, History]:
             began = watch.seconds
             try:
                 training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
-                if number == 0 and most is None and (smaller := _in_time(training, task)) is not recipe:
+                sizable = number == 0 and most is None and not begun
+                if sizable and (smaller := _in_time(training, task)) is not recipe:
                     recipe = smaller
                     training = BlockTraining(target, layout, recipe, goal, task.device, workers, watch)
                 _train(training, task, rounds.closing, _state_file(task, number))
@@ -180,6 +182,12 @@ def _state_file(task: Task, number: int) -> Path | None:
     folder = Path(task.options.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"blocks.{number}.npz"
+
+
+def _has_begun(task: Task) -> bool:
+    """Whether a checkpoint holds the state of the first round: it goes on as it is, whatever the time that is left."""
+    state = _state_file(task, 0)
+    return state is not None and state.exists()
 
 
 def _max_bits(task: Task) -> float | None:

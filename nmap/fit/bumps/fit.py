@@ -195,7 +195,7 @@ def _check(done: _Search, goal: Goal, task: Task) -> None:
         unit, other = ("", "") if done.symmetry is None else (f", {done.symmetry.name}", " or `symmetry` C1")
         raise QualityError(
             f"no weight pays: the map has too little signal to {target.band_limit:g} A inside the envelope{unit}: "
-            f"use a coarser --resolution{other}"
+            f"use a coarser `resolution`{other}"
         )
     asked = goal.max_bytes is not None or (options.target_fsc is not None and not options.cross_validate)
     if asked and not found.meets and not watch.stopped():

@@ -97,7 +97,7 @@ def _check(result: SeriesResult, goal: ShellGoal, task: SeriesTask) -> None:
     if task.options.target_fsc is not None and not task.watch.stopped():
         raise QualityError(
             f"worst shell of a frame to {task.limit:g} A reached {floored(reached)} of the wanted "
-            f"{goal.share:g}: allow more time, or a coarser --resolution"
+            f"{goal.share:g}: allow more time, or a coarser `resolution`"
         )
     task.watch.warn("below-goal", worst=reached, goal=goal.share)
 
