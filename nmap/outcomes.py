@@ -180,6 +180,7 @@ Code = Literal[
     "shared-part",
     "quicker-kind",
     "no-room",
+    "no-time-for-motion",
     "long",
 ]
 
@@ -198,7 +199,8 @@ class Notice:
             of the record is missing after an `error`; "late": the answer came `seconds` after the time `budget`;
             "like-noise": the map's values have the `skewness` and excess `kurtosis` of noise; "quicker-kind": the kind
             `arch` would take `seconds`, more than there is time for: `taken` is fitted; "no-room": the kind `arch`
-            would take more memory than is free: `taken` is fitted; "long": the fit takes `minutes`, the kind `quicker`
+            would take more memory than is free: `taken` is fitted; "no-time-for-motion": the
+            motion of a series was left out, for want of time; "long": the fit takes `minutes`, the kind `quicker`
             less; "shared-part": frames of a series differ by noise: `functions` of the axis hold what they share,
             `worst` is the lowest shell with that, and `frames` the lowest with the frames themselves.
         facts: the numbers and names that belong to the code, JSON values.

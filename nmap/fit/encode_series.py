@@ -131,12 +131,13 @@ def _for_series(options: EncodeOptions) -> EncodeOptions:
     plain = EncodeOptions()
     given = [name for name in SINGLE if getattr(options, name) != getattr(plain, name)]
     if given:
-        raise OptionError(f"{' and '.join(given)} with a series: only one map can; leave it out")
+        named = " and ".join(f"`{name}`" for name in given)
+        raise OptionError(f"{named} with a series: only one map can; leave it out")
     kind = KINDS[str(options.arch)]
     if not kind.series_kind and not kind.features:
         raise OptionError(
-            f"arch {options.arch}: holds one map; a series takes arch siren, in blocks: leave out the settings of a "
-            "plain network"
+            f"`arch` {options.arch}: holds one map; a series takes `arch` siren, in blocks: leave out the settings "
+            "of a plain network"
         )
     return options if kind.features else replace(options, arch=kind.series_kind)
 

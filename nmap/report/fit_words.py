@@ -64,6 +64,7 @@ _NOTICES = {
     "quicker-kind": "the time budget is too short for {arch} (about {seconds:.0f} s): {taken} is fitted; --arch {arch} "
     "insists",
     "no-room": "this machine has too little free memory for {arch}: {taken} is fitted; --arch {arch} insists",
+    "no-time-for-motion": "the time budget is too short to look for a motion: frames are held as densities alone",
     "long": "this fit takes about {minutes:.0f} min: --arch {quicker} takes far less, --time-budget sets an end",
     "like-noise": "this looks like a map of noise: its values are spread as those of noise (skewness {skewness:.2f}, "
     "excess kurtosis {kurtosis:.2f}; molecules have 0.8 and more): the file keeps noise",

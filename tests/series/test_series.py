@@ -180,7 +180,7 @@ def test_what_is_no_series_is_refused(frames: list[DensityMap]) -> None:
         encode_series(frames[:2], options(), at=[1, 0])
     with pytest.raises(OptionError, match="holds one map"):
         encode_series(frames[:2], options(arch="fourier-features"))
-    with pytest.raises(OptionError, match="contour with a series"):
+    with pytest.raises(OptionError, match="`contour` with a series"):
         encode_series(frames[:2], options(contour=1.0))
     with pytest.raises(OptionError, match="holds a series of maps"):
         nmap.encode(frames[0], options(arch="series-siren"))

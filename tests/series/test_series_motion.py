@@ -15,6 +15,7 @@ import nmap
 from nmap.container import decode_bytes, encode_bytes
 from nmap.errors import OptionError
 from nmap.fit.encode_series import encode_series
+from nmap.fit.progress import Progress
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
 from nmap.model.motion import Motion
@@ -160,3 +161,10 @@ def test_what_noisy_frames_share_is_nearer_to_the_truth_than_they_are() -> None:
 
 def test_frames_without_noise_are_held_themselves(series: NeuralMap) -> None:
     assert "shared-part" not in [notice["code"] for notice in series.record["fit"].get("notes", [])]
+
+
+def test_a_short_time_budget_leaves_out_the_motion_and_says_so() -> None:
+    heard: list[Progress] = []
+    made = encode_series([bent(k) for k in KEPT], options(time_budget=2.0), at=KEPT, progress=heard.append)
+    assert not made.field.network.has_motion
+    assert [p.notice.code for p in heard if p.notice is not None].count("no-time-for-motion") == 1

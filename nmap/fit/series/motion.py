@@ -59,6 +59,8 @@ _STEP = 0.02
 _FREE = 0.45
 # A motion is kept where it leaves less than this share of what frames differ from their mean by.
 _PAYS = 0.6
+# Share of what is left of a time budget that looking for it may take.
+_TIME = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +111,26 @@ def find_motion(
         band_limit: Angstrom.
         envelope: around all of them.
         components: functions of the axis at most.
-        watch: asked whether to stop.
+        watch: asked whether to stop; of a time budget the motion takes a part at most.
     """
     grid = frames[0].grid
     if grid.is_flat or envelope is None:
         return None
     nodes = _nodes(grid, band_limit)
     match = _Match(frames, envelope, nodes, band_limit)
+    until = math.inf if watch.left is None else watch.seconds + _TIME * watch.left
+
+    def is_over() -> bool:
+        return watch.stopped() or watch.seconds > until
+
     for ratio, steps in _STAGES:
-        match.improve(ratio, steps, len(frames) // 2, watch)
-    match.improve(*_LAST, None, watch)
-    if watch.stopped() or not match.pays:
+        match.improve(ratio, steps, len(frames) // 2, is_over)
+    match.improve(*_LAST, None, is_over)
+    if is_over():
+        if not watch.stopped():
+            watch.warn("no-time-for-motion", keep=False)
+        return None
+    if not match.pays:
         return None
     factors = match.by_functions(axis.at_frames(components))
     step = float(np.float16(_STEP * band_limit))
@@ -242,14 +253,14 @@ class _Match:
         assert found is not None
         return np.asarray(found)
 
-    def improve(self, ratio: float, steps: int, middle: int | None, watch: Watch) -> None:
+    def improve(self, ratio: float, steps: int, middle: int | None, is_over: Callable[[], bool]) -> None:
         """Take steps at a resolution, in units of the band limit.
 
         Args:
             ratio: resolution.
             steps: how many.
             middle: number of the frame that is the density at rest; None for the mean of all, moved back.
-            watch: asked whether to stop.
+            is_over: asked whether to stop.
         """
         resolution = ratio * self._band_limit
         while math.prod(lattice_shape(self._grid, resolution)) > _POINTS:
@@ -278,7 +289,7 @@ class _Match:
         chosen = torch.from_numpy(inside)
         optimiser = torch.optim.Adam([self._nodes], lr=_RATE * resolution)
         for step in range(steps):
-            if watch.stopped():
+            if is_over():
                 return
             optimiser.param_groups[0]["lr"] = _RATE * resolution * (1 - (1 - _RATE_END) * step / steps)
             optimiser.zero_grad()
