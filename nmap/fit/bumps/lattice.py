@@ -156,7 +156,7 @@ class Lattice:
 
     def near(self, chosen: torch.Tensor) -> torch.Tensor:
         """Places of the 26 nearest sites (periodic), set or not, of some of the sites; (m, 26), int32."""
-        place = self.places[chosen]
+        place = self.places.index_select(0, chosen)
         out = place[:, None] + self._steps[(place & 1).long()]
         # Steps from the first and the last sites along an axis leave the box.
         outer = torch.zeros(len(place), dtype=torch.bool, device=self.device)

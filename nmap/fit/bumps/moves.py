@@ -95,18 +95,19 @@ def iterate(lattice: Lattice, state: State, rate: float = RATE) -> None:
     wins = _least_near(lattice, at, gain)
     if state.share < 1:
         generator = torch.Generator().manual_seed(state.iteration)
-        wins &= (torch.rand(len(q), generator=generator) < state.share).to(wins.device)[at]
+        wins &= (torch.rand(len(q), generator=generator) < state.share).to(wins.device).index_select(0, at)
     if not lattice.is_exact:
         # The residual is not quite symmetric: what wins at the site itself must pay over all its copies.
         won = torch.nonzero(wins).reshape(-1)
-        exact = lattice.correlate_copies(missing, at[won])
+        here = at[won].long()
+        exact = lattice.correlate_copies(missing, here)
         if state.bias is None:
             state.bias = torch.zeros(len(q), device=q.device)
-        state.bias[at[won]] += exact - pull[at[won]]
-        move[won], gain[won], rates[won] = offers.weigh(exact, at[won])
+        state.bias[here] += exact - pull[here]
+        move[won], gain[won], rates[won] = offers.weigh(exact, here)
         wins &= gain < 0
-    changed = at[wins]
-    del pull
+    changed = at[wins].long()
+    del pull, at
     modes = lattice.spectrum_of(changed, move[wins])
     modes += state.modes
     after = _squared(_missing(lattice, step, modes), state.weights[lattice.shell] * lattice.modes)
@@ -141,7 +142,7 @@ class _Offers:
     price: float
 
     def of(self, pull: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The sites (m,) that gain by a move, and what `weigh` says of them."""
+        """The sites (m,), int32, that gain by a move, and what `weigh` says of them."""
         # Where zeros are so rare that they cost more than other weights, all sites are looked at.
         free = self.coder.cost[:, 1:].min(1).values < self.coder.cost[:, 0]
         some = bool(free.any())
@@ -155,8 +156,9 @@ class _Offers:
             at = torch.nonzero(could).reshape(-1) + part.start
             move, gain, rates = self.weigh(pull[at], at)
             gains = gain < 0
-            found.append((at[gains], move[gains], gain[gains], rates[gains]))
-        at, move, gain, rates = (torch.cat(every) for every in zip(*found, strict=True))
+            found.append([at[gains].to(torch.int32), move[gains], gain[gains], rates[gains]])
+        # One after the other: the parts of what is joined are let go of.
+        at, move, gain, rates = (torch.cat([part.pop(0) for part in found]) for _ in range(4))
         return at, move, gain, rates
 
     def weigh(self, pull: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -315,7 +317,7 @@ class Coder:
 def _least_near(lattice: Lattice, at: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
     """Which of the sites (m,), all of which gain, gain no less than any of the nearest ones."""
     every = lattice.waves.empty()
-    every[lattice.places[at].long()] = gain
+    every.index_copy_(0, lattice.places.index_select(0, at).long(), gain)
     wins = torch.empty_like(gain, dtype=torch.bool)
     for part in parts(len(at), _AT_ONCE):
         near = every.index_select(0, lattice.near(at[part]).reshape(-1)).reshape(-1, len(NEIGHBOURS))
@@ -324,5 +326,5 @@ def _least_near(lattice: Lattice, at: torch.Tensor, gain: torch.Tensor) -> torch
     if len(here):
         beside = torch.zeros(len(lattice.numbers), device=lattice.device)
         beside.scatter_reduce_(0, here, every[lattice.places[there].long()], "amin")
-        wins &= gain <= beside[at]
+        wins &= gain <= beside.index_select(0, at)
     return wins
