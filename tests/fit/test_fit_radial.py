@@ -12,7 +12,9 @@ import torch
 from phantoms import gaussian_atoms, turned
 
 from nmap.coding.codings import decode_tensor
+from nmap.coding.lattice import Limit
 from nmap.errors import OptionError, QualityError
+from nmap.fit.bumps import search
 from nmap.fit.bumps.schedule import Deadline
 from nmap.fit.bumps.sites import lattice_of
 from nmap.fit.bumps.spreading import Spreading
@@ -75,6 +77,18 @@ def test_every_shell_of_the_decode_reaches_the_preset(phantom, preset, least):
 def test_fidelity_costs_bytes(close):
     sizes = [encode(close, options(target_fsc=goal)).tensors["weights"].nbytes for goal in (0.5, 0.8, 0.95)]
     assert sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize("limit", ["SUM", "WEIGHTS"])
+def test_a_search_ends_before_there_is_more_than_a_file_holds(close, limit, monkeypatch):
+    wanted = options(preset="preview", mask="none")
+    whole = np.abs(decode_tensor(encode(close, wanted).tensors["weights"]))
+    held = int(whole.sum()) if limit == "SUM" else int(np.count_nonzero(whole))
+    monkeypatch.setattr(search, limit, Limit(held // 2, 0, 0))
+    made = encode(close, wanted)
+    few = np.abs(decode_tensor(made.tensors["weights"]))
+    assert 0 < (few.sum() if limit == "SUM" else np.count_nonzero(few)) <= held // 2
+    assert made.record["fidelity"]["worst"] < 0.9
 
 
 def test_the_same_seed_gives_the_same_bytes(close):

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from nmap.coding.codings import CodedTensor, encode_lattice
+from nmap.coding.lattice import SUM, WEIGHTS
 from nmap.fit import checkpoint
 from nmap.fit.bumps.lattice import Lattice
 from nmap.fit.bumps.moves import balance, correlation, excess, iterate, rescale, start
@@ -230,6 +231,7 @@ class _Run:
         self.state = start(lattice)
         self.best: Found | None = None
         self.waited = self.held = self.count = 0
+        self.is_full = False  # more weights, or larger ones, than a file holds
         self.gauge = None if lattice.whole is None else _Gauge(lattice.whole)
         self.first_step, self.saved = self.state.step, time.monotonic()
         if state_file is not None and state_file.exists():
@@ -237,8 +239,13 @@ class _Run:
 
     @property
     def done(self) -> bool:
-        """Whether the hold is over, or what is left to gain too small: for the step, or for its price."""
-        return self.held >= self.hold or self.state.step < _FINEST * self.first_step or self._idle
+        """Whether the hold is over, a file would hold no more, or what is left to gain too small: the step, or its price."""
+        return (
+            self.is_full
+            or self.held >= self.hold
+            or self.state.step < _FINEST * self.first_step
+            or self._idle
+        )
 
     @property
     def _idle(self) -> bool:
@@ -284,10 +291,11 @@ class _Run:
             measured = state.iteration % _MEASURE[state.reached] == 0
             state.fsc = self.gauge.read(state.q, state.fsc, measured)
         self.count = count = int((state.q != 0).sum())
-        if self.clock.wants_trial(count):
+        self.is_full = count > WEIGHTS.most or int(state.q.abs().sum(dtype=torch.int64)) > SUM.most
+        if not self.is_full and self.clock.wants_trial(count):
             self.clock.time_coding(count, lambda: coded_weights(self.lattice, state.q.cpu().numpy()))
         worst, size = float(state.fsc[1:].min()), int(_CODED * state.bits / 8)
-        found = measured and self._keep(worst, size)
+        found = measured and not self.is_full and self._keep(worst, size)
         mean = float(state.fsc[1:].mean())
         if count > 20:
             balance(self.lattice, state)
