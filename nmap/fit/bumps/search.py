@@ -239,7 +239,7 @@ class _Run:
 
     @property
     def done(self) -> bool:
-        """Whether the hold is over, a file would hold no more, or what is left to gain too small: the step, or its price."""
+        """Whether the hold is over, a file would hold no more, or what is left to gain is too little."""
         return (
             self.is_full
             or self.held >= self.hold
