@@ -44,6 +44,8 @@ _DASHBOARD = ":8787"
 _OVER_LIMIT = "worker-restart-memory"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _WORKER = "nmap.batch.worker"
+# Variables that dask sets beside those of its configuration.
+_SPAWNING = ("PYTHONHASHSEED", "__DASK_PARENT_PID")
 
 
 class EngineLost(NmapError):
@@ -180,6 +182,7 @@ class Dask:
         self._threads, self._counted = 1, -math.inf
         self._over_limit: set[str] = set()
         self._scratch = ""
+        self._environment: dict[str, str | None] = {}
         self._cluster: Any = None
         self._client: Any = None
 
@@ -334,6 +337,8 @@ class Dask:
         from distributed import Nanny, Scheduler, SpecCluster
 
         address = _DASHBOARD if find_spec("bokeh") else None
+        if not self._environment:
+            self._environment = _set_by_dask()
         self._scratch = tempfile.mkdtemp(prefix="nmap-batch-")
         worker = {
             "nthreads": 1,
@@ -374,6 +379,11 @@ class Dask:
                     continue
         self._client = self._cluster = None
         self._flying.clear()
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -396,6 +406,15 @@ def worker_environments(device: str, count: int | None) -> list[dict[str, str]]:
     if not cards:
         return [threads] * number
     return [{**threads, "CUDA_VISIBLE_DEVICES": cards[i % len(cards)]} for i in range(number)]
+
+
+def _set_by_dask() -> dict[str, str | None]:
+    """What dask changes in this process's own environment where it starts workers, as it is before that."""
+    import dask.config
+    import distributed  # its defaults
+
+    names = dask.config.get(f"{distributed.__name__}.nanny.pre-spawn-environ")
+    return {name: os.environ.get(name) for name in (*names, *_SPAWNING)}
 
 
 def gpus() -> list[str]:

@@ -15,6 +15,7 @@ import pytest
 
 import nmap
 from bench.batch import BROKEN, survive
+from nmap.batch.engine import Dask
 from nmap.batch.manifest import read_state
 
 pytest.importorskip("distributed")
@@ -113,3 +114,12 @@ def test_an_address_where_no_scheduler_answers_is_a_bad_option(
     monkeypatch.setattr("nmap.batch.engine._PATIENCE", 0.5)
     said = run("batch", "decode", EXAMPLES[0], "--out", tmp_path, "--scheduler", "tcp://127.0.0.1:1")
     assert (said.code, "no scheduler with a worker answers there" in said.err) == (2, True)
+
+
+def test_a_run_leaves_the_environment_of_its_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with Dask(workers=1, memory=1_000_000_000, device="cpu"):
+        pass
+    assert dict(os.environ) == before

@@ -63,7 +63,7 @@ def in_another_process(program: str, *words: object, threads: str | None = None,
 
 
 def test_two_processes_write_the_same_bytes_of_each_kind() -> None:
-    # The record names the threads: both have as many, whatever an earlier test left in this process's environment.
+    # The record names the threads, so both have as many.
     program = "import test_same_bytes; print(*test_same_bytes.digests())"
     one, other = (in_another_process(program, threads="2", seed=seed).split() for seed in ("7", "8"))
     assert dict(zip(KINDS, one, strict=True)) == dict(zip(KINDS, other, strict=True))

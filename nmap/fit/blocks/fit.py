@@ -106,7 +106,7 @@ def _weigh_time(task: Task, goal: ShellGoal, most: float | None) -> None:
     """
     target, watch = task.target, task.watch
     order = 1 if target.group is None else target.group.order
-    points = max(target.inside.size // order, 1)
+    points = max(int(np.count_nonzero(target.mask)) // order, 1)
     recipe = choose_recipe(target.freedom / order, points, task.options, goal.level, most)
     with Workers(task.device) as workers:
         needed = seconds_needed(recipe, points, workers, task.device)
