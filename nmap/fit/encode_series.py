@@ -76,7 +76,6 @@ def encode_series(
     from nmap.fit.series.frames import specimens_at_rest, specimens_of, targets_of
     from nmap.fit.series.motion import at_rest, find_motion
     from nmap.fit.series.record import series_record
-    from nmap.fit.series.shared import shared_functions, shared_part
     from nmap.fit.series.task import SeriesResult, SeriesTask
     from nmap.fit.task import trainer_of
 
@@ -96,15 +95,8 @@ def encode_series(
         motion = find_motion(sources, axis, first.band_limit, first.chosen.envelope, components, watch)
     if motion is not None:
         specimens = specimens_at_rest(specimens, at_rest(sources, motion), options)
-    shared = None
-    if options.target_fsc is None and not options.keeps_noise:
-        first = specimens[0]
-        rest = [specimen.density for specimen in specimens]
-        shared = shared_functions(rest, axis, first.band_limit, first.chosen.envelope)
-        if shared is not None:
-            components = shared
-            rest = shared_part(rest, axis, shared)
-            specimens = [replace(s, density=d) for s, d in zip(specimens, rest, strict=True)]
+    specimens, shared = _without_noise(specimens, axis, options)
+    components = shared or components
     targets = tuple(targets_of(specimens, group, symmetry))
     watch.preparing_seconds += watch.seconds - began
     kept = tuple(sources) if motion is not None or shared is not None else ()
@@ -117,6 +109,22 @@ def encode_series(
         watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)
     watch.say("done", 1.0, 0.0)
     return NeuralMap(result.neural_map.field, result.neural_map.tensors, record)
+
+
+def _without_noise(
+    specimens: list[Specimen], axis: Axis, options: EncodeOptions
+) -> tuple[list[Specimen], int | None]:
+    """What noisy frames share, and by how many functions of the axis; else the frames themselves, and None."""
+    from nmap.fit.series.shared import shared_functions, shared_part
+
+    if options.target_fsc is not None or options.keeps_noise:
+        return specimens, None
+    first, frames = specimens[0], [specimen.density for specimen in specimens]
+    functions = shared_functions(frames, axis, first.band_limit, first.chosen.envelope)
+    if functions is None:
+        return specimens, None
+    rest = shared_part(frames, axis, functions)
+    return [replace(s, density=d) for s, d in zip(specimens, rest, strict=True)], functions
 
 
 def _most_fitted(options: EncodeOptions) -> int:
