@@ -187,6 +187,7 @@ def block_case(
     return made, filtered(product, box, lattice, limit, gains)
 
 
+@functools.cache
 def block_cases() -> list[tuple[str, str, NeuralMap, Function]]:
     """Name, description, map and density of the valid files."""
     ball = np.zeros((6, 6, 6), bool)
@@ -323,6 +324,7 @@ def series_case(
 def displacement(nodes: Array) -> Callable[[list[float]], Array]:
     """Displacement, Angstrom (x, y, z), at a box fraction, by nodes (mz, my, mx, 3): B-splines of truncated powers."""
 
+    @functools.cache
     def weight(f: float, node: int, count: int) -> float:
         if count == 1:
             return 1.0
@@ -340,6 +342,7 @@ def displacement(nodes: Array) -> Callable[[list[float]], Array]:
     return at
 
 
+@functools.cache
 def series_cases() -> list[tuple[str, str, NeuralMap, Function, float]]:
     """Name, description, series, density and position of the valid files."""
     ball = np.zeros((6, 6, 6), bool)
