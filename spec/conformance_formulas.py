@@ -83,16 +83,16 @@ def filtered(product: Function, box: Grid, lattice: Sequence[int], limit: float,
         [i / n for i, n in zip(index, lattice, strict=True)]
         for index in itertools.product(*map(range, lattice))
     ]
-    samples = [product(f) for f in places]
+    samples = [(v, f) for f in places if (v := product(f)) != 0]
     terms = []
     for mode in itertools.product(*(range(-((n - 1) // 2), n // 2 + 1) for n in lattice)):
         shell = math.floor(float(np.linalg.norm(np.array(mode[::-1]) @ inverse)) / width + 0.5 + 1e-6)
         if shell <= math.floor(1 / (limit * width) + 1e-6):
-            waves = (
-                cmath.exp(-2j * math.pi * sum(k * x for k, x in zip(mode, f, strict=True))) for f in places
+            total = sum(
+                v * cmath.exp(-2j * math.pi * sum(k * x for k, x in zip(mode, f, strict=True)))
+                for v, f in samples
             )
-            total = sum(v * wave for v, wave in zip(samples, waves, strict=True))
-            terms.append((mode, float(gains[shell]) * total / len(samples)))
+            terms.append((mode, float(gains[shell]) * total / len(places)))
 
     def p(f: Triple) -> float:
         phase = (2j * math.pi * sum(k * x for k, x in zip(mode, f, strict=True)) for mode, _ in terms)
