@@ -19,6 +19,7 @@ from phantoms import gaussian_atoms
 
 from nmap.grid import Grid
 
+STEPS = 120
 SMALL = (
     "--arch",
     "siren",
@@ -29,13 +30,13 @@ SMALL = (
     "--hidden-layers",
     1,
     "--steps",
-    500,
+    STEPS,
     "--device",
     "cpu",
     "--weight-bits",
     8,
-    "--preset",
-    "preview",
+    "--target-fsc",
+    0.1,
 )
 
 BUMPS = ("--arch", "radial-basis", "--resolution", 8)
@@ -70,7 +71,7 @@ def test_the_summary_says_size_ratio_band_limit_worst_shell_and_network(
         "8 A band limit",
         "lowest FSC of the shells to 8 A",
         "siren, 3-32-32-1",
-        "500 steps",
+        f"{STEPS} steps",
     ):
         assert words in text
 
@@ -89,7 +90,7 @@ def test_inspect_gives_the_fit_its_source_and_its_fidelity(
     assert found["source"]["file"] == "blobs.mrc"
     assert found["source"]["bytes"] == source.stat().st_size
     assert found["model"]["band_limit_A"] == 8
-    assert found["fit"]["steps"] == 500
+    assert found["fit"]["steps"] == STEPS
     assert -1 <= found["fidelity"]["worst"] <= 1
     assert found["size_ratio"]["to_raw_mrc"] == pytest.approx(
         source.stat().st_size / encoded[0].stat().st_size
