@@ -28,8 +28,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python examples/demo.py demo
 
+# Compiled modules are kept, whatever the environment says: a hundred processes are started in the tests.
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # Chromium and Node come from the system's packages where they are not there; the rest from npm.
 test-browser: $(READY)
