@@ -101,7 +101,7 @@ def test_a_first_omega_that_is_given_is_the_files(phantom):
 
 
 def test_an_image_is_a_network_that_does_not_hang_on_the_thin_axis(phantom):
-    made = encode(phantom, options(slice=("y", 16), steps=400))
+    made = encode(phantom, options(slice=("y", 16), steps=200))
     source = phantom.section("y", 16)
     assert made.field.network.tensors()["first.weight"].shape[1] == 3
     assert not made.field.network.tensors()["first.weight"][:, 1].any()
@@ -125,12 +125,12 @@ def test_bytes_that_hold_no_network_are_refused_with_what_it_takes(phantom):
 def test_a_target_is_met_or_nothing_comes(phantom):
     with pytest.raises(QualityError, match=r"of the wanted 0\.99: allow more `hidden_features` or `steps`"):
         encode(phantom, options(target_fsc=0.99, hidden_features=8, steps=20))
-    made = encode(phantom, options(target_fsc=0.5, hidden_features=None, steps=400))
+    made = encode(phantom, options(target_fsc=0.5, hidden_features=None, steps=300))
     assert float(fsc(made.as_array(), phantom.values, GRID).worst(RESOLUTION)) >= 0.5
 
 
-def test_a_time_budget_ends_the_training(phantom):
-    made = encode(phantom, options(steps=100_000_000, time_budget=4.0))
+def test_a_time_budget_ends_the_training(phantom, ticking):
+    made = encode(phantom, options(steps=100_000_000, time_budget=4.0), started=0.0)
     assert 0 < made.record["fit"]["steps"] < 1_000_000
 
 
