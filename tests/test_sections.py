@@ -101,10 +101,10 @@ def test_the_file_lies_in_place_and_every_ring_reaches_the_preset(encoded: Path,
     assert found["size_ratio"]["to_raw_mrc"] == pytest.approx((1024 + 40_000) / encoded.stat().st_size)
 
 
-@pytest.mark.parametrize(("arch", "axis"), [("siren", "x"), ("fourier-features", "z")])
-def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axis: str) -> None:
+@pytest.mark.parametrize(("arch", "axis", "steps"), [("siren", "x", 250), ("fourier-features", "z", 500)])
+def test_networks_of_layers_fit_a_section_too(source: DensityMap, arch: str, axis: str, steps: int) -> None:
     options = nmap.EncodeOptions(
-        slice=(axis, 50), arch=arch, resolution=8.0, hidden_features=24, steps=500, weight_bits=8, preset="preview"
+        slice=(axis, 50), arch=arch, resolution=8.0, hidden_features=24, steps=steps, weight_bits=8, preset="preview"
     )  # fmt: skip
     neural = nmap.encode(source, options)
     section = source.section(axis, 50)

@@ -18,7 +18,9 @@ def test_a_fourfold_decode_and_its_source_turn_into_themselves(tmp_path, capsys)
     nmap.write_map(density, tmp_path / "source.mrc")
     made = nmap.encode(
         density,
-        nmap.EncodeOptions(arch="radial-basis", resolution=8, symmetry="C4", mask="none", effort="low"),
+        nmap.EncodeOptions(
+            arch="radial-basis", resolution=8, symmetry="C4", mask="none", effort="low", preset="preview"
+        ),
     )
     nmap.save(made, tmp_path / "file.nmap")
     assert main([str(tmp_path / "file.nmap"), str(tmp_path / "source.mrc")]) == 0
@@ -34,7 +36,9 @@ def test_a_file_without_a_point_group_is_refused(tmp_path, capsys):
     nmap.write_map(density, tmp_path / "source.mrc")
     made = nmap.encode(
         density,
-        nmap.EncodeOptions(arch="radial-basis", resolution=8, symmetry="C1", mask="none", effort="low"),
+        nmap.EncodeOptions(
+            arch="radial-basis", resolution=8, symmetry="C1", mask="none", effort="low", preset="preview"
+        ),
     )
     nmap.save(made, tmp_path / "file.nmap")
     assert main([str(tmp_path / "file.nmap"), str(tmp_path / "source.mrc")]) == 2

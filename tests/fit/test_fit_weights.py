@@ -41,7 +41,7 @@ def options(**changes) -> EncodeOptions:
 
 
 def test_density_and_solvent_come_back_in_their_own_units_and_nothing_finer(phantom):
-    made = encode(phantom, options(steps=600))
+    made = encode(phantom, options())
     decoded = made.as_array()
     molecule = phantom.values > -0.5
     assert np.corrcoef(decoded[molecule], phantom.values[molecule])[0, 1] > 0.94
@@ -92,7 +92,7 @@ def test_more_fidelity_gets_more_neurons():
 
 def test_a_real_map_without_solvent_is_fitted_whole(data_dir):
     density = read_map(data_dir / "EMD-3197.map")
-    made = encode(density, EncodeOptions(resolution=30.0, steps=300, hidden_features=32, weight_bits=6))
+    made = encode(density, EncodeOptions(resolution=30.0, steps=200, hidden_features=32, weight_bits=6))
     assert made.field.envelope is None
     assert made.record["source"]["file"] == "EMD-3197.map"
     assert made.record["source"]["mrc_header"] == density.header.raw
