@@ -36,6 +36,7 @@ def test_a_simulated_tomogram_has_density_everywhere_and_nothing_beyond_its_reso
     assert values[:12].std() == pytest.approx(values[12:].std(), rel=0.3)
 
 
+@pytest.mark.usefixtures("steps_run_here")
 def test_every_step_of_a_small_map_is_measured_and_written(tmp_path):
     arguments = [str(MODEL), "--sizes", "32", "--voxel", "2", "--resolution", "8", "--series", "one"]
     assert main([*arguments, "--results", str(tmp_path)]) == 0

@@ -10,7 +10,8 @@ from nmap.grid import Grid
 from nmap.maps import DensityMap
 
 
-def test_a_fourfold_decode_and_its_source_turn_into_themselves(tmp_path, capsys):
+def test_a_fourfold_decode_and_its_source_turn_into_themselves(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("bench.symmetry.POINTS", 500)
     quarter = np.random.default_rng(0).normal(size=(31, 31, 31)).astype(np.float32)
     values = np.zeros((32, 32, 32), np.float32)
     values[1:, 1:, 1:] = sum(np.rot90(quarter, k, (1, 2)) for k in range(4))

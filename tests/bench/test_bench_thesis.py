@@ -51,6 +51,7 @@ def test_a_smooth_density_agrees_with_the_spline_between_its_centres() -> None:
     assert min(found.values()) > 0.9999
 
 
+@pytest.mark.usefixtures("steps_run_here")
 def test_every_experiment_runs_and_the_page_is_made_of_their_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

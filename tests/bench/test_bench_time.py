@@ -85,6 +85,7 @@ def test_nothing_is_extrapolated_from_a_fit_that_shows_no_way_there(curve: list[
     assert reason in found.how
 
 
+@pytest.mark.usefixtures("steps_run_here")
 def test_a_run_writes_what_was_measured_and_how_it_is_known(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
