@@ -75,13 +75,14 @@ def test_every_shell_of_the_decode_reaches_the_preset(phantom, preset, least):
 
 
 def test_fidelity_costs_bytes(close):
-    sizes = [encode(close, options(target_fsc=goal)).tensors["weights"].nbytes for goal in (0.5, 0.8, 0.95)]
+    fits = [encode(close, options(target_fsc=goal, effort="low")) for goal in (0.5, 0.8, 0.95)]
+    sizes = [made.tensors["weights"].nbytes for made in fits]
     assert sizes[0] < sizes[1] < sizes[2]
 
 
 @pytest.mark.parametrize("limit", ["SUM", "WEIGHTS"])
 def test_a_search_ends_before_there_is_more_than_a_file_holds(close, limit, monkeypatch):
-    wanted = options(preset="preview", mask="none")
+    wanted = options(preset="preview", mask="none", effort="low")
     whole = np.abs(decode_tensor(encode(close, wanted).tensors["weights"]))
     held = int(whole.sum()) if limit == "SUM" else int(np.count_nonzero(whole))
     monkeypatch.setattr(search, limit, Limit(held // 2, 0, 0))
@@ -92,7 +93,8 @@ def test_a_search_ends_before_there_is_more_than_a_file_holds(close, limit, monk
 
 
 def test_the_same_seed_gives_the_same_bytes(close):
-    first, second = (encode(close, options(preset="preview")).tensors["weights"].arrays[""] for _ in "ab")
+    wanted = options(preset="preview", effort="low")
+    first, second = (encode(close, wanted).tensors["weights"].arrays[""] for _ in "ab")
     np.testing.assert_array_equal(first, second)
 
 
@@ -131,14 +133,14 @@ def kill_a_fit(density: DensityMap, checkpoint: Path, sweeps: int, monkeypatch: 
         return False
 
     with pytest.raises(Killed):
-        encode(density, options(checkpoint=checkpoint), should_stop=kill)
+        encode(density, options(effort="low", checkpoint=checkpoint), should_stop=kill)
     assert list(checkpoint.iterdir())
 
 
 def test_a_killed_fit_goes_on_from_its_checkpoint(close, tmp_path, monkeypatch):
-    whole = encode(close, options())
+    whole = encode(close, options(effort="low"))
     kill_a_fit(close, tmp_path, 40, monkeypatch)
-    resumed = encode(close, options(checkpoint=tmp_path))
+    resumed = encode(close, options(effort="low", checkpoint=tmp_path))
     assert abs(worst(resumed, close) - worst(whole, close)) < 1e-3
     for name, kept in whole.tensors.items():
         np.testing.assert_array_equal(decode_tensor(resumed.tensors[name]), decode_tensor(kept))
@@ -154,17 +156,17 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(close, tmp_path
     kill_a_fit(close, tmp_path, 10, monkeypatch)
     kept = next(tmp_path.iterdir())
     with pytest.raises(OptionError, match="of another map, mask, goal or effort"):
-        encode(close, options(checkpoint=tmp_path, preset="preview"))
+        encode(close, options(effort="low", checkpoint=tmp_path, preset="preview"))
     for content in (b"", b"junk" * 100):
         kept.write_bytes(content)
         with pytest.raises(OptionError, match="damaged"):
-            encode(close, options(checkpoint=tmp_path))
+            encode(close, options(effort="low", checkpoint=tmp_path))
 
 
 def test_a_byte_limit_gives_what_a_preset_of_as_many_bytes_does(close):
-    small = encode(close, options(preset="preview"))
+    small = encode(close, options(preset="preview", effort="low"))
     most = sum(tensor.nbytes for tensor in small.tensors.values())
-    assert worst(encode(close, options(max_bytes=most)), close) > worst(small, close) - 0.1
+    assert worst(encode(close, options(max_bytes=most, effort="low")), close) > worst(small, close) - 0.1
 
 
 @pytest.mark.parametrize("name", ["C4", "D7", "O"])
@@ -186,8 +188,8 @@ def test_the_mean_over_copies_is_the_adjoint_of_their_sum(name):
 
 
 def test_symmetry_is_found_and_pays(fourfold):
-    free = encode(fourfold, options())
-    found = encode(fourfold, options(symmetry="auto"))
+    free = encode(fourfold, options(effort="low"))
+    found = encode(fourfold, options(symmetry="auto", effort="low"))
     assert found.field.symmetry is not None
     assert found.field.symmetry.name == "C4"
     assert found.tensors["weights"].nbytes < 0.45 * free.tensors["weights"].nbytes
@@ -195,7 +197,7 @@ def test_symmetry_is_found_and_pays(fourfold):
 
 
 def test_a_symmetric_decode_is_symmetric_to_rounding(fourfold):
-    values = encode(fourfold, options(symmetry="C4", preset="preview")).as_array()
+    values = encode(fourfold, options(symmetry="C4", preset="preview", effort="low")).as_array()
     turned = np.rot90(values, axes=(1, 2))
     # Voxel n/2 stays where it is: after rot90 of an even box that takes a shift by one.
     turned = np.roll(turned, 1, axis=1) if np.abs(turned - values).max() > 1e-3 else turned
@@ -203,7 +205,8 @@ def test_a_symmetric_decode_is_symmetric_to_rounding(fourfold):
 
 
 def test_an_asymmetric_map_stays_c1(phantom):
-    assert encode(phantom, options(symmetry="auto", preset="preview")).field.symmetry is None
+    made = encode(phantom, options(symmetry="auto", preset="preview", effort="low"))
+    assert made.field.symmetry is None
 
 
 def test_a_wrong_point_group_is_refused_with_its_correlation(phantom):
@@ -219,7 +222,7 @@ def test_a_wrong_point_group_can_be_forced(phantom):
 def test_pure_noise_decodes_to_nothing_of_another_noise():
     rng = np.random.default_rng(5)
     first, second = (DensityMap(rng.standard_normal(GRID.shape).astype(np.float32), GRID) for _ in "ab")
-    decoded = encode(first, options(preset="preview", mask="none")).as_array()
+    decoded = encode(first, options(preset="preview", mask="none", effort="low")).as_array()
     curve = fsc(decoded, second.values, GRID)
     inside = slice(3, int(1 / (RESOLUTION * curve.frequency[1])) + 1)
     assert np.abs(curve.fsc[inside]).max() < 5 / np.sqrt(curve.modes[inside].min() / 2)
@@ -263,7 +266,7 @@ def test_a_small_molecule_in_a_large_box_is_as_true_in_the_whole_box():
     target = prepare(density, options(target_fsc=0.9))
     lattice = lattice_of(target, None, torch.device("cpu"))
     assert np.prod(lattice.shape) < 0.6 * np.prod(lattice.full.shape)
-    neural_map = encode(density, options(target_fsc=0.9))
+    neural_map = encode(density, options(target_fsc=0.9, effort="low"))
     assert float(fsc(neural_map.as_array(), values, grid).worst(RESOLUTION)) >= 0.9
 
 
@@ -271,7 +274,7 @@ def test_a_symmetric_molecule_off_the_middle_of_its_working_box_stays_symmetric(
     grid = Grid((48, 96, 96), (1.5,) * 3)
     values = np.zeros(grid.shape, np.float32)
     values[:, 24:72, 24:72] = blobs(PointGroup("C3").operators, 15)
-    neural_map = encode(DensityMap(values, grid), options(symmetry="C3", target_fsc=0.9))
+    neural_map = encode(DensityMap(values, grid), options(symmetry="C3", target_fsc=0.9, effort="low"))
     assert neural_map.field.symmetry is not None
     third = PointGroup("C3", neural_map.field.symmetry.center).operators[1]
     centre = np.asarray(box_centre(grid))

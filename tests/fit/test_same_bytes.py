@@ -20,7 +20,7 @@ TESTS = Path(__file__).parents[1]
 VALID = TESTS.parent / "spec" / "conformance" / "valid"
 KINDS = {
     "radial-basis": {"preset": "preview"},
-    "siren": {"preset": "preview", "steps": 160},
+    "siren": {"preset": "preview", "steps": 80, "blocks": 6},
     "siren, plain": {"preset": "preview", "steps": 40, "hidden_features": 16},
     "fourier-features": {"preset": "preview", "steps": 40, "hidden_features": 16},
 }
