@@ -49,7 +49,7 @@ def curve(values: np.ndarray, truth: DensityMap) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def series() -> NeuralMap:
-    return encode_series([bent(k) for k in KEPT], options(), at=KEPT)
+    return encode_series([bent(k) for k in KEPT], options(steps=320), at=KEPT)
 
 
 def test_the_band_limit_that_is_said_is_that_of_the_frames(series: NeuralMap) -> None:
