@@ -110,7 +110,7 @@ def test_a_network_loses_nothing_by_sampling_and_nobody_knows_what_lies_beyond(s
 
 def test_of_several_fidelities_those_out_of_reach_are_told(small: DensityMap) -> None:
     found = study_interpolation(
-        small, EncodeOptions(arch="radial-basis", effort="low"), goals=(0.5, 0.9, 0.9999999)
+        halved(small), EncodeOptions(arch="radial-basis", effort="low"), goals=(0.5, 0.9, 0.9999999)
     )
     assert [n.goal for n in found.networks] == [0.5, 0.9]
     assert [n.name for n in found.networks] == ["network at 0.5", "network at 0.9"]
