@@ -168,6 +168,7 @@ def test_a_symmetric_cross_validation_of_halves_with_noise_of_their_own_does_bet
         half1=half1,
         half2=half2,
         cross_validate=True,
+        effort="low",
         device="cpu",
     )
     made = encode(DensityMap((half1.values + half2.values) / 2, GRID), options)
