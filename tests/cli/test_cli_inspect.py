@@ -159,38 +159,30 @@ def test_a_flipped_bit_in_the_weights_is_refused(neural: Path) -> None:
     assert ran.err.count("\n") == 1
 
 
+QUICK = ("--arch", "radial-basis", "--effort", "low", "--preset", "preview")
+
+
 def test_an_estimated_resolution_names_the_option_that_sets_it(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "EMD-3197.map"
     estimated, given = tmp_path / "estimated.nmap", tmp_path / "given.nmap"
-    first = run("encode", source, estimated, "--arch", "radial-basis", "--effort", "low")
+    first = run("encode", source, estimated, *QUICK)
     assert "(estimated: " in first.out and "--resolution" in first.out
     assert "no mask: the whole box is kept" in first.out
     assert "--resolution" in run("inspect", estimated).out
-    assert (
-        "--resolution"
-        not in run(
-            "encode", source, given, "--arch", "radial-basis", "--effort", "low", "--resolution", 30
-        ).out
-    )
+    assert "--resolution" not in run("encode", source, given, *QUICK, "--resolution", 30).out
 
 
 def test_the_last_shell_is_named_where_it_is_coarser_than_the_band_limit(
     data_dir: Path, tmp_path: Path
 ) -> None:
     source, out = data_dir / "EMD-3197.map", tmp_path / "a.nmap"  # 20 voxels of 11.4 A: shell n at 228 A / n
-    assert (
-        "finest detail kept: 28.5 A"
-        in run("encode", source, out, "--arch", "radial-basis", "--effort", "low", "--resolution", 27).out
-    )
+    assert "finest detail kept: 28.5 A" in run("encode", source, out, *QUICK, "--resolution", 27).out
     assert json.loads(run("inspect", out, "--json").out)["model"]["last_shell"] == 8
     text = run(
         "encode",
         source,
         out,
-        "--arch",
-        "radial-basis",
-        "--effort",
-        "low",
+        *QUICK,
         "--resolution",
         28.5,
         "--overwrite",
