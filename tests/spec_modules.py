@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import ModuleType
 SPEC = Path(__file__).parents[1] / "spec"
 
 
+@functools.cache
 def load(name: str) -> ModuleType:
     """A module of the spec folder, which is not a package."""
     specification = importlib.util.spec_from_file_location(name, SPEC / f"{name}.py")
