@@ -74,7 +74,7 @@ def test_memory_holds_a_parked_array_only_while_it_is_looked_at():
 def test_a_map_that_is_parked_gives_the_same_network(tmp_path, monkeypatch):
     density = phantom(24, 2.0, 6.0).clean
     write_map(density, tmp_path / "map.mrc")
-    options = EncodeOptions(arch="radial-basis", target_fsc=0.8, resolution=6.0)
+    options = EncodeOptions(arch="radial-basis", target_fsc=0.8, resolution=6.0, effort="low")
     from_file = encode(tmp_path / "map.mrc", options)
     monkeypatch.setattr(parked, "_LEAST", 1 << 28)
     from_memory = encode(DensityMap(density.values, density.grid), options)

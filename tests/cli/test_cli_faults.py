@@ -112,7 +112,7 @@ def test_encode_says_its_goal_and_warns_at_once_in_json(tmp_path: Path) -> None:
 def test_a_map_of_noise_is_called_one_and_a_molecule_is_not(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)
     (tmp_path / "noise.mrc").write_bytes(mrc_bytes(noise, cella=(64, 64, 64)))
-    kind = ("--arch", "radial-basis", "--symmetry", "C1")
+    kind = ("--arch", "radial-basis", "--symmetry", "C1", "--effort", "low")
     fit = (*kind, "--resolution", 8, "--target-fsc", 0.5, "--overwrite", "--json")
     ran = run("encode", tmp_path / "noise.mrc", tmp_path / "n.nmap", *fit)
     assert ran.code == 0 and "this looks like a map of noise" in ran.err

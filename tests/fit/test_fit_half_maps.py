@@ -290,6 +290,8 @@ def test_the_command_fits_half_one_and_says_how_it_stands_to_half_two(known: Pha
         *fast,
         *halves,
         "--cross-validate",
+        "--effort",
+        "low",
     )
     assert ran.code == 0, ran.err
     assert "cross-validation" in ran.out

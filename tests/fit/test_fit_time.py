@@ -139,7 +139,7 @@ def test_options_that_only_a_siren_has_keep_it_however_short_time_is(density) ->
 
 
 def test_where_there_is_time_the_default_kind_is_fitted(density) -> None:
-    kind, said = kinds_of(density, time_budget=600.0, resolution=16.0, preset="preview")
+    kind, said = kinds_of(density, time_budget=600.0, resolution=16.0, preset="preview", effort="low")
     assert kind == "block-siren" and "quicker-kind" not in said
 
 
@@ -147,6 +147,7 @@ def test_a_siren_that_was_begun_goes_on_from_its_checkpoint_however_short_time_i
     density, tmp_path, monkeypatch
 ) -> None:
     given = {"preset": "preview", "resolution": 10.0, "symmetry": "C1", "mask": "none", "time_budget": 600.0}
+    given["effort"] = "low"
     monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
 
     class Killed(Exception):
@@ -192,7 +193,7 @@ def test_where_memory_is_too_small_for_a_siren_that_nobody_asked_for_a_radial_ba
     }
     assert needed["radial-basis"] < needed["block-siren"]
     monkeypatch.setattr(size, "free_memory", lambda: (needed["radial-basis"] + needed["block-siren"]) // 2)
-    kind, said = kinds_of(density, preset="preview")
+    kind, said = kinds_of(density, preset="preview", effort="low")
     assert kind == "radial-basis" and said.count("no-room") == 1
     with pytest.raises(LimitError, match="GiB are free"):
         kinds_of(density, preset="preview", arch="siren")
@@ -200,9 +201,10 @@ def test_where_memory_is_too_small_for_a_siren_that_nobody_asked_for_a_radial_ba
 
 def test_a_long_fit_names_the_quicker_kind(density, monkeypatch) -> None:
     monkeypatch.setattr(blocks_fit, "seconds_needed", lambda *_: 601.0)
-    kind, said = kinds_of(density, resolution=16.0, preset="preview")
+    quick = {"resolution": 16.0, "preset": "preview", "effort": "low"}
+    kind, said = kinds_of(density, **quick)
     assert kind == "block-siren" and said.count("long") == 1
-    _, said = kinds_of(density, resolution=16.0, preset="preview", arch="siren")
+    _, said = kinds_of(density, **quick, arch="siren")
     assert "long" not in said
 
 
