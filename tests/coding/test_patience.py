@@ -40,7 +40,7 @@ def a_lattice() -> Callable[[], object]:
 
 
 def some_matrices() -> Callable[[], object]:
-    coded = encode_matrices([np.random.default_rng(0).integers(-9, 10, (300, 300))], [0.5])
+    coded = encode_matrices([np.random.default_rng(0).integers(-9, 10, (150, 150))], [0.5])
     return lambda: decode_tensor(coded)
 
 
