@@ -30,7 +30,7 @@ demo: $(READY)
 
 # Compiled modules are kept, whatever the environment says: a hundred processes are started in the tests.
 test: $(READY)
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # Chromium and Node come from the system's packages where they are not there; the rest from npm.
 test-browser: $(READY)
