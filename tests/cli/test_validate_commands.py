@@ -271,7 +271,7 @@ def without_voxel_size(path, into):
     return into
 
 
-def test_maps_whose_headers_give_no_voxel_size_take_one_from_the_command_line(files, tmp_path):
+def test_maps_whose_headers_give_no_voxel_size_take_one_from_the_command_line(files, tmp_path, monkeypatch):
     source = without_voxel_size(files / "source.mrc", tmp_path / "source.mrc")
     mask = without_voxel_size(files / "mask.mrc", tmp_path / "mask.mrc")
     asked = ("validate", files / "a.nmap", source, "--mask", mask)
@@ -281,8 +281,10 @@ def test_maps_whose_headers_give_no_voxel_size_take_one_from_the_command_line(fi
     ran = run(*asked, "--half1", source, "--half2", other, "--voxel-size", 1.5, "--min-fsc", 0.9)
     assert ran.code == 0, ran.err
     page = ("report", files / "a.nmap", source, "-o", tmp_path / "a.html")
+    monkeypatch.setattr("nmap.report.file.build_report", lambda report: str(report.source.grid))
     assert run(*page).code == 3
     assert run(*page, "--voxel-size", 1.5).code == 0
+    assert "1.5 A" in (tmp_path / "a.html").read_text()
     assert run("fsc", source, source).code == 3
     assert run("fsc", source, source, "--voxel-size", 1.5).code == 0
 
