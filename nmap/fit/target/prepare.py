@@ -49,6 +49,10 @@ F64 = NDArray[np.float64]
 _FLOOR = 1e-8
 # Share of a map's variance that rounding leaves within the band limit where nothing else lies.
 _NOTHING = 1e-10
+# Shells coarser than this share of the band limit's frequency are not whitened. Their power falls so steeply that the
+# whitened map would lie beyond the envelope too, where no network is; and they have too few modes for their bits to
+# matter.
+_COARSE = 0.2
 # Width of the smoothing of the gains, in units of the shells over which an object's spectrum is coherent,
 # box edge / envelope width: sharper gains would spread the whitened map beyond the envelope.
 _SMOOTH = 4.0
@@ -78,8 +82,9 @@ class Target:
         reference: what fidelity is measured against: the truth, or for a map whose solvent is constant
             (masked before) the whole source within the band limit.
         gains: factor of each shell from 0 to the last, as decoded from `coded_gains`; at most about 1.
-        scale: density units per unit of network output; the whitened map has unit variance inside.
+        scale: density units per unit of network output; what is whitened of the map has unit variance inside.
         coded_gains: the gains as the file stores them.
+        white_from: first shell that they whiten; coarser ones have the gain of that one at most.
         center: box fraction (z, y, x) where the network coordinates are 0.
         half_width: box fraction (z, y, x) from there to where they are 1; the same length in Angstrom on
             each axis.
@@ -99,6 +104,7 @@ class Target:
     gains: F32
     scale: float
     coded_gains: CodedTensor
+    white_from: int
     center: Triple
     half_width: Triple
     group: PointGroup | None
@@ -206,7 +212,7 @@ def target_of(specimen: Specimen, group: PointGroup | None, outcome: SymmetryOut
         )
     center, half_width = _domain(envelope, lattice)
     shells = Shells(lattice)
-    coded, scale = _gains(truth, shells, shells.last(band_limit), half_width, envelope)
+    coded, scale, white_from = _gains(truth, shells, shells.last(band_limit), half_width, envelope)
     return Target(
         density=density,
         band_limit=band_limit,
@@ -219,6 +225,7 @@ def target_of(specimen: Specimen, group: PointGroup | None, outcome: SymmetryOut
         gains=np.asarray(decode_tensor(coded), np.float32),
         scale=scale,
         coded_gains=coded,
+        white_from=white_from,
         center=center,
         half_width=half_width,
         group=group,
@@ -291,17 +298,19 @@ def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:
 
 def _gains(
     truth: Complex, shells: Shells, last: int, half_width: Triple, envelope: Envelope | None
-) -> tuple[CodedTensor, float]:
-    """Gains that whiten the truth, at most 1, as stored, and the scale that gives it unit variance inside."""
+) -> tuple[CodedTensor, float, int]:
+    """Gains that whiten the truth, at most 1, as stored, the scale that gives it unit variance inside, and from where."""
     power = (shells.sum(squared(truth)) / np.maximum(shells.modes, 1))[: last + 1]
     power = np.maximum(power, _FLOOR * power[1:].mean())
     coherent = max(1.0, max(shells.grid.edges) / (2 * half_width[0] * shells.grid.edges[2]))
     smooth = np.exp(smoothed(np.log(power), _SMOOTH * coherent) / 2)
-    coded = encode_log((smooth / smooth.max()).astype(np.float32))
-    gains = np.asarray(decode_tensor(coded), np.float32)
-    white = invert(truth * shells.spread(1 / gains), shells.grid.shape)
+    white = invert(truth * shells.spread((1 / smooth).astype(np.float32)), shells.grid.shape)
     inside = white if envelope is None else white[envelope.on_lattice(shells.grid.shape) > 0]
-    return coded, max(float(np.sqrt(np.square(inside, dtype=np.float64).mean())), 1e-30)
+    strength = smooth * max(float(np.sqrt(np.square(inside, dtype=np.float64).mean())), 1e-30)
+    start = round(_COARSE * last)
+    strength[:start] = np.minimum(strength[:start], strength[start])
+    scale = float(strength.max())
+    return encode_log((strength / scale).astype(np.float32)), scale, start
 
 
 def smoothed(curve: F64, width: float) -> F64:
