@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from nmap.grid import Grid
 from nmap.maps import DensityMap, read_map
 from nmap.maps.checked import mask_by_position
 from nmap.outcomes import BandLimitOutcome
-from nmap.spectrum import Shells, band_limited, crop_spectrum, invert, power, transform
+from nmap.spectrum import Shells, band_limited, crop_spectrum, invert, power, squared, transform
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_3488.map.gz"
 GRID = Grid((40, 44, 48), (1.5, 1.5, 1.5), (5.0, -3.0, 2.0))
 
 
@@ -170,3 +172,14 @@ def test_the_stored_envelope_is_a_small_part_of_the_file():
     # Radial-basis networks store none: their sites say where the molecule is.
     target = prepare(molecule(noise=0.02), EncodeOptions(resolution=4.0, arch="siren"))
     assert target.coded_envelope["envelope"].nbytes <= max(64, 0.02 * 0.4 * target.freedom)
+
+
+def test_what_a_network_is_to_hold_lies_inside_the_envelope_in_coarse_shells_too():
+    target = prepare(read_map(EXAMPLE), EncodeOptions(resolution=3.2))
+    everywhere = invert(target.whitened, target.lattice.shape)
+    outside = transform(np.where(target.mask > 0, 0, everywhere))
+    coarse = slice(1, target.white_from + 1)
+    share = target.shells.sum(squared(outside))[coarse] / target.shells.sum(squared(target.whitened))[coarse]
+    # Whitened from the first shell on it is 0.009 at most.
+    assert target.white_from == round(target.last / 4)
+    assert share.max() < 0.0015

@@ -49,10 +49,10 @@ F64 = NDArray[np.float64]
 _FLOOR = 1e-8
 # Share of a map's variance that rounding leaves within the band limit where nothing else lies.
 _NOTHING = 1e-10
-# Shells coarser than this share of the band limit's frequency are not whitened. Their power falls so steeply that the
-# whitened map would lie beyond the envelope too, where no network is; and they have too few modes for their bits to
-# matter.
-_COARSE = 0.2
+# Shells coarser than this share of the last are not whitened. Their power falls so steeply that the whitened map would
+# lie beyond the envelope too, where no network is: up to 2 % of a shell's power, all that 0.99 as a goal allows. Kept
+# as strong as they are, 0.3 % at most. They have 1/64 of the modes, so that the bits they take do not matter.
+_COARSE = 0.25
 # Width of the smoothing of the gains, in units of the shells over which an object's spectrum is coherent,
 # box edge / envelope width: sharper gains would spread the whitened map beyond the envelope.
 _SMOOTH = 4.0
@@ -299,7 +299,7 @@ def _domain(envelope: Envelope | None, lattice: Grid) -> tuple[Triple, Triple]:
 def _gains(
     truth: Complex, shells: Shells, last: int, half_width: Triple, envelope: Envelope | None
 ) -> tuple[CodedTensor, float, int]:
-    """Gains that whiten the truth, at most 1, as stored, the scale that gives it unit variance inside, and from where."""
+    """Gains that whiten the truth, at most 1, as stored, the scale that goes with them, and from where they whiten."""
     power = (shells.sum(squared(truth)) / np.maximum(shells.modes, 1))[: last + 1]
     power = np.maximum(power, _FLOOR * power[1:].mean())
     coherent = max(1.0, max(shells.grid.edges) / (2 * half_width[0] * shells.grid.edges[2]))
@@ -307,10 +307,21 @@ def _gains(
     white = invert(truth * shells.spread((1 / smooth).astype(np.float32)), shells.grid.shape)
     inside = white if envelope is None else white[envelope.on_lattice(shells.grid.shape) > 0]
     strength = smooth * max(float(np.sqrt(np.square(inside, dtype=np.float64).mean())), 1e-30)
-    start = round(_COARSE * last)
-    strength[:start] = np.minimum(strength[:start], strength[start])
+    strength, start = levelled(strength)
     scale = float(strength.max())
     return encode_log((strength / scale).astype(np.float32)), scale, start
+
+
+def levelled(strength: F64) -> tuple[F64, int]:
+    """What to whiten by: the strength of each shell from 0 to the last, but no coarse one's above the first fine one's.
+
+    Returns:
+        Strength by shell, and the first fine shell.
+    """
+    first = round(_COARSE * (strength.size - 1))
+    out = strength.copy()
+    out[:first] = np.minimum(out[:first], out[first])
+    return out, first
 
 
 def smoothed(curve: F64, width: float) -> F64:
