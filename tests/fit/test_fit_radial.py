@@ -248,6 +248,16 @@ def test_shells_that_a_low_pass_has_emptied_do_not_count(phantom):
     assert curve.worst(9.5) >= 0.8
 
 
+def test_coarse_shells_of_what_is_searched_are_as_strong_beside_each_other_as_in_the_map(phantom):
+    lattice = lattice_of(prepare(phantom, options()), None, torch.device("cpu")).full
+    spectrum, shells = rfftn(torch.from_numpy(phantom.values)).numpy(), Shells(GRID)
+    source = shells.sum(np.abs(spectrum) ** 2)[1 : lattice.last + 1]
+    coarse = slice(0, round(lattice.last / 4))
+    ratio = lattice.wanted_power.numpy()[1:] / source
+    assert ratio[coarse] == pytest.approx(ratio[coarse][0], rel=0.01)
+    assert ratio[-1] > 10 * ratio[0]
+
+
 def test_an_option_of_dense_layers_means_a_siren():
     assert EncodeOptions(hidden_features=16).arch == "siren"
     assert EncodeOptions().arch == "block-siren"

@@ -19,7 +19,7 @@ from nmap.errors import OptionError
 from nmap.fit.bumps.lattice import C64, F32, Lattice, whitened
 from nmap.fit.bumps.waves import Band, site_at, site_index
 from nmap.fit.target.fittable import nothing_left
-from nmap.fit.target.prepare import Target
+from nmap.fit.target.prepare import Target, levelled
 from nmap.grid import Grid, Shape
 from nmap.machine.threads import workers
 from nmap.model.radial_basis import copies_of, most_sites, sites_lattice
@@ -112,6 +112,8 @@ def _field(target: Target, grid: Grid) -> F32:
 def _whitening(truth: C64, band: Band, target: Target, smooth: bool) -> F32:
     """Factor of each shell that makes its mean power 1; 0 where `validate` would not count the shell.
 
+    Coarse shells stay as strong beside the first fine one as they are.
+
     If `smooth`, it follows a smooth curve through the shells' power instead, and the mean over all modes is 1.
     """
     modes = np.bincount(band.shell, band.modes, target.last + 1)
@@ -123,6 +125,7 @@ def _whitening(truth: C64, band: Band, target: Target, smooth: bool) -> F32:
         curve = np.square(target.gains, dtype=np.float64)
         used &= curve > 0
         mean = curve * power[used].sum() / max(float((curve * modes)[used].sum()), 1e-30)
+    mean, _ = levelled(np.where(used, mean, np.inf))
     return np.divide(1, np.sqrt(mean), out=np.zeros(len(mean)), where=used).astype(np.float32)
 
 
