@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_file_and_another_one_another(phantom) -> N
 
 
 def test_symmetry_is_found_and_the_decode_has_it(phantom) -> None:
-    found = encode(phantom, options(symmetry="auto", target_fsc=0.97))
+    found = encode(phantom, options(symmetry="auto", target_fsc=0.98))
     assert found.field.symmetry is not None and found.field.symmetry.name == "C2"
     values = found.as_array()
     turned = np.roll(values[:, ::-1, ::-1], (1, 1), (1, 2))

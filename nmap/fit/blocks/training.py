@@ -33,11 +33,12 @@ from nmap.fit.device import Workers
 from nmap.fit.progress import Watch
 from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import F64, Target
+from nmap.spectrum import squared
 
 # Shares of the run: rising learning rate; lambda ramped in; from where on it is steered.
 _WARM_UP = 0.03
 _RAMP = 0.2
-_STEERED = 0.65
+_STEERED = 0.5
 # Learning rates of what is shared, and of codes, end at these shares of the highest ones. The run may go on so long
 # with them to land on the goal.
 _LEAST_RATES = (0.01, 0.03)
@@ -49,7 +50,7 @@ _EPSILON = 1e-8
 _STEP_RATE = 0.05
 # Lambda to begin with, in units of the slope of a Gaussian source at the goal; how far it may go, and how fast.
 _LAMBDA = 0.32
-_LAMBDA_RANGE = (0.15, 5.0)
+_LAMBDA_RANGE = (0.15, 10.0)
 _GAIN = 0.12
 _LAST_GAIN = 2.5
 # The same where bits are the goal: they follow lambda at once, so it may move from here on, further and faster.
@@ -57,17 +58,20 @@ _BITS_STEERED = 0.3
 _BITS_RANGE = (0.05, 40.0)
 _BITS_GAIN = 0.4
 # Degrees of freedom up to which it begins so, and the power by which it falls with more: in larger maps more shells
-# lag.
+# lag at first.
 _AT_FREEDOM = 24_000.0
-_LAMBDA_GROWTH = -0.6
+_LAMBDA_GROWTH = -0.3
 # It falls by this power of the share of the passes that there is time for: in few steps bits would win.
 _HURRIED = 2.0
 # Numbers of the network for each degree of freedom up to which lambda begins so.
 _NUMBERS = 2.0
-# What is missing falls by exp(this * (1 - share)^2) to the end of the run, for the rate falls: measured at a goal of
-# 0.9, and the power by which it grows with the bits of a mode.
-_PREDICTED = 4.0
-_PREDICTED_POWER = 0.8
+# What is missing of a shell falls by exp(this * (1 - share)^2) to the end of the run, as the learning rate does: at a
+# goal of 0.9, and the power by which it changes with the bits of a mode, for rates are lower then. In coarse shells, up
+# to this share of the last, it falls by more: where a shared number is rounded, all blocks move together.
+_FALL = 2.5
+_FALL_POWER = -0.8
+_COARSE_FALL = 12.0
+_COARSE = 0.35
 # Shares of the run between which the goal moves from the median shell to the worst one.
 _WORST = (0.6, 0.8)
 # Of what a point's value moves between evaluations of the lattice so much is taken to lie within the band limit.
@@ -79,8 +83,14 @@ _FOLLOW = 0.15
 _FOLLOWED = (0.2, 1.2)
 _FOLLOW_WIDTH = 0.6
 _FOLLOW_RANGE = (-0.5, 2.0)
-# A target further beyond what lacks than this would be overshot before it is renewed.
+# A target further beyond what lacks than this would be overshot before it is renewed. The last shell may have so many
+# times as much weight: the envelope spreads what moves there beyond the band limit, which cuts it off.
 _MOST_WEIGHT = 5.0
+_LAST_WEIGHT = 4.0
+# Gains are smooth, so whitened shells differ in power: those of less begin with more weight, between these limits.
+# Less power than this share of the strongest shell's counts as that.
+_EVENED = (0.7, 4.0)
+_LEAST_POWER = 1e-8
 # The waves see to the shells before this one where the largest squared length of their vectors is that.
 _LOW_SHELLS = 4
 _AT_WAVES = 9
@@ -153,10 +163,14 @@ class BlockTraining:
         self._first_lambda = self.lambda_ = (
             _LAMBDA * share * slope * size**_LAMBDA_GROWTH * recipe.pace**_HURRIED * min(recipe.bits, 1.0)
         )
-        self._predicted = _PREDICTED * recipe.bits**_PREDICTED_POWER
+        self._falling = np.full(target.last + 1, _FALL * max(recipe.bits, 1.0) ** _FALL_POWER)
+        self._falling[: round(_COARSE * target.last)] = _COARSE_FALL
         self._boost = np.zeros(target.last + 1)
         self._even = np.ones(target.last + 1)
-        self._weights = np.minimum(goal.weights, _MOST_WEIGHT)
+        self._first_weights, more = goal.weights * _evened(target, goal), np.ones(target.last + 1)
+        more[-1] = _LAST_WEIGHT
+        self._most, self._most_boost = _MOST_WEIGHT * more, _FOLLOW_RANGE[1] + np.log(more)
+        self._weights = np.minimum(self._first_weights, self._most)
         covered = round(_LOW_SHELLS * math.sqrt(max(recipe.sizes.waves, 0) / _AT_WAVES))
         self._first = min(covered, target.last)
 
@@ -331,7 +345,7 @@ class BlockTraining:
         if _FOLLOWED[0] < now < _FOLLOWED[1]:
             self._follow(fsc)
         if now >= (_STEERED if self.recipe.max_bits is None else _BITS_STEERED):
-            self._steer(now, fsc, worst, whole)
+            self._steer(now, fsc, whole)
 
     def _keep(self, whole: Tensor, worst: float) -> None:
         """Remember the state if it is the best one so far."""
@@ -356,13 +370,13 @@ class BlockTraining:
         missing[~self._counted] = median
         missing[..., : self._first] = median
         self._boost += _FOLLOW * np.log(missing / median)
-        np.clip(self._boost, *_FOLLOW_RANGE, out=self._boost)
+        np.clip(self._boost, _FOLLOW_RANGE[0], self._most_boost, out=self._boost)
         at = np.arange(self._boost.shape[-1])
         kernel = np.exp(-0.5 * ((at[:, None] - at) / _FOLLOW_WIDTH) ** 2)
-        weights = self._goal.weights * np.exp(self._boost @ kernel.T / kernel.sum(1))
-        self._weights = np.minimum(weights, _MOST_WEIGHT)
+        weights = self._first_weights * np.exp(self._boost @ kernel.T / kernel.sum(1))
+        self._weights = np.minimum(weights, self._most)
 
-    def _steer(self, now: float, fsc: F64, worst: float, whole: Tensor) -> None:
+    def _steer(self, now: float, fsc: F64, whole: Tensor) -> None:
         """Move lambda by how what is missing will compare with what may be missing at the end of the run."""
         if self.recipe.max_bits is not None:
             low, high = (self._first_lambda * f for f in _BITS_RANGE)
@@ -370,12 +384,10 @@ class BlockTraining:
             self.lambda_ = min(max(self.lambda_ * math.exp(min(max(change, -0.3), 0.3)), low), high)
             return
         low, high = (self._first_lambda * f for f in _LAMBDA_RANGE)
-        if now < _CANDIDATES:
-            high = self._first_lambda
-        median = float(np.median(fsc[self._counted]))
+        to_come = np.exp(-self._falling * max(1 - now, 0.0) ** 2)
+        foreseen = ((1 - np.square(fsc)) * to_come)[self._counted]
         share = min(max((now - _WORST[0]) / (_WORST[1] - _WORST[0]), 0.0), 1.0)
-        reached = max(share * worst + (1 - share) * median, 0.0)
-        missing = (1 - reached**2) * math.exp(-self._predicted * max(1 - now, 0.0) ** 2)
+        missing = float(share * foreseen.max(initial=0.0) + (1 - share) * np.median(foreseen))
         allowed = (1 - _MARGIN) * (1 - self.recipe.goal**2)
         gain = _GAIN + _LAST_GAIN * max(now - _CANDIDATES, 0.0)
         change = min(max(gain * math.log(allowed / max(missing, 1e-9)), -0.3), 0.3)
@@ -419,6 +431,17 @@ class BlockTraining:
         rates[p.codes] = p.rates[p.codes] * (own * self.recipe.rate)
         adam.step(gradient, by_step, rates, _STEP_RATE * shared)
         return loss
+
+
+def _evened(target: Target, goal: ShellGoal) -> F64:
+    """Weight of each shell, (last + 1,), with which all would miss the same share of their power."""
+    out, counted = np.ones(target.last + 1), np.flatnonzero(goal.modes)
+    if counted.size:
+        power = target.shells.sum(squared(target.whitened))[counted] / goal.modes[counted]
+        logs = np.log(np.maximum(power, _LEAST_POWER * power.max()))
+        typical = np.average(logs, weights=goal.modes[counted])
+        out[counted] = np.exp(typical - logs).clip(*_EVENED)
+    return out
 
 
 class Adam:
