@@ -6,10 +6,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from nmap.axis import Axis, axis_of, most_components
-from nmap.coding.matrices import MAX_PARTS
+from nmap.axis import Axis, axis_of
 from nmap.errors import FormatError, MapError, OptionError
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Progress, Watch
@@ -19,14 +17,7 @@ from nmap.maps import DensityMap, read_series
 from nmap.maps.checked import require_same_grid
 from nmap.model.kinds import KINDS
 from nmap.neural_map import NeuralMap
-from nmap.outcomes import SymmetryOutcome
-from nmap.point_group import PointGroup
 
-if TYPE_CHECKING:
-    from nmap.fit.target.specimen import Specimen
-
-# Hidden layers where none are asked for, as in one map.
-_HIDDEN_LAYERS = 2
 SINGLE = ("half1", "half2", "cross_validate", "contour", "checkpoint", "max_bytes", "ratio")
 """Options of one map that a series does not have."""
 
@@ -73,34 +64,16 @@ def encode_series(
         check_density(density, f"frame {number + 1}: ")
     require_package("torch", "fit", "encode")
     from nmap.fit.device import choose_device, device_name
-    from nmap.fit.series.frames import specimens_at_rest, specimens_of, targets_of
-    from nmap.fit.series.motion import at_rest, find_motion
+    from nmap.fit.series.prepare import series_task
     from nmap.fit.series.record import series_record
-    from nmap.fit.series.task import SeriesResult, SeriesTask
+    from nmap.fit.series.task import SeriesResult
     from nmap.fit.task import trainer_of
 
     kind = KINDS[str(options.arch)]
     train, device = trainer_of(kind), choose_device(options.device)
     watch = Watch(progress, should_stop, options.time_budget, start)
     watch.say("preparing")
-    began = watch.seconds
-    specimens = specimens_of(densities, options)
-    watch.preparing_seconds = watch.seconds - began
-    group, symmetry = _symmetry(specimens, options, watch)
-    began = watch.seconds
-    components = most_components(len(densities), periodic, _most_fitted(options))
-    sources, motion = [specimen.density for specimen in specimens], None
-    if group is None:
-        first = specimens[0]
-        motion = find_motion(sources, axis, first.band_limit, first.chosen.envelope, components, watch)
-    if motion is not None:
-        specimens = specimens_at_rest(specimens, at_rest(sources, motion), options)
-    specimens, shared = _without_noise(specimens, axis, options)
-    components = shared or components
-    targets = tuple(targets_of(specimens, group, symmetry))
-    watch.preparing_seconds += watch.seconds - began
-    kept = tuple(sources) if motion is not None or shared is not None else ()
-    task = SeriesTask(targets[0], options, watch, device, targets, axis, components, motion, kept, shared)
+    task = series_task(densities, axis, options, watch, device)
     result, history = train(task)
     assert isinstance(result, SeriesResult)
     record = series_record(task, history, result, lambda: device_name(device))
@@ -109,28 +82,6 @@ def encode_series(
         watch.warn("late", keep=False, budget=options.time_budget, seconds=-watch.left)
     watch.say("done", 1.0, 0.0)
     return NeuralMap(result.neural_map.field, result.neural_map.tensors, record)
-
-
-def _without_noise(
-    specimens: list[Specimen], axis: Axis, options: EncodeOptions
-) -> tuple[list[Specimen], int | None]:
-    """What noisy frames share, and by how many functions of the axis; else the frames themselves, and None."""
-    from nmap.fit.series.shared import shared_functions, shared_part
-
-    if options.target_fsc is not None or options.keeps_noise:
-        return specimens, None
-    first, frames = specimens[0], [specimen.density for specimen in specimens]
-    functions = shared_functions(frames, axis, first.band_limit, first.chosen.envelope)
-    if functions is None:
-        return specimens, None
-    rest = shared_part(frames, axis, functions)
-    return [replace(s, density=d) for s, d in zip(specimens, rest, strict=True)], functions
-
-
-def _most_fitted(options: EncodeOptions) -> int:
-    """Functions of the axis whose matrices a coded tensor holds, beside those that all share and the motion."""
-    shared = 3 * ((options.hidden_layers or _HIDDEN_LAYERS) + 1) + 2
-    return max(1, (MAX_PARTS - shared - 1) // 2)
 
 
 def _for_series(options: EncodeOptions) -> EncodeOptions:
@@ -161,21 +112,3 @@ def _axis(count: int, at: Sequence[float] | None, periodic: bool, name: str) -> 
         return axis_of(even if at is None else at, periodic, name)
     except FormatError as error:
         raise OptionError(str(error)) from None
-
-
-def _symmetry(
-    specimens: Sequence[Specimen], options: EncodeOptions, watch: Watch
-) -> tuple[PointGroup | None, SymmetryOutcome]:
-    """The point group that the first, the middle and the last frame have; None for C1 where they differ."""
-    from nmap.fit.target.symmetry import find_symmetry
-
-    group, outcome = find_symmetry(specimens[0], options, watch)
-    if options.symmetry != "auto":
-        return group, outcome
-    for specimen in (specimens[len(specimens) // 2], specimens[-1]):
-        if group is None:
-            break
-        other, found = find_symmetry(specimen, options, watch)
-        if other != group:
-            group, outcome = None, replace(found, rule="none-holds")
-    return group, outcome

@@ -205,6 +205,10 @@ class SeriesSiren(Network):
         """
         return self._single(self.axis.slopes(t, self.components), has_base=False)
 
+    def function(self, number: int) -> BlockSiren:
+        """What one function of the axis, counted from 0, is multiplied by: a network with the same layers."""
+        return self._single(np.eye(self.components)[number], has_base=number == 0)
+
     @property
     def has_motion(self) -> bool:
         """Whether a motion is stored."""

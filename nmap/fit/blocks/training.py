@@ -131,6 +131,7 @@ class BlockTraining:
         device: where it computes.
         workers: share the work out.
         watch: reports progress; says when to end.
+        more: times as much weight as the goal gives each shell, (last + 1,); 1 if None.
     """
 
     def __init__(
@@ -142,9 +143,11 @@ class BlockTraining:
         device: torch.device,
         workers: Workers,
         watch: Watch,
+        more: F64 | None = None,
     ) -> None:
         self.radius = layout.radius
         self.recipe, self._goal, self._watch, self._device = recipe, goal, watch, device
+        self._more = np.ones(target.last + 1) if more is None else more
         self._random = torch.Generator().manual_seed(recipe.seed)
         omega0 = recipe.omega * 2 * math.pi * layout.radius / target.band_limit
         self.omegas = (float(f"{omega0:.4g}"), *[recipe.omega_hidden] * recipe.sizes.hidden)
@@ -167,9 +170,9 @@ class BlockTraining:
         self._falling[: round(_COARSE * target.last)] = _COARSE_FALL
         self._boost = np.zeros(target.last + 1)
         self._even = np.ones(target.last + 1)
-        self._first_weights, more = goal.weights * _evened(target, goal), np.ones(target.last + 1)
-        more[-1] = _LAST_WEIGHT
-        self._most, self._most_boost = _MOST_WEIGHT * more, _FOLLOW_RANGE[1] + np.log(more)
+        self._first_weights = self._more * goal.weights * _evened(target, goal)
+        of_last = np.where(np.arange(target.last + 1) < target.last, 1.0, _LAST_WEIGHT)
+        self._most, self._most_boost = _MOST_WEIGHT * of_last, _FOLLOW_RANGE[1] + np.log(of_last)
         self._weights = np.minimum(self._first_weights, self._most)
         covered = round(_LOW_SHELLS * math.sqrt(max(recipe.sizes.waves, 0) / _AT_WAVES))
         self._first = min(covered, target.last)
@@ -365,7 +368,7 @@ class BlockTraining:
 
     def _follow(self, fsc: F64) -> None:
         """Give more weight to the shells that lag behind the median one."""
-        missing = np.maximum(1 - fsc**2, 1e-5)
+        missing = np.maximum((1 - fsc**2) * self._more, 1e-5)
         median = float(np.median(missing[self._counted]))
         missing[~self._counted] = median
         missing[..., : self._first] = median

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmap.coding.codings import CodedTensor, decode_tensor, encode_log, encode_matrices
 from nmap.envelope.automatic import solvent_value
@@ -26,10 +27,12 @@ from nmap.fit.task import Task
 from nmap.maps import DensityMap
 from nmap.model.block_siren import MAX_WIDTH
 from nmap.model.blocks import Places
+from nmap.model.field import Field
 from nmap.model.series_siren import SeriesSiren
 from nmap.neural_map import NeuralMap
 from nmap.sampling.moved import MovedField, moved_envelope
 from nmap.spectrum import (
+    Complex,
     ShellCurve,
     Shells,
     correlate_shells,
@@ -40,9 +43,11 @@ from nmap.spectrum import (
     transform_values,
 )
 
-# A layer has so many times the neurons, and training so many times the passes, that one map wants.
-_WIDER = 1.4
-_PASSES = 1.5
+# A layer has the neurons, and training the passes, that one map wants, times these powers of the functions of the axis.
+_WIDER = 0.14
+_PASSES = 0.16
+# Training aims at this share of what may be missing: where parts have moved to, and between frames, more is missed.
+_AIMED = 0.6
 
 
 def fit_series(task: Task) -> tuple[Result, History]:
@@ -55,13 +60,23 @@ def fit_series(task: Task) -> tuple[Result, History]:
     target, watch = task.target, task.watch
     places = Places.of(target.lattice, target.envelope, target.group)
     order = 1 if target.group is None else target.group.order
-    goal = _goal(task)
-    single = choose_recipe(target.freedom / order, places.own.size, task.options, goal.level)
-    recipe = _recipe(single, task.options)
+    goal = task.goal
+    aimed = math.sqrt(1 - _AIMED * (1 - goal.level**2))
+    single = choose_recipe(target.freedom / order, places.own.size, task.options, aimed)
+    recipe = _recipe(single, task)
     layout = Layout.of(target, target.group, places, recipe.sizes.blocks)
     with Workers(task.device) as workers:
         training = SeriesTraining(
-            task.targets, task.axis, task.components, layout, recipe, goal, task.device, workers, watch
+            task.targets,
+            task.axis,
+            task.components,
+            layout,
+            recipe,
+            goal,
+            task.device,
+            workers,
+            watch,
+            task.weights,
         )
         training.run(training_end(training, task, None))
         watch.say("storing")
@@ -70,16 +85,6 @@ def fit_series(task: Task) -> tuple[Result, History]:
     _check(result, goal, task)
     settings = {**settings_of(recipe, training.omegas), "components": task.components}
     return result, History(training.done, settings, training.loss, training.fsc)
-
-
-def _goal(task: SeriesTask) -> ShellGoal:
-    """The goal of every frame: one correlation for all shells. What noise a frame has its neighbours do not share."""
-    target = task.target
-    count = target.last + 1
-    modes = target.shells.modes[:count].astype(np.float64)
-    modes[target.negligible[:count]] = 0
-    modes[0] = 0
-    return ShellGoal(task.options.goal_for(target.masked), np.ones(count), modes, "fsc")
 
 
 def _check(result: SeriesResult, goal: ShellGoal, task: SeriesTask) -> None:
@@ -102,13 +107,13 @@ def _check(result: SeriesResult, goal: ShellGoal, task: SeriesTask) -> None:
     task.watch.warn("below-goal", worst=reached, goal=goal.share)
 
 
-def _recipe(single: BlockRecipe, options: EncodeOptions) -> BlockRecipe:
+def _recipe(single: BlockRecipe, task: SeriesTask) -> BlockRecipe:
     """The recipe for one map, for a series: its features serve all frames."""
     passes, width = single.passes, single.sizes.width
-    if options.steps is None:
-        passes = math.ceil(passes * _PASSES)
-    if options.hidden_features is None:
-        width = min(4 * math.ceil(width * _WIDER / 4), MAX_WIDTH)
+    if task.options.steps is None:
+        passes = math.ceil(passes * task.components**_PASSES)
+    if task.options.hidden_features is None:
+        width = min(4 * math.ceil(width * task.components**_WIDER / 4), MAX_WIDTH)
     return replace(single, passes=passes, sizes=replace(single.sizes, width=width))
 
 
@@ -119,9 +124,16 @@ def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:
     parameters.logs.copy_(best.logs)
     matrices, steps = parameters.matrices(best.whole), parameters.stored_steps()
     amplitudes = best.amplitudes.astype(np.int64).reshape(task.components, -1, 1)
+    components = _used(matrices[-task.components :], amplitudes)
+    shared = len(matrices) - task.components
+    matrices, steps, amplitudes = (
+        matrices[: shared + components],
+        steps[: shared + components],
+        amplitudes[:components],
+    )
     if amplitudes.size:
         matrices = [*matrices, *amplitudes]
-        steps = np.append(steps, np.full(task.components, waves.step, np.float16))
+        steps = np.append(steps, np.full(components, waves.step, np.float16))
     motion = task.motion
     if motion is not None:
         matrices, steps = [*matrices, motion.whole], np.append(steps, np.float16(motion.step))
@@ -133,12 +145,25 @@ def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:
         training.omegas,
         training.radius,
         task.axis,
-        task.components,
+        components,
         None if motion is None else motion.nodes,
         0 if motion is None else motion.moving,
         None if motion is None else motion.limit,
     )
     return _finish(task, network, coded, task.options)
+
+
+def _used(codes: Sequence[NDArray[np.int64]], amplitudes: NDArray[np.int64]) -> int:
+    """Functions of the axis up to the last one with a number that is not 0; at least 1.
+
+    Args:
+        codes: of each function.
+        amplitudes: of its waves, (functions, amplitudes, 1).
+    """
+    used = [
+        k for k, (code, waves) in enumerate(zip(codes, amplitudes, strict=True)) if code.any() or waves.any()
+    ]
+    return 1 + max(used, default=0)
 
 
 def _finish(
@@ -153,7 +178,7 @@ def _finish(
 
     tensors = {**coded, **target.coded_envelope}
     trial = assembled({**tensors, "gains": target.coded_gains}, target.scale, target.solvent)
-    spectra = [transform(trial.at(t).field.lattice_values()) for t in task.axis.at]
+    spectra = _spectra(trial.field, task)
     gains = fitted_gains(targets, spectra, options.gains)
     scale = float(gains.max())
     stored = {**tensors, "gains": encode_log((gains / scale).astype(np.float32))}
@@ -170,6 +195,18 @@ def _finish(
     worst = [float(curve.worst(task.limit)) for curve in curves]
     last = int(np.argmin(worst))
     return SeriesResult(neural_map, curves[last], worst[last], curves, near if task.shared else worst[last])
+
+
+def _spectra(field: Field, task: SeriesTask) -> list[Complex]:
+    """Half transforms of m . u on the lattice in each frame: sums of those of the functions of the axis."""
+    assert isinstance(field.network, SeriesSiren)
+    components = field.network.components
+    parts = [
+        transform(replace(field, network=field.network.function(k)).lattice_values())
+        for k in range(components)
+    ]
+    functions = task.axis.at_frames(components).astype(np.float32)
+    return [np.asarray(np.tensordot(row, parts, 1), np.complex64) for row in functions]
 
 
 def frame_fidelity(neural_map: NeuralMap, t: float, source: DensityMap, target: Target) -> ShellCurve:

@@ -10,7 +10,7 @@ import numpy as np
 from nmap.coding.codings import decode_tensor, encode_log
 from nmap.fit.options import EncodeOptions
 from nmap.fit.target.envelope import Chosen, envelope_around
-from nmap.fit.target.prepare import Target, target_of
+from nmap.fit.target.prepare import F64, Target, levelled, target_of
 from nmap.fit.target.specimen import Specimen, specimen_of
 from nmap.maps import DensityMap
 from nmap.outcomes import SymmetryOutcome
@@ -18,6 +18,8 @@ from nmap.point_group import PointGroup
 
 # Value from which an envelope is 1, but for rounding.
 _FULL = 1 - 1e-6
+# Shells up to this share of the last one are left unwhitened at most.
+_EMPHASISED = 0.5
 # The density at rest is held to so many times the frequency: a hinge through 12 degrees to each side, 3.5 A: FSC of the
 # last shell 0.92 without, 0.99 with.
 _FINER = 1.05
@@ -88,7 +90,27 @@ def targets_of(
     """
     alone = [target_of(specimen, group, outcome) for specimen in specimens]
     strength = np.sqrt(np.mean([(t.scale * t.gains.astype(np.float64)) ** 2 for t in alone], axis=0))
+    return _with_strength(alone, strength, max(t.white_from for t in alone))
+
+
+def emphasised(targets: Sequence[Target], owed: F64) -> list[Target]:
+    """The targets with as many coarse shells not whitened as make them stand out by what they owe.
+
+    Args:
+        targets: alike in gains.
+        owed: share of its power that each shell may miss, in units of what the goal allows, (last + 1,).
+    """
+    first = targets[0]
+    strength = first.scale * first.gains.astype(np.float64)
+    start, most = first.white_from, int(_EMPHASISED * first.last)
+    while start < most and ((strength[start] / strength[1:start]) ** 2 > owed[1:start]).any():
+        start += 1
+    return _with_strength(targets, *levelled(strength, start))
+
+
+def _with_strength(targets: Sequence[Target], strength: F64, start: int) -> list[Target]:
+    """The targets with gains of this strength, density units, that whiten from a shell on."""
     scale = float(strength.max())
     coded = encode_log((strength / scale).astype(np.float32))
     gains = np.asarray(decode_tensor(coded), np.float32)
-    return [replace(t, gains=gains, scale=scale, coded_gains=coded) for t in alone]
+    return [replace(t, gains=gains, scale=scale, coded_gains=coded, white_from=start) for t in targets]

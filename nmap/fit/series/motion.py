@@ -53,8 +53,10 @@ _FOLLOWED = 8
 _FINER = 4
 # Points that are moved at once.
 _BLOCK = 1 << 20
-# Displacements are stored in steps of this share of the band limit.
-_STEP = 0.02
+# Displacements are stored in steps whose rounding makes so much of what the goal lets be missing of the last shell.
+_ROUNDING = 0.02
+# Mean square of what a cubic B-spline makes of rounding errors of its nodes in three dimensions, for theirs.
+_SPREAD = 0.11
 # Independent numbers of a band-limited map for each point of the lattice that holds it.
 _FREE = 0.45
 # A motion is kept where it leaves less than this share of what frames differ from their mean by.
@@ -101,6 +103,7 @@ def find_motion(
     band_limit: float,
     envelope: Envelope | None,
     components: int,
+    goal: float,
     watch: Watch,
 ) -> Found | None:
     """The motion of a series; None where it would say little.
@@ -111,6 +114,7 @@ def find_motion(
         band_limit: Angstrom.
         envelope: around all of them.
         components: functions of the axis at most.
+        goal: worst-shell FSC aimed at.
         watch: asked whether to stop; of a time budget the motion takes a part at most.
     """
     grid = frames[0].grid
@@ -133,9 +137,15 @@ def find_motion(
     if not match.pays:
         return None
     factors = match.by_functions(axis.at_frames(components))
-    step = float(np.float16(_STEP * band_limit))
+    step = _step(band_limit, goal, factors.shape[3])
     whole = np.rint(factors / step).astype(np.int64).reshape(math.prod(nodes), -1)
     return Found(nodes, whole, step, axis, band_limit)
+
+
+def _step(band_limit: float, goal: float, functions: int) -> float:
+    """Step of stored displacements, Angstrom: a shell misses (2 pi error / resolution)^2 of its power by an error."""
+    error = math.sqrt(_ROUNDING * (1 - goal**2)) * band_limit / (2 * math.pi)
+    return float(np.float16(error * math.sqrt(12 / (_SPREAD * functions))))
 
 
 def at_rest(frames: Sequence[DensityMap], found: Found) -> list[DensityMap]:
@@ -179,7 +189,7 @@ def _ahead(motion: Motion, grid: Grid) -> F64:
     for _ in range(_FOLLOWED):
         place = np.moveaxis(index + e * shape, -1, 0)
         e = np.stack(
-            [ndimage.map_coordinates(d[..., a], place, order=3, mode="grid-wrap") for a in range(3)], -1
+            [ndimage.map_coordinates(d[..., a], place, order=1, mode="grid-wrap") for a in range(3)], -1
         )
     return e
 

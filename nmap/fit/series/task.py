@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nmap.axis import Axis
 from nmap.fit.result import Result
 from nmap.fit.series.motion import Found
-from nmap.fit.target.prepare import Target
+from nmap.fit.target.goal import ShellGoal
+from nmap.fit.target.prepare import F64, Target
 from nmap.fit.task import Task
 from nmap.maps import DensityMap
 from nmap.spectrum import ShellCurve
@@ -21,14 +22,18 @@ class SeriesTask(Task):
         targets: what to fit, a target for each frame; alike in all but the densities.
         axis: where the frames lie.
         components: functions of the axis.
+        goal: of every frame.
+        weights: times as much weight as the goal gives each shell, for what lies between frames, (last + 1,).
         motion: how the molecule moves; the targets are then those of the molecule at rest. None for no motion.
         sources: the frames themselves, as they are fitted; empty where these are the targets.
         shared: functions of the axis that hold what noisy frames share, which is then the target; None for no noise.
     """
 
-    targets: tuple[Target, ...] = ()
-    axis: Axis = field(default_factory=lambda: Axis((0.0, 1.0)))
-    components: int = 1
+    targets: tuple[Target, ...]
+    axis: Axis
+    components: int
+    goal: ShellGoal
+    weights: F64
     motion: Found | None = None
     sources: tuple[DensityMap, ...] = ()
     shared: int | None = None

@@ -45,6 +45,7 @@ class SeriesTraining(BlockTraining):
         device: where it computes.
         workers: share the work out.
         watch: reports progress; says when to end.
+        more: times as much weight as the goal gives each shell, for what lies between frames, (last + 1,).
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class SeriesTraining(BlockTraining):
         device: torch.device,
         workers: Workers,
         watch: Watch,
+        more: F64,
     ) -> None:
-        super().__init__(targets[0], layout, recipe, goal, device, workers, watch)
+        super().__init__(targets[0], layout, recipe, goal, device, workers, watch, more)
         functions = axis.at_frames(components)
         self.components = components
         self.parameters = SeriesParameters(recipe.sizes, components, self.omegas, self._random, device)
@@ -76,10 +78,20 @@ class SeriesTraining(BlockTraining):
         self._counted = np.stack([error.counted for error in self._errors])
         self.waves = SeriesWaves(targets[0], layout, recipe.sizes.waves, recipe.goal, components)
         # An error in a component is one in all frames, and so many of them share the error that a frame may have.
-        shared = min(components, _MOVING * math.sqrt(len(targets)))
+        shared = min(self._moving(), _MOVING * math.sqrt(len(targets)))
         self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / shared
         self._boost = np.zeros((len(targets), targets[0].last + 1))
         self._weights = np.broadcast_to(self._weights, self._boost.shape)
+
+    def _moving(self) -> float:
+        """How many components hold the series: the exponential of the entropy of their powers."""
+        wanted = [error.wanted for error in self._errors]
+        power = np.zeros(self.components)
+        for number, row in enumerate(self._projection):
+            component = sum(share * modes for share, modes in zip(row, wanted, strict=True))
+            power[number] = float(component.abs().square().sum())
+        shares = power[power > 0] / power.sum()
+        return float(np.exp(-(shares * np.log(shares)).sum()))
 
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of all frames takes."""

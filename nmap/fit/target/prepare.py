@@ -313,13 +313,18 @@ def _gains(
     return encode_log((strength / scale).astype(np.float32)), scale, start
 
 
-def levelled(strength: F64) -> tuple[F64, int]:
+def levelled(strength: F64, first: int | None = None) -> tuple[F64, int]:
     """What to whiten by: the strength of each shell from 0 to the last, but no coarse one's above the first fine one's.
+
+    Args:
+        strength: by shell.
+        first: fine shell; by the rule if None.
 
     Returns:
         Strength by shell, and the first fine shell.
     """
-    first = round(_COARSE * (strength.size - 1))
+    if first is None:
+        first = round(_COARSE * (strength.size - 1))
     out = strength.copy()
     out[:first] = np.minimum(out[:first], out[first])
     return out, first

@@ -1,0 +1,118 @@
+"""What the frames of a series owe, so that what is decoded between them is no worse than a straight line between maps.
+
+Where parts move by a distance d from one frame to the next, the mean of two neighbours misses a share of the power
+halfway between them that grows as (d / resolution)^4: next to nothing in coarse shells. Those have few numbers, so
+they are given weight by that. Finer shells owe the goal alone: where a line misses more than the goal lets be missing,
+and where it would cost too many bits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmap.axis import Axis, most_components
+from nmap.fit.options import EncodeOptions
+from nmap.fit.series.products import left_by, shell_powers
+from nmap.fit.target.goal import ShellGoal
+from nmap.fit.target.prepare import Target
+
+F64 = NDArray[np.float64]
+
+# Least share of a shell's power that may be missing: a correlation of 0.9999.
+_LEAST = 2e-4
+# A line's miss is told from second differences up to this share; those of maps with nothing in common come to 0.09.
+_TOLD = 0.03
+# Of what a line misses, a frame may miss so much: what lies between frames has the error of the interpolation too.
+_SHARE = 0.5
+# Bits that coarse shells may cost beyond those of the goal, as a share of these.
+_MORE_BITS = 0.15
+# Of what a frame may miss, so much is left to functions of the axis that are not fitted: of what the goal allows, and
+# of what is owed in coarse shells.
+_LEFT_OF_GOAL = 0.3
+_LEFT = 0.7
+
+
+def missed_by_line(products: F64, axis: Axis) -> F64:
+    """Share of each shell's power that a line between two frames misses halfway across the widest gap, (shells,).
+
+    A line misses half the second derivative times the square of half the gap; that half is the frames' second divided
+    difference, taken over each three frames in a row. Of two frames nothing is known: 1.
+
+    Args:
+        products: of the frames, not moved back.
+        axis: where they lie.
+    """
+    at, count = np.asarray(axis.at), len(axis.at)
+    places, number = at, np.arange(count)
+    if axis.period is not None:
+        places, number = np.append(at, at[:2] + axis.period), np.append(number, [0, 1])
+    widest = float(np.diff(places[: count + 1]).max())
+    power, missed = shell_powers(products), []
+    for first in range(len(places) - 2):
+        a, b, c = places[first : first + 3]
+        row = np.zeros(count)
+        shares = 1 / np.array([(a - b) * (a - c), (b - a) * (b - c), (c - a) * (c - b)])
+        np.add.at(row, number[first : first + 3], shares * (widest / 2) ** 2)
+        missed.append(np.einsum("f,sfg,g->s", row, products, row))
+    if not missed:
+        return np.ones(len(power))
+    mean = np.mean(missed, axis=0)
+    return np.asarray(np.divide(mean, power, out=np.ones_like(mean), where=power > 0))
+
+
+def series_goal(target: Target, options: EncodeOptions) -> ShellGoal:
+    """What every frame owes: one correlation for all shells. What noise a frame has its neighbours do not share.
+
+    Args:
+        target: of one frame.
+        options: of the fit.
+    """
+    share, count = options.goal_for(target.masked), target.last + 1
+    modes = target.shells.modes[:count].astype(np.float64)
+    modes[target.negligible[:count]] = 0
+    modes[0] = 0
+    return ShellGoal(share, np.ones(count), modes, "fsc")
+
+
+def owed_between(goal: ShellGoal, missed: F64) -> F64:
+    """Share of its power that each shell of a frame may miss for what lies between frames: as the goal says, or less.
+
+    Args:
+        goal: of every frame.
+        missed: by a line between frames, (shells,) or fewer.
+    """
+    allowed = goal.missing.copy()
+    bits = _MORE_BITS * float(goal.modes @ -np.log(allowed))
+    for shell in range(1, min(len(missed), len(allowed))):
+        if missed[shell] > _TOLD:
+            break
+        wanted = min(max(_SHARE * float(missed[shell]), _LEAST), allowed[shell])
+        bits -= float(goal.modes[shell]) * math.log(allowed[shell] / wanted)
+        if bits < 0:
+            break
+        allowed[shell] = wanted
+    return allowed
+
+
+def functions_needed(products: F64, axis: Axis, goal: ShellGoal, owed: F64, most: int) -> int:
+    """How many functions of the axis hold every frame as true as is owed.
+
+    Args:
+        products: of the frames; where there is a motion, moved back.
+        axis: where they lie.
+        goal: of every frame.
+        owed: share of its power that each shell of a frame may miss, (shells,).
+        most: functions at most.
+    """
+    periodic, last = axis.period is not None, min(len(products), len(owed))
+    counted, allowed = np.flatnonzero(goal.modes[:last]), 1 - goal.share**2
+    for count in range(1, most):
+        if most_components(count, periodic, count) != count:
+            continue
+        left = left_by(products[counted], axis.at_frames(count))
+        if left.max() <= _LEFT_OF_GOAL * allowed and (left <= _LEFT * owed[counted, None]).all():
+            return count
+    return most

@@ -1,0 +1,111 @@
+"""From the maps of a series to what its trainer is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from nmap.axis import Axis, most_components
+from nmap.coding.matrices import MAX_PARTS
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Watch
+from nmap.fit.series.frames import emphasised, specimens_at_rest, specimens_of, targets_of
+from nmap.fit.series.motion import at_rest, find_motion
+from nmap.fit.series.owed import functions_needed, missed_by_line, owed_between, series_goal
+from nmap.fit.series.products import F64, frame_products, products_by
+from nmap.fit.series.shared import shared_functions, shared_part
+from nmap.fit.series.task import SeriesTask
+from nmap.fit.target.specimen import Specimen
+from nmap.fit.target.symmetry import find_symmetry
+from nmap.maps import DensityMap
+from nmap.outcomes import SymmetryOutcome
+from nmap.point_group import PointGroup
+
+# Hidden layers where none are asked for, as in one map.
+_HIDDEN_LAYERS = 2
+# Coarse shells get weight by this power of what they owe; by all of it, finer ones fall short in small maps.
+_WEIGHING = 0.5
+
+
+def series_task(
+    densities: Sequence[DensityMap], axis: Axis, options: EncodeOptions, watch: Watch, device: torch.device
+) -> SeriesTask:
+    """What a series is fitted to, in how many functions of its axis, and what it owes; raises as `specimen_of`.
+
+    Args:
+        densities: the maps, in order, on one grid.
+        axis: where they lie.
+        options: how to fit.
+        watch: reports progress; of a time budget this takes a part at most.
+        device: of the fit.
+    """
+    began = watch.seconds
+    specimens = specimens_of(densities, options)
+    watch.preparing_seconds = watch.seconds - began
+    group, symmetry = _symmetry(specimens, options, watch)
+    began = watch.seconds
+    most = most_components(len(densities), axis.period is not None, _most_fitted(options))
+    sources, products = tuple(specimen.density for specimen in specimens), _products(specimens)
+    missed, motion, shared = missed_by_line(products, axis), None, None
+    if group is None:
+        limit, envelope = specimens[0].band_limit, specimens[0].chosen.envelope
+        motion = find_motion(sources, axis, limit, envelope, most, options.goal_for(True), watch)
+    if motion is not None:
+        specimens = specimens_at_rest(specimens, at_rest(sources, motion), options)
+        products = _products(specimens)
+    if options.target_fsc is None and not options.keeps_noise:
+        shared = shared_functions(products, axis)
+    if shared is not None:
+        rest = shared_part([specimen.density for specimen in specimens], axis, shared)
+        specimens = [replace(s, density=d) for s, d in zip(specimens, rest, strict=True)]
+        products = products_by(products, axis.at_frames(shared))
+    targets = targets_of(specimens, group, symmetry)
+    goal = series_goal(targets[0], options)
+    owed = owed_between(goal, missed)
+    targets = emphasised(targets, owed / goal.missing)
+    components = functions_needed(products, axis, goal, owed, min(most, shared or most))
+    watch.preparing_seconds += watch.seconds - began
+    return SeriesTask(
+        target=targets[0],
+        options=options,
+        watch=watch,
+        device=device,
+        targets=tuple(targets),
+        axis=axis,
+        components=components,
+        goal=goal,
+        weights=(goal.missing / owed) ** _WEIGHING,
+        motion=motion,
+        sources=sources if motion is not None or shared is not None else (),
+        shared=shared,
+    )
+
+
+def _products(specimens: Sequence[Specimen]) -> F64:
+    """Inner products of what is fitted, by shell."""
+    densities, first = [specimen.density for specimen in specimens], specimens[0]
+    return frame_products(densities, first.band_limit, first.chosen.envelope)
+
+
+def _most_fitted(options: EncodeOptions) -> int:
+    """Functions of the axis whose matrices a coded tensor holds, beside those that all share and the motion."""
+    shared = 3 * ((options.hidden_layers or _HIDDEN_LAYERS) + 1) + 2
+    return max(1, (MAX_PARTS - shared - 1) // 2)
+
+
+def _symmetry(
+    specimens: Sequence[Specimen], options: EncodeOptions, watch: Watch
+) -> tuple[PointGroup | None, SymmetryOutcome]:
+    """The point group that the first, the middle and the last frame have; None for C1 where they differ."""
+    group, outcome = find_symmetry(specimens[0], options, watch)
+    if options.symmetry != "auto":
+        return group, outcome
+    for specimen in (specimens[len(specimens) // 2], specimens[-1]):
+        if group is None:
+            break
+        other, found = find_symmetry(specimen, options, watch)
+        if other != group:
+            group, outcome = None, replace(found, rule="none-holds")
+    return group, outcome

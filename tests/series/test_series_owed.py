@@ -1,0 +1,106 @@
+"""What frames owe for what lies between them, and how many functions of the axis hold them: against sums by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from nmap.axis import Axis
+from nmap.fit.series.owed import functions_needed, missed_by_line, owed_between
+from nmap.fit.series.products import frame_products, function_powers, left_by, products_by
+from nmap.fit.target.goal import ShellGoal
+from nmap.grid import Grid
+from nmap.maps import DensityMap
+from nmap.spectrum import Shells, transform
+
+GRID = Grid((12, 12, 12), (2.0,) * 3)
+RESOLUTION = 5.0
+LAST = Shells(GRID).last(RESOLUTION)
+
+
+def maps(count: int) -> np.ndarray:
+    """Noise, (count, z, y, x)."""
+    return np.random.default_rng(7).normal(size=(count, *GRID.shape)).astype(np.float32)
+
+
+def density(values: np.ndarray) -> DensityMap:
+    return DensityMap(values.astype(np.float32), GRID)
+
+
+def power(values: np.ndarray) -> np.ndarray:
+    """Power by shell, to the resolution."""
+    return Shells(GRID).sum(np.abs(transform(values.astype(np.float32))) ** 2)[: LAST + 1]
+
+
+def goal(share: float) -> ShellGoal:
+    modes = Shells(GRID).modes[: LAST + 1].astype(np.float64)
+    modes[0] = 0
+    return ShellGoal(share, np.ones(LAST + 1), modes, "fsc")
+
+
+def test_products_are_those_of_the_full_transforms() -> None:
+    frames = maps(3)
+    found = frame_products([density(f) for f in frames], RESOLUTION, None)
+    # On the band limit's own lattice sums are of fewer samples: (lattice / grid) of the full transform's.
+    scale = found[2, 0, 0] / power(frames[0])[2]
+    for a in range(3):
+        assert_allclose(found[:, a, a], scale * power(frames[a]), rtol=1e-4)
+        for b in range(a):
+            cross = (power(frames[a] + frames[b]) - power(frames[a]) - power(frames[b])) / 2
+            assert_allclose(found[:, a, b], scale * cross, atol=1e-4 * scale * power(frames[a]).max())
+
+
+@pytest.mark.parametrize("period", [None, 4.0])
+def test_what_a_line_misses_is_what_the_mean_of_neighbours_misses(period: float | None) -> None:
+    still, speed, bend = maps(3)
+    at = (0.0, 1.0, 1.5, 3.0)
+
+    def frame(t: float) -> np.ndarray:
+        return 5 * still + speed * (t - 1.5) / 3 + bend * ((t - 1.5) / 3) ** 2
+
+    axis, frames = Axis(at, period), [frame(t) for t in at]
+    found = missed_by_line(frame_products([density(f) for f in frames], RESOLUTION, None), axis)
+    mean = np.mean([power(f) for f in frames], axis=0)
+    if period is None:
+        middle = frame(2.25) - (frames[2] + frames[3]) / 2
+        assert_allclose(found, power(middle) / mean, rtol=0.01)  # maps are float32
+    else:
+        assert (found[1:] > power(frame(2.25) - (frames[2] + frames[3]) / 2)[1:] / mean[1:]).all()
+
+
+def test_of_two_frames_nothing_is_known() -> None:
+    found = missed_by_line(frame_products([density(f) for f in maps(2)], RESOLUTION, None), Axis((0.0, 1.0)))
+    assert (found == 1).all()
+
+
+def test_a_shell_owes_no_more_than_a_line_misses_and_no_less_than_the_goal() -> None:
+    missed = np.linspace(0, 0.05, LAST + 1) ** 2
+    owed = owed_between(goal(0.95), missed)
+    assert (owed <= goal(0.95).missing + 1e-12).all()
+    assert owed[1] < 0.01 < goal(0.95).missing[1]
+    assert_allclose(owed_between(goal(0.95), np.ones(LAST + 1)), goal(0.95).missing)
+    # Where all shells are asked for more, the finest are not given it: the bits are limited.
+    assert owed[-1] == goal(0.95).missing[-1]
+
+
+def test_as_many_functions_are_taken_as_the_frames_have() -> None:
+    axis = Axis((0.0, 1.0, 2.0, 3.0, 4.0))
+    functions = axis.at_frames(5)
+    parts = maps(3) * np.array([1.0, 0.5, 0.25])[:, None, None, None]
+    for wanted in (1, 2, 3):
+        frames = [density(np.tensordot(row[:wanted], parts[:wanted], 1)) for row in functions]
+        products = frame_products(frames, RESOLUTION, None)
+        assert functions_needed(products, axis, goal(0.99), goal(0.99).missing, 5) == wanted
+        assert left_by(products, functions[:, :wanted]).max() < 1e-5
+        assert_allclose(products_by(products, functions[:, :wanted]), products, atol=1e-5 * products.max())
+        powers = function_powers(products, functions)
+        assert powers[wanted:].max(initial=0.0) < 1e-6 * powers[0]
+
+
+def test_a_cycle_takes_pairs_of_functions() -> None:
+    axis = Axis((0.0, 1.0, 2.0, 3.0, 4.0), 5.0)
+    parts = maps(2)
+    frames = [density(np.tensordot(row[:2], parts, 1)) for row in axis.at_frames(5)]
+    products = frame_products(frames, RESOLUTION, None)
+    assert functions_needed(products, axis, goal(0.99), goal(0.99).missing, 5) == 3
