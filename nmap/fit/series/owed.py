@@ -29,9 +29,9 @@ _TOLD = 0.03
 _SHARE = 0.5
 # Bits that coarse shells may cost beyond those of the goal, as a share of these.
 _MORE_BITS = 0.15
-# Of what a frame may miss, so much is left to functions of the axis that are not fitted: of what the goal allows, and
-# of what is owed in coarse shells.
-_LEFT_OF_GOAL = 0.3
+# Functions of the axis that are not fitted leave so much missing at most, in the mean of the frames: of what the goal
+# allows, and of what is owed. Each function that is fitted costs bytes and time.
+_LEFT_OF_GOAL = 0.7
 _LEFT = 0.7
 
 
@@ -113,6 +113,6 @@ def functions_needed(products: F64, axis: Axis, goal: ShellGoal, owed: F64, most
         if most_components(count, periodic, count) != count:
             continue
         left = left_by(products[counted], axis.at_frames(count))
-        if left.max() <= _LEFT_OF_GOAL * allowed and (left <= _LEFT * owed[counted, None]).all():
+        if (left.mean(1) <= np.minimum(_LEFT * owed[counted], _LEFT_OF_GOAL * allowed)).all():
             return count
     return most

@@ -65,7 +65,9 @@ def series_task(
     goal = series_goal(targets[0], options)
     owed = owed_between(goal, missed)
     targets = emphasised(targets, owed / goal.missing)
-    components = functions_needed(products, axis, goal, owed, min(most, shared or most))
+    # At rest there are finer shells too, which the frames do not have.
+    within = products[: len(missed)]
+    components = functions_needed(within, axis, goal, owed, min(most, shared or most))
     watch.preparing_seconds += watch.seconds - began
     return SeriesTask(
         target=targets[0],
