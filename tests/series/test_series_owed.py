@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from nmap.axis import Axis
 from nmap.fit.series.owed import functions_needed, missed_by_line, owed_between
-from nmap.fit.series.products import frame_products, function_powers, left_by, products_by
+from nmap.fit.series.products import frame_products, function_powers, products_by, shell_powers
 from nmap.fit.target.goal import ShellGoal
 from nmap.grid import Grid
 from nmap.maps import DensityMap
@@ -92,10 +92,13 @@ def test_as_many_functions_are_taken_as_the_frames_have() -> None:
         frames = [density(np.tensordot(row[:wanted], parts[:wanted], 1)) for row in functions]
         products = frame_products(frames, RESOLUTION, None)
         assert functions_needed(products, axis, goal(0.99), goal(0.99).missing, 5) == wanted
-        assert left_by(products, functions[:, :wanted]).max() < 1e-5
         assert_allclose(products_by(products, functions[:, :wanted]), products, atol=1e-5 * products.max())
         powers = function_powers(products, functions)
-        assert powers[wanted:].max(initial=0.0) < 1e-6 * powers[0]
+        assert_allclose(powers.sum(1), shell_powers(products), rtol=1e-5)
+        for k in range(5):
+            scale = products[2, 0, 0] / power(frames[0].values)[2]
+            part = power(parts[k]) if k < wanted else np.zeros(LAST + 1)
+            assert_allclose(powers[:, k], scale * part, atol=1e-5 * powers.max())
 
 
 def test_a_cycle_takes_pairs_of_functions() -> None:

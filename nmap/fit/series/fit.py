@@ -124,7 +124,7 @@ def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:
     parameters.logs.copy_(best.logs)
     matrices, steps = parameters.matrices(best.whole), parameters.stored_steps()
     amplitudes = best.amplitudes.astype(np.int64).reshape(task.components, -1, 1)
-    components = _used(matrices[-task.components :], amplitudes)
+    components = _functions_used(matrices[-task.components :], amplitudes)
     shared = len(matrices) - task.components
     matrices, steps, amplitudes = (
         matrices[: shared + components],
@@ -153,7 +153,7 @@ def _stored_result(training: SeriesTraining, task: SeriesTask) -> SeriesResult:
     return _finish(task, network, coded, task.options)
 
 
-def _used(codes: Sequence[NDArray[np.int64]], amplitudes: NDArray[np.int64]) -> int:
+def _functions_used(codes: Sequence[NDArray[np.int64]], amplitudes: NDArray[np.int64]) -> int:
     """Functions of the axis up to the last one with a number that is not 0; at least 1.
 
     Args:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nmap.axis import Axis, most_components
 from nmap.fit.options import EncodeOptions
-from nmap.fit.series.products import left_by, shell_powers
+from nmap.fit.series.products import function_powers, shell_powers
 from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import Target
 
@@ -53,10 +53,9 @@ def missed_by_line(products: F64, axis: Axis) -> F64:
     power, missed = shell_powers(products), []
     for first in range(len(places) - 2):
         a, b, c = places[first : first + 3]
-        row = np.zeros(count)
-        shares = 1 / np.array([(a - b) * (a - c), (b - a) * (b - c), (c - a) * (c - b)])
-        np.add.at(row, number[first : first + 3], shares * (widest / 2) ** 2)
-        missed.append(np.einsum("f,sfg,g->s", row, products, row))
+        near = number[first : first + 3]
+        shares = (widest / 2) ** 2 / np.array([(a - b) * (a - c), (b - a) * (b - c), (c - a) * (c - b)])
+        missed.append(products[:, near[:, None], near] @ shares @ shares)
     if not missed:
         return np.ones(len(power))
     mean = np.mean(missed, axis=0)
@@ -108,11 +107,14 @@ def functions_needed(products: F64, axis: Axis, goal: ShellGoal, owed: F64, most
         most: functions at most.
     """
     periodic, last = axis.period is not None, min(len(products), len(owed))
-    counted, allowed = np.flatnonzero(goal.modes[:last]), 1 - goal.share**2
+    counted = np.flatnonzero(goal.modes[:last])
+    functions = axis.at_frames(most_components(len(axis.at), periodic, len(axis.at)))
+    powers, total = function_powers(products[counted], functions), shell_powers(products[counted])
+    allowed = np.minimum(_LEFT * owed[counted], _LEFT_OF_GOAL * (1 - goal.share**2)) * total
     for count in range(1, most):
-        if most_components(count, periodic, count) != count:
-            continue
-        left = left_by(products[counted], axis.at_frames(count))
-        if (left.mean(1) <= np.minimum(_LEFT * owed[counted], _LEFT_OF_GOAL * allowed)).all():
+        if (
+            most_components(count, periodic, count) == count
+            and (total - powers[:, :count].sum(1) <= allowed).all()
+        ):
             return count
     return most

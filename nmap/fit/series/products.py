@@ -59,29 +59,18 @@ def shell_powers(products: F64) -> F64:
 
 
 def function_powers(products: F64, functions: F64) -> F64:
-    """Power that each function of the axis has, all shells together, each as strong as any other, (functions,).
+    """Power that each function of the axis has in each shell, (shells, functions).
 
     Args:
         products: of the frames.
-        functions: values at the frames, (frames, functions).
+        functions: values at the frames, orthogonal over them, (frames, functions).
     """
     components = np.linalg.pinv(functions)
-    power = shell_powers(products)[1:]
-    counted = power > 0
-    flat = np.einsum("sfg,s->fg", products[1:][counted], 1 / power[counted])
-    powers: F64 = np.einsum("kf,fg,kg->k", components, flat, components)
+    powers: F64 = np.einsum("sfk,kf->sk", products @ components.T, components)
     return powers
-
-
-def left_by(products: F64, functions: F64) -> F64:
-    """Share of its power that each frame lacks where these functions hold the series, (shells, frames)."""
-    rest = np.eye(len(functions)) - functions @ np.linalg.pinv(functions)
-    left = np.einsum("fg,sgh,fh->sf", rest, products, rest)
-    own = np.einsum("sff->sf", products)
-    return np.asarray(np.divide(left, own, out=np.zeros_like(left), where=own > 0))
 
 
 def products_by(products: F64, functions: F64) -> F64:
     """The products of what these functions of the axis hold of the frames, (shells, frames, frames)."""
     held = functions @ np.linalg.pinv(functions)
-    return np.asarray(np.einsum("fg,sgh,ih->sfi", held, products, held))
+    return np.asarray(held @ products @ held)

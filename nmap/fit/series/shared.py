@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmap.axis import Axis, most_components
-from nmap.fit.series.products import function_powers
+from nmap.fit.series.products import function_powers, shell_powers
 from nmap.maps import DensityMap
 
 F64 = NDArray[np.float64]
@@ -36,7 +36,11 @@ def shared_functions(products: F64, axis: Axis) -> int | None:
     count = len(axis.at)
     if count < _LEAST_FRAMES:
         return None
-    power = function_powers(products, axis.at_frames(most_components(count, axis.period is not None, count)))
+    functions = axis.at_frames(most_components(count, axis.period is not None, count))
+    powers, total = function_powers(products, functions)[1:], shell_powers(products)[1:]
+    counted = total > 0
+    # Every shell as strong as any other.
+    power = (powers[counted] / total[counted, None]).sum(0)
     flat = [k for k in range(1, len(power) // 2 + 1) if power[k:].max() < _FLAT * power[k:].min()]
     if not flat or power[flat[0] :].mean() * len(power) < _LEAST_NOISE * power.sum():
         return None

@@ -78,12 +78,12 @@ class SeriesTraining(BlockTraining):
         self._counted = np.stack([error.counted for error in self._errors])
         self.waves = SeriesWaves(targets[0], layout, recipe.sizes.waves, recipe.goal, components)
         # An error in a component is one in all frames, and so many of them share the error that a frame may have.
-        shared = min(self._moving(), _MOVING * math.sqrt(len(targets)))
+        shared = min(self._effective_components(), _MOVING * math.sqrt(len(targets)))
         self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / shared
         self._boost = np.zeros((len(targets), targets[0].last + 1))
         self._weights = np.broadcast_to(self._weights, self._boost.shape)
 
-    def _moving(self) -> float:
+    def _effective_components(self) -> float:
         """How many components hold the series: the exponential of the entropy of their powers."""
         wanted = [error.wanted for error in self._errors]
         power = np.zeros(self.components)
