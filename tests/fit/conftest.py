@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from types import SimpleNamespace
 
 import pytest
 
 from nmap.fit import progress
+from nmap.fit.progress import Progress
+
+
+class Killed(Exception):
+    """What `killed` ends a fit with."""
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., object]], None]:
+    """Runs a fit of blocks that keeps its state at every chance, and ends it after 100 steps as a crash would."""
+    monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
+
+    def kill(now: Progress) -> None:
+        if now.step > 100:
+            raise Killed
+
+    def run(fit: Callable[..., object]) -> None:
+        with pytest.raises(Killed):
+            fit(progress=kill)
+
+    return run
 
 
 @pytest.fixture

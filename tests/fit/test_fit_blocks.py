@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,6 @@ from nmap.fit.blocks.recipe import choose_recipe
 from nmap.fit.device import Workers
 from nmap.fit.encode import encode
 from nmap.fit.options import EncodeOptions
-from nmap.fit.progress import Progress
 from nmap.fit.target.goal import ShellGoal
 from nmap.grid import Grid
 from nmap.maps import DensityMap
@@ -153,21 +154,11 @@ def test_a_stop_asked_for_ends_the_fit_with_what_there_is(phantom) -> None:
     assert isinstance(made.field.network, BlockSiren)
 
 
-def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, monkeypatch) -> None:
+def test_a_killed_fit_goes_on_from_its_checkpoint(phantom, tmp_path, killed) -> None:
     few = {"blocks": 8, "steps": 160, "checkpoint": tmp_path}
     whole = encode(phantom, options(**few))
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
-
-    class Killed(Exception):
-        pass
-
-    def kill(progress: Progress) -> None:
-        if progress.step > 100:
-            raise Killed
-
-    with pytest.raises(Killed):
-        encode(phantom, options(**few), progress=kill)
+    killed(partial(encode, phantom, options(**few)))
     assert [path.name for path in tmp_path.iterdir()] == ["blocks.0.npz"]
     with pytest.raises(OptionError, match="of another map, mask, goal or effort"):
         encode(phantom, options(**{**few, "preset": "faithful"}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -144,21 +145,11 @@ def test_where_there_is_time_the_default_kind_is_fitted(density) -> None:
 
 
 def test_a_siren_that_was_begun_goes_on_from_its_checkpoint_however_short_time_is(
-    density, tmp_path, monkeypatch
+    density, tmp_path, monkeypatch, killed
 ) -> None:
     given = {"preset": "preview", "resolution": 10.0, "symmetry": "C1", "mask": "none", "time_budget": 600.0}
     given["effort"] = "low"
-    monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
-
-    class Killed(Exception):
-        pass
-
-    def kill(progress: Progress) -> None:
-        if progress.step > 100:
-            raise Killed
-
-    with pytest.raises(Killed):
-        encode(density, EncodeOptions(**given, checkpoint=tmp_path), progress=kill)
+    killed(partial(encode, density, EncodeOptions(**given, checkpoint=tmp_path)))
     assert list(tmp_path.iterdir())
     monkeypatch.setattr(blocks_fit, "seconds_needed", lambda *_: 1e6)
     kind, said = kinds_of(density, **given, checkpoint=tmp_path)
