@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from nmap.errors import OutputExistsError
 from nmap.machine.atomic import atomic_output
 
 
@@ -37,3 +40,15 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_ones_is_
     with atomic_output(tmp_path / "c") as file:
         file.write(b"c")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "c"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["", ".", "inner", "inner/.."])
+def test_a_folder_is_no_output_with_overwrite_or_without(tmp_path: Path, name: str, overwrite: bool) -> None:
+    (tmp_path / "inner").mkdir()
+    with (
+        pytest.raises(OutputExistsError, match="is not a regular file: give another output path"),
+        atomic_output(tmp_path / name, overwrite),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["inner"]

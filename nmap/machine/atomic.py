@@ -160,13 +160,13 @@ def _is_alive(process: int) -> bool:
 
 def _free_target(path: Path, overwrite: bool) -> Path:
     if os.path.lexists(path):
+        if path.exists() and not path.is_file():
+            raise OutputExistsError(f"{path}: is not a regular file: give another output path")
         if not overwrite:
             raise OutputExistsError(
                 f"{path}: exists already: give another path, or `overwrite` to replace it"
             )
         path = Path(os.path.realpath(path))
-        if path.exists() and not path.is_file():
-            raise OutputExistsError(f"{path}: is not a regular file: give another output path")
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder for the output", str(path.parent))
     return path
