@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -231,12 +232,28 @@ def functions(at: list[float], period: float | None, count: int, t: float) -> li
         if k == 0:
             wave = [1.0] * n
         elif period is None:
-            wave = [math.sqrt(2) * math.cos(math.pi * k * (2 * i + 1) / (2 * n)) for i in range(n)]
+            wave = polynomial(at, k)
         else:
             turn = math.cos if k % 2 else math.sin
             wave = [math.sqrt(2) * turn(2 * math.pi * ((k + 1) // 2) * i / n) for i in range(n)]
         out.append(hermite(at, wave, period, t))
     return out
+
+
+def polynomial(at: list[float], degree: int) -> list[float]:
+    """A function of a line at its frames: what a power has beside all lower ones, in whole fractions (Gram, Schmidt)."""
+    gaps = [Fraction(b) - Fraction(a) for a, b in itertools.pairwise(at)]
+    least = sum(gaps) / (10 * len(gaps))
+    places = [Fraction(0), *itertools.accumulate(max(gap, least) for gap in gaps)]
+    found: list[list[Fraction]] = []
+    for k in range(degree + 1):
+        power = [p**k for p in places]
+        for lower in found:
+            share = sum(a * b for a, b in zip(power, lower, strict=True)) / sum(b * b for b in lower)
+            power = [a - share * b for a, b in zip(power, lower, strict=True)]
+        found.append(power)
+    square = sum(a * a for a in found[-1]) / len(at)
+    return [float(a) / math.sqrt(square) for a in found[-1]]
 
 
 def hermite(at: list[float], wave: list[float], period: float | None, t: float) -> float:
@@ -366,6 +383,12 @@ def series_cases() -> list[tuple[str, str, NeuralMap, Function, float]]:
             "four frames whose parts move by a few Angstrom, one node along x, a position between frames",
             *series_case((4, 4, 1, 3, 1), 13, 7, line, None, 3, 0.6, ball, (5, 4, 1)),
             0.6,
+        ),
+        (
+            "series-siren-close",
+            "six frames on a line, some closer than a tenth of the mean gap, as many functions",
+            *series_case((3, 4, 0, 2, -1), 14, 0, [0.0, 0.001, 0.002, 1.0, 1.25, 7.0], None, 6, 4.0),
+            4.0,
         ),
     ]
 

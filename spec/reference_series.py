@@ -12,15 +12,14 @@ def functions(model, count, t):
     """The first functions of the axis at a position."""
     places, period = np.array(model["at"], float), model.get("period")
     i, frames = np.arange(len(places)), len(places)
-    f = [np.ones(frames)]
-    for k in range(1, count):
-        phase = (
-            np.pi * k * (2 * i + 1) / (2 * frames)
-            if period is None
-            else 2 * np.pi * ((k + 1) // 2) * i / frames
-        )
-        f.append(np.sqrt(2) * (np.cos(phase) if period is None or k % 2 else np.sin(phase)))
-    f = np.array(f)
+    if period is None:
+        f = polynomials(places, count)
+    else:
+        f = [np.ones(frames)]
+        for k in range(1, count):
+            phase = 2 * np.pi * ((k + 1) // 2) * i / frames
+            f.append(np.sqrt(2) * (np.cos(phase) if k % 2 else np.sin(phase)))
+        f = np.array(f)
     if period is not None:
         f, places = np.tile(f, 5), np.concatenate([places + m * period for m in range(-2, 3)])
         t = model["at"][0] + (t - model["at"][0]) % period
@@ -36,6 +35,20 @@ def functions(model, count, t):
 
     ends = (2 * s**3 - 3 * s**2 + 1) * f[:, low] + (3 * s**2 - 2 * s**3) * f[:, low + 1]
     return ends + h * ((s**3 - 2 * s**2 + s) * slope(low) + (s**3 - s**2) * slope(low + 1))
+
+
+def polynomials(at, count):
+    """The functions of a line at its frames, (count, frames)."""
+    gaps = np.diff(at)
+    p = np.cumsum(np.append(0, np.maximum(gaps, (at[-1] - at[0]) / (10 * (len(at) - 1)))))
+    p = 2 * p / p[-1] - 1
+    f = [np.ones(len(at))]
+    while len(f) < count:
+        new = p * f[-1]
+        for lower in f + f:
+            new = new - lower * np.mean(lower * new)
+        f.append(new / np.sqrt(np.mean(new**2)))
+    return np.array(f)
 
 
 def at(model, flat, t):

@@ -165,6 +165,6 @@ def test_frames_without_noise_are_held_themselves(series: NeuralMap) -> None:
 
 def test_a_short_time_budget_leaves_out_the_motion_and_says_so() -> None:
     heard: list[Progress] = []
-    made = encode_series([bent(k) for k in KEPT], options(time_budget=2.0), at=KEPT, progress=heard.append)
+    made = encode_series([bent(k) for k in KEPT], options(time_budget=0.5), at=KEPT, progress=heard.append)
     assert not made.field.network.has_motion
     assert [p.notice.code for p in heard if p.notice is not None].count("no-time-for-motion") == 1

@@ -61,12 +61,35 @@ export function checkSeries(metadata, tensors) {
   checkBlocks(metadata, new Map([...tensors, ["network", one]]));
 }
 
-/** A function of the axis at frame i of n. */
-function wave(k, i, n, isCycle) {
-  if (k === 0) return 1;
-  if (!isCycle) return Math.SQRT2 * Math.cos((Math.PI * k * (2 * i + 1)) / (2 * n));
-  const phase = (2 * Math.PI * ((k + 1) >> 1) * i) / n;
-  return Math.SQRT2 * (k % 2 ? Math.cos(phase) : Math.sin(phase));
+/** The functions of a line at its frames: orthogonal polynomials of the positions, an array for each. */
+function polynomials(at, count) {
+  const n = at.length;
+  const least = (at.at(-1) - at[0]) / (10 * (n - 1));
+  const places = [0];
+  for (let i = 1; i < n; i++) places.push(places[i - 1] + Math.max(at[i] - at[i - 1], least));
+  const mean = (f, g) => f.reduce((sum, value, i) => sum + value * g[i], 0) / n;
+  const out = [new Float64Array(n).fill(1)];
+  while (out.length < count) {
+    let next = out.at(-1).map((value, i) => value * ((2 * places[i]) / places.at(-1) - 1));
+    // Twice, for what rounding leaves.
+    for (const lower of [...out, ...out]) {
+      const share = mean(lower, next);
+      next = next.map((value, i) => value - share * lower[i]);
+    }
+    const length = Math.sqrt(mean(next, next));
+    out.push(next.map((value) => value / length));
+  }
+  return out;
+}
+
+/** The functions of a cycle at its n frames, an array for each. */
+function waves(n, count) {
+  return Array.from({ length: count }, (_, k) =>
+    Float64Array.from({ length: n }, (_, i) => {
+      const phase = (2 * Math.PI * ((k + 1) >> 1) * i) / n;
+      return k === 0 ? 1 : Math.SQRT2 * (k % 2 ? Math.cos(phase) : Math.sin(phase));
+    }),
+  );
 }
 
 /** Frames and their shares in the slope at a frame: of the parabola through it and its neighbours. */
@@ -108,7 +131,8 @@ function functions({ at, components, period }, t) {
   };
   add(low, 2 * s ** 3 - 3 * s ** 2 + 1, s ** 3 - 2 * s ** 2 + s);
   add(low + 1, 3 * s ** 2 - 2 * s ** 3, s ** 3 - s ** 2);
-  return Array.from({ length: components }, (_, k) => shares.reduce((sum, share, i) => sum + share * wave(k, i, n, isCycle), 0));
+  const waved = isCycle ? waves(n, components) : polynomials(at, components);
+  return waved.map((frames) => shares.reduce((sum, share, i) => sum + share * frames[i], 0));
 }
 
 /**
