@@ -47,8 +47,10 @@ _BENDING = 0.002
 _UNIT = 0.29
 # A Gaussian that softens the edge of the band in which frames are matched: its exponent at the edge.
 _SOFT = 0.5
-# Times that a displacement is followed back; each leaves what the one before it does, times the slope of the field.
+# Times that a displacement is followed back at most; each leaves what the one before it does, times the slope of the
+# field. It ends where none changes by more than this share of a point of the grid.
 _FOLLOWED = 8
+_STILL = 1e-3
 # Points of the grid on which it is, for each node along an axis.
 _FINER = 4
 # Points that are moved at once.
@@ -187,10 +189,12 @@ def _ahead(motion: Motion, grid: Grid) -> F64:
     index = np.moveaxis(np.indices(shape), 0, -1).astype(np.float64)
     e = d.copy()
     for _ in range(_FOLLOWED):
-        place = np.moveaxis(index + e * shape, -1, 0)
+        place, before = np.moveaxis(index + e * shape, -1, 0), e
         e = np.stack(
             [ndimage.map_coordinates(d[..., a], place, order=1, mode="grid-wrap") for a in range(3)], -1
         )
+        if np.abs((e - before) * shape).max() < _STILL:
+            break
     return e
 
 
