@@ -9,7 +9,7 @@ without noise, FSC against those is measured too. Three questions, each at one g
   their own where the series has a motion.
 - Time: CPU seconds of both, preparing included.
 - Between frames: every third frame is left out, the others are encoded, and the map decoded at its position is held
-  against it, beside the mean of its two neighbours.
+  against it, beside the mean of its two neighbours, all inside the envelope there: solvent outside counts for neither.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from nmap.container import encode_bytes
 from nmap.fit.encode import encode
 from nmap.fit.encode_series import encode_series
 from nmap.fit.options import PRESETS, EncodeOptions
+from nmap.machine import compiled
 from nmap.maps import DensityMap, read_map
 from nmap.neural_map import NeuralMap
+from nmap.sampling.moved import MovedField, moved_envelope
 from nmap.spectrum import Shells, fsc
 
 F64 = NDArray[np.float64]
@@ -68,6 +70,26 @@ def curve(
     return np.asarray(fsc(decoded, truth.values, truth.grid, mask).fsc[1 : last + 1])
 
 
+def mask_of(series: NeuralMap, t: float) -> NDArray[np.float32] | None:
+    """The envelope at a position, moved as the density is, (z, y, x): all maps are masked alike; None for the box."""
+    field, grid = series.at(t).field, series.grid
+    if isinstance(field, MovedField):
+        return moved_envelope(field, grid)
+    if field.envelope is None or field.symmetry is not None:
+        return None
+    return field.envelope.on_lattice(grid.shape)
+
+
+def fine_part(
+    decoded: NDArray[np.float32], truth: DensityMap, mask: NDArray[np.float32] | None, resolution: float
+) -> float:
+    """Mean FSC over the shells finer than `FINE`, to a resolution, inside a mask."""
+    shells = Shells(truth.grid)
+    last = shells.last(resolution)
+    frequency = np.asarray(shells.frequency[1 : last + 1])
+    return float(curve(decoded, truth, mask, last)[frequency > 1 / FINE].mean())
+
+
 def held_out(
     frames: Sequence[DensityMap], truths: Sequence[DensityMap], options: EncodeOptions
 ) -> tuple[list[int], F64, F64, F64]:
@@ -79,13 +101,9 @@ def held_out(
     series = encode_series([frames[i] for i in kept], options, at=[at[i] for i in kept])
     shells = Shells(frames[0].grid)
     last = shells.last(series.field.resolution or 1.0)
-    envelope = series.field.envelope
-    mask = None
-    # Where parts move, the envelope is that of the molecule at rest.
-    if envelope is not None and series.field.symmetry is None and not series.field.network.has_motion:
-        mask = envelope.on_lattice(frames[0].grid.shape)
     ours, linear = [], []
     for i in left:
+        mask = mask_of(series, at[i])
         ours.append(curve(series.at(at[i]).as_array(), truths[i], mask, last))
         between = np.asarray((frames[i - 1].values + frames[i + 1].values) / 2, np.float32)
         linear.append(curve(between, truths[i], mask, last))
@@ -107,7 +125,8 @@ def report(
     singles: Sequence[int],
 ) -> list[str]:
     """The lines of a table on one series."""
-    # Loads what both fits use, which is not counted.
+    # Loads and compiles what both fits use, which is not counted.
+    compiled.PATIENCE = 0
     encode(frames[0], EncodeOptions(arch="siren", resolution=options.resolution, steps=8))
     series, seconds = timed(lambda: encode_series(frames, options))
     whole = made_of(series, seconds)
@@ -121,7 +140,8 @@ def report(
     alone = EncodeOptions(
         arch="siren", resolution=options.resolution, preset="preview", symmetry=group, mask=mask
     )
-    each = [made_of(*timed(lambda i=i: encode(frames[i], alone))) for i in singles]
+    files = [timed(lambda i=i: encode(frames[i], alone)) for i in singles]
+    each = [made_of(*file) for file in files]
     mean = [
         float(np.mean([getattr(m, name) for m in each])) for name in ("weights", "total", "worst", "seconds")
     ]
@@ -144,6 +164,26 @@ def report(
         f"| worst shell of each frame | {frames_said} | {low:.4f} to {high:.4f} | | |",
         f"| CPU s | {whole.seconds:.0f} | {mean[3]:.0f} | | {whole.seconds / mean[3]:.1f} of one |",
     ]
+    if truths is not frames:
+        resolution = series.field.resolution or 1.0
+        places = [i / (n - 1) for i in singles]
+        found = [
+            np.mean(
+                [
+                    fine_part(v, truths[i], mask_of(series, t), resolution)
+                    for v, i, t in zip(values, singles, places, strict=True)
+                ]
+            )
+            for values in (
+                [series.at(t).as_array() for t in places],
+                [file.as_array() for file, _ in files],
+                [frames[i].values for i in singles],
+            )
+        ]
+        lines.append(
+            f"| mean FSC with the truth beyond {FINE:g} A, frames {', '.join(map(str, singles))} | {found[0]:.4f} | "
+            f"{found[1]:.4f} (the maps themselves {found[2]:.4f}) | | |"
+        )
     left, ours, linear, frequency = held_out(frames, truths, options)
     fine = frequency > 1 / FINE
     lines += [

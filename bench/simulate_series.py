@@ -12,8 +12,9 @@ The motions turn rigid parts of the model, by equal angles from frame to frame, 
   the rest by 1 A for 4 degrees.
 
 The signal is the electrostatic potential (electron scattering factors), a B factor of 60 A^2 for every atom, the same
-scale in all frames. Noise, white in each shell and independent from frame to frame, is that of the mean of two half
-maps whose FSC within the molecule falls from 0.99 at 20 A to `--fsc` at `--resolution`.
+scale in all frames, without the detail that the voxels cannot hold: as a reconstruction has none, either. Noise, white
+in each shell and independent from frame to frame, is that of the mean of two half maps whose FSC within the molecule
+falls from 0.99 at 20 A to `--fsc` at `--resolution`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bench.simulate_flexible import halves
 from bench.simulate_symmetric import frame
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
+from nmap.spectrum import crop_spectrum, invert, transform
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -37,6 +39,9 @@ B_FACTOR = 60.0
 
 BENT = 20.0
 """Length over which the turn of a hinge rises, Angstrom."""
+
+FINER = 2
+"""Times as many samples that the potential is summed on: detail that the grid's own cannot hold would fold back."""
 
 SINKING = 0.25
 """How far a turning ring moves along its axis, Angstrom a degree."""
@@ -97,12 +102,13 @@ def moved(places: F64, heights: F64, motion: str, degrees: float) -> F64:
 def potential(model: gemmi.Model, grid: Grid) -> F32:
     """Potential of a placed model on the grid, (z, y, x)."""
     calculator = gemmi.DensityCalculatorE()
-    nz, ny, nx = grid.shape
+    nz, ny, nx = (FINER * count for count in grid.shape)
     calculator.grid.set_unit_cell(gemmi.UnitCell(*grid.edges, *grid.angles))
     calculator.grid.spacegroup = gemmi.SpaceGroup("P 1")
     calculator.grid.set_size(nx, ny, nz)
     calculator.add_model_density_to_grid(model)
-    return np.ascontiguousarray(np.array(calculator.grid, copy=False).transpose(2, 1, 0), np.float32)
+    fine = np.ascontiguousarray(np.array(calculator.grid, copy=False).transpose(2, 1, 0), np.float32)
+    return invert(crop_spectrum(transform(fine), fine.shape, grid.shape), grid.shape)
 
 
 def frames(structure: gemmi.Structure, grid: Grid, motion: str, degrees: float, count: int) -> list[F32]:
