@@ -228,23 +228,29 @@ def block_cases() -> list[tuple[str, str, NeuralMap, Function]]:
 def functions(at: list[float], period: float | None, count: int, t: float) -> list[float]:
     """The functions of a series' axis at a position, by the page model-series-siren.md."""
     n, out = len(at), []
+    places = counted(at, period)
     for k in range(count):
         if k == 0:
             wave = [1.0] * n
         elif period is None:
-            wave = polynomial(at, k)
+            wave = polynomial(places, k)
         else:
             turn = math.cos if k % 2 else math.sin
             wave = [math.sqrt(2) * turn(2 * math.pi * ((k + 1) // 2) * i / n) for i in range(n)]
-        out.append(hermite(at, wave, period, t))
+        out.append(hermite(at, places, wave, period, t))
     return out
 
 
-def polynomial(at: list[float], degree: int) -> list[float]:
-    """A function of a line at its frames: what a power has beside all lower ones, in whole fractions (Gram, Schmidt)."""
-    gaps = [Fraction(b) - Fraction(a) for a, b in itertools.pairwise(at)]
+def counted(at: list[float], period: float | None) -> list[Fraction]:
+    """Where frames count as lying, exactly; of a cycle, the first one again at the end."""
+    ends = [Fraction(t) for t in at] + ([] if period is None else [Fraction(at[0]) + Fraction(period)])
+    gaps = [b - a for a, b in itertools.pairwise(ends)]
     least = sum(gaps) / (10 * len(gaps))
-    places = [Fraction(0), *itertools.accumulate(max(gap, least) for gap in gaps)]
+    return [Fraction(0), *itertools.accumulate(max(gap, least) for gap in gaps)]
+
+
+def polynomial(places: list[Fraction], degree: int) -> list[float]:
+    """A function of a line at its frames: what a power has beside all lower ones (Gram, Schmidt), exactly."""
     found: list[list[Fraction]] = []
     for k in range(degree + 1):
         power = [p**k for p in places]
@@ -252,16 +258,21 @@ def polynomial(at: list[float], degree: int) -> list[float]:
             share = sum(a * b for a, b in zip(power, lower, strict=True)) / sum(b * b for b in lower)
             power = [a - share * b for a, b in zip(power, lower, strict=True)]
         found.append(power)
-    square = sum(a * a for a in found[-1]) / len(at)
+    square = sum(a * a for a in found[-1]) / len(places)
     return [float(a) / math.sqrt(square) for a in found[-1]]
 
 
-def hermite(at: list[float], wave: list[float], period: float | None, t: float) -> float:
+def hermite(
+    at: list[float], places: list[Fraction], wave: list[float], period: float | None, t: float
+) -> float:
     """A cubic between two frames, its slopes those of parabolas through three (by Newton's divided differences)."""
-    points = list(zip(at, wave, strict=True))
+    lie = [float(p) for p in places]
+    points, ends = list(zip(lie, wave, strict=False)), at
     if period is not None:
-        points = [(a + m * period, w) for m in (-2, -1, 0, 1, 2) for a, w in points]
-    low = max(i for i, (a, _) in enumerate(points[:-1]) if a <= t)
+        turns = (-2, -1, 0, 1, 2)
+        points = [(p + m * lie[-1], w) for m in turns for p, w in points]
+        ends = [a + m * period for m in turns for a in at]
+    low = max(i for i, a in enumerate(ends[:-1]) if a <= t)
 
     def slope(i: int) -> float:
         first = min(max(i - 1, 0), len(points) - 3)
@@ -271,7 +282,7 @@ def hermite(at: list[float], wave: list[float], period: float | None, t: float) 
         return one + (two - one) / (c - a) * ((x - a) + (x - b))
 
     (a, fa), (b, fb) = points[low : low + 2]
-    h, s = b - a, (t - a) / (b - a)
+    h, s = b - a, (t - ends[low]) / (ends[low + 1] - ends[low])
     # Bezier's form of the same cubic.
     p, q = fa + h * slope(low) / 3, fb - h * slope(low + 1) / 3
     return (1 - s) ** 3 * fa + 3 * s * (1 - s) ** 2 * p + 3 * s * s * (1 - s) * q + s**3 * fb
@@ -387,8 +398,14 @@ def series_cases() -> list[tuple[str, str, NeuralMap, Function, float]]:
         (
             "series-siren-close",
             "six frames on a line, some closer than a tenth of the mean gap, as many functions",
-            *series_case((3, 4, 0, 2, -1), 14, 0, [0.0, 0.001, 0.002, 1.0, 1.25, 7.0], None, 6, 4.0),
-            4.0,
+            *series_case((3, 4, 0, 2, -1), 14, 0, [0.0, 0.001, 0.002, 1.0, 1.25, 7.0], None, 6, 0.5),
+            0.5,
+        ),
+        (
+            "series-siren-close-cycle",
+            "the same of a cycle of five frames, whose last and first are close",
+            *series_case((3, 4, 0, 2, -1), 15, 0, [0.0, 1.0, 1.001, 2.0, 3.0], 3.01, 5, 2.5),
+            2.5,
         ),
     ]
 
@@ -439,6 +456,10 @@ def series_invalid() -> Iterator[Forged]:
     yield moved("series-limit", "limit", "frames of finer detail than the band limit", limit=4.5)
     yield moved("series-limit-none", "limit", "a motion without the frames' band limit", limit=None)
     yield moved("series-nodes-other", "network", "numbers for other nodes", nodes=[9, 9, 9])
+    close = {"at": [0.0, 1e-10, 0.5, 1.0], "components": 1}
+    yield change(
+        "series-at-close", 13, "above the one before", "frames closer than 10^-9 of all", model=close
+    )
     yield change("series-axis", 13, "axis", "an axis that is a number", model={"axis": 4})
 
 

@@ -10,10 +10,12 @@ import numpy as np
 
 def functions(model, count, t):
     """The first functions of the axis at a position."""
-    places, period = np.array(model["at"], float), model.get("period")
-    i, frames = np.arange(len(places)), len(places)
+    at, period = np.array(model["at"], float), model.get("period")
+    i, frames = np.arange(len(at)), len(at)
+    gaps = np.diff(at if period is None else np.append(at, at[0] + period))
+    p = np.cumsum(np.append(0, np.maximum(gaps / np.mean(gaps), 0.1)))
     if period is None:
-        f = polynomials(places, count)
+        f = polynomials(p, count)
     else:
         f = [np.ones(frames)]
         for k in range(1, count):
@@ -21,28 +23,28 @@ def functions(model, count, t):
             f.append(np.sqrt(2) * (np.cos(phase) if k % 2 else np.sin(phase)))
         f = np.array(f)
     if period is not None:
-        f, places = np.tile(f, 5), np.concatenate([places + m * period for m in range(-2, 3)])
-        t = model["at"][0] + (t - model["at"][0]) % period
-    low = min(max(int(np.sum(places <= t)) - 1, 0), len(places) - 2)
-    h = places[low + 1] - places[low]
-    s = (t - places[low]) / h
+        t = at[0] + (t - at[0]) % period
+        turns = range(-2, 3)
+        f, at = np.tile(f, 5), np.concatenate([at + m * period for m in turns])
+        p = np.concatenate([p[:-1] + m * p[-1] for m in turns])
+    low = min(max(int(np.sum(at <= t)) - 1, 0), len(at) - 2)
+    h = p[low + 1] - p[low]
+    s = (t - at[low]) / (at[low + 1] - at[low])
 
     def slope(number):
-        first = min(max(number - 1, 0), max(len(places) - 3, 0))
+        first = min(max(number - 1, 0), max(len(p) - 3, 0))
         near = slice(first, first + 3)
-        x = places[near] - places[number]
+        x = p[near] - p[number]
         return np.linalg.solve(np.vander(x, increasing=True), f[:, near].T)[1]
 
     ends = (2 * s**3 - 3 * s**2 + 1) * f[:, low] + (3 * s**2 - 2 * s**3) * f[:, low + 1]
     return ends + h * ((s**3 - 2 * s**2 + s) * slope(low) + (s**3 - s**2) * slope(low + 1))
 
 
-def polynomials(at, count):
-    """The functions of a line at its frames, (count, frames)."""
-    gaps = np.diff(at)
-    p = np.cumsum(np.append(0, np.maximum(gaps, (at[-1] - at[0]) / (10 * (len(at) - 1)))))
+def polynomials(p, count):
+    """The functions of a line at its frames, by where these count as lying, (count, frames)."""
     p = 2 * p / p[-1] - 1
-    f = [np.ones(len(at))]
+    f = [np.ones(len(p))]
     while len(f) < count:
         new = p * f[-1]
         for lower in f + f:

@@ -39,7 +39,40 @@ def test_a_parabola_is_met_exactly_at_uneven_frames() -> None:
         assert axis.slopes(t, 4) @ parabola == pytest.approx(2 * t - 0.3)
 
 
-@pytest.mark.parametrize("axis", [Axis((0.0, 0.25, 0.5), 1.0), Axis((0.0, 1.0)), Axis((0.0, 0.1, 0.35, 1.0))])
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_a_polynomial_of_the_positions_takes_as_many_functions_as_its_degree(degree: int) -> None:
+    axis = Axis((-1.0, 0.5, 1.0, 4.0, 4.5, 7.0))
+    wanted = np.polynomial.Legendre.basis(degree)(np.array(axis.at) / 7)
+    functions = axis.at_frames(degree + 1)
+    assert_allclose(functions @ np.linalg.lstsq(functions, wanted, rcond=None)[0], wanted, atol=1e-12)
+    assert (functions[-1] > 0).all()
+
+
+@pytest.mark.parametrize("period", [None, 4.0])
+@pytest.mark.parametrize("apart", [1e-2, 1e-6, 4e-9])
+def test_between_other_frames_two_close_ones_make_nothing_swing(period: float | None, apart: float) -> None:
+    axis = Axis((0.0, apart, 1.0, 2.0, 3.0), period)
+    # Even frames come to 1.25.
+    for t in np.linspace(0, 3, 61):
+        assert np.abs(axis.shares(float(t))).sum() < 5
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-20, 1e29])
+def test_the_unit_of_the_positions_is_of_no_account(unit: float) -> None:
+    axis, other = Axis((0.0, 0.1, 0.35, 1.0)), Axis((0.0, 0.1 * unit, 0.35 * unit, unit))
+    for t in (0.05, 0.2, 0.9):
+        assert_allclose(other.values(t * unit, 4), axis.values(t, 4), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        Axis((0.0, 0.25, 0.5), 1.0),
+        Axis((0.0, 1.0)),
+        Axis((0.0, 0.1, 0.35, 1.0)),
+        Axis((0.0, 0.001, 0.5, 1.0)),
+    ],
+)
 def test_slopes_are_the_derivatives(axis: Axis) -> None:
     count, step = min(3, len(axis.at)), 1e-6
     for t in (0.07, 0.3, 0.8):
@@ -73,6 +106,10 @@ def test_a_cycle_closes_one_mean_step_after_its_last_frame() -> None:
         ((0.0, 0.0), None, "above the one before"),
         ((0.0, np.inf), None, "finite"),
         ((0.0, 1.0), 0.5, "period"),
+        ((0.0, 1.0), 1.0 + 1e-12, "period"),
+        ((0.0, 1.0), np.nan, "period"),
+        ((0.0, 1e-10, 1.0), None, "measured twice"),
+        ((-1.7e308, 0.0, 1.7e308), None, "1e\\+30"),
         (tuple(range(257)), None, "wanted 2 to 256"),
     ],
 )

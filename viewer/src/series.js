@@ -10,6 +10,10 @@ const MAX_NODES = 2 ** 15;
 const MAX_CODE = 512;
 // Positions this share of the axis beyond its ends are its ends.
 const ROUNDING = 1e-9;
+// Shortest step between frames, as a share of the axis.
+const LEAST_STEP = 1e-9;
+// Frames closer than this share of the mean gap count as so far apart.
+const CLOSEST = 0.1;
 
 function refuse(message) {
   throw new FormatError(13, message);
@@ -42,7 +46,8 @@ export function checkSeries(metadata, tensors) {
   if (at.some((t, i) => i && !(t > at[i - 1]))) refuse(`model.at is ${shown(at)}, wanted each above the one before`);
   if (typeof axis !== "string") refuse(`model.axis is ${shown(axis)}, wanted a name`);
   const span = at.at(-1) - at[0];
-  if (period !== undefined && !(typeof period === "number" && period > span)) refuse(`model.period is ${shown(period)}, wanted above ${span}`);
+  if (at.some((t, i) => i && t - at[i - 1] < LEAST_STEP * span)) refuse(`model.at is ${shown(at)}, wanted steps of at least ${LEAST_STEP} of ${span}`);
+  if (period !== undefined && !(typeof period === "number" && period >= (1 + LEAST_STEP) * span)) refuse(`model.period is ${shown(period)}, wanted above ${span}`);
   const most = Math.min(MAX_COMPONENTS, at.length);
   if (!Number.isInteger(components) || components < 1 || components > most) {
     refuse(`model.components is ${shown(components)}, wanted a whole number from 1 to ${most}`);
@@ -61,12 +66,18 @@ export function checkSeries(metadata, tensors) {
   checkBlocks(metadata, new Map([...tensors, ["network", one]]));
 }
 
-/** The functions of a line at its frames: orthogonal polynomials of the positions, an array for each. */
-function polynomials(at, count) {
-  const n = at.length;
-  const least = (at.at(-1) - at[0]) / (10 * (n - 1));
+/** Where frames count as lying, in mean gaps from the first one; last, of a cycle, the first one again. */
+function placesOf(at, period) {
+  const ends = period === undefined ? at : [...at, at[0] + period];
+  const gap = (ends.at(-1) - ends[0]) / (ends.length - 1);
   const places = [0];
-  for (let i = 1; i < n; i++) places.push(places[i - 1] + Math.max(at[i] - at[i - 1], least));
+  for (let i = 1; i < ends.length; i++) places.push(places[i - 1] + Math.max((ends[i] - ends[i - 1]) / gap, CLOSEST));
+  return places;
+}
+
+/** The functions of a line at its frames: orthogonal polynomials of their places, an array for each. */
+function polynomials(places, count) {
+  const n = places.length;
   const mean = (f, g) => f.reduce((sum, value, i) => sum + value * g[i], 0) / n;
   const out = [new Float64Array(n).fill(1)];
   while (out.length < count) {
@@ -119,11 +130,14 @@ function functions({ at, components, period }, t) {
   }
   const turns = (t - first) / period;
   const place = isCycle ? first + (turns - Math.floor(turns)) * period : Math.min(Math.max(t, first), last);
-  const places = isCycle ? [-1, 0, 1].flatMap((m) => at.map((a) => a + m * period)) : at;
+  const once = placesOf(at, period);
+  const turned = (values, length) => [-1, 0, 1].flatMap((m) => values.map((value) => value + m * length));
+  const ends = isCycle ? turned(at, period) : at;
+  const places = isCycle ? turned(once.slice(0, n), once[n]) : once;
   let low = 0;
-  while (low < places.length - 2 && places[low + 1] <= place) low++;
+  while (low < ends.length - 2 && ends[low + 1] <= place) low++;
   const h = places[low + 1] - places[low];
-  const s = (place - places[low]) / h;
+  const s = (place - ends[low]) / (ends[low + 1] - ends[low]);
   const shares = new Float64Array(n);
   const add = (number, end, tangent) => {
     shares[number % n] += end;
@@ -131,7 +145,7 @@ function functions({ at, components, period }, t) {
   };
   add(low, 2 * s ** 3 - 3 * s ** 2 + 1, s ** 3 - 2 * s ** 2 + s);
   add(low + 1, 3 * s ** 2 - 2 * s ** 3, s ** 3 - s ** 2);
-  const waved = isCycle ? waves(n, components) : polynomials(at, components);
+  const waved = isCycle ? waves(n, components) : polynomials(once, components);
   return waved.map((frames) => shares.reduce((sum, share, i) => sum + share * frames[i], 0));
 }
 
