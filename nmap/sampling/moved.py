@@ -52,12 +52,15 @@ class MovedField(Field):
     @cached_property
     def _spectrum(self) -> Complex:
         assert self.still is not None and self.motion is not None
-        lattice, band = self.lattice_grid, self.band
-        values = _sampled(self.still, self.motion)
+        values = moved_values(_polynomial(self.still), self.motion, self.lattice_grid)
         if self.speed is not None and self.of is not None:
             values -= self._carried(self.motion, self.speed, self.of)
-        out: Complex = crop_spectrum(transform(values), lattice.shape, band.shape)
-        out *= Shells(band).spread(np.ones(self.last_shell + 1, np.float32))
+        return self.spectrum_of(values)
+
+    def spectrum_of(self, values: F32) -> Complex:
+        """Half transform on `band` of values on the lattice, within the band limit."""
+        out: Complex = crop_spectrum(transform(values), self.lattice_grid.shape, self.band.shape)
+        out *= Shells(self.band).spread(np.ones(self.last_shell + 1, np.float32))
         return out
 
     def _carried(self, motion: Motion, speed: Motion, field: Field) -> F32:
@@ -77,11 +80,10 @@ def _polynomial(field: Field) -> Polynomial:
     return Polynomial.of(field.spectrum(), field.band.shape, field.degree)
 
 
-def _sampled(field: Field, motion: Motion) -> F32:
-    """A field's values where the points of its lattice came from, without offset and scale."""
-    polynomial, shape = _polynomial(field), field.lattice_grid.shape
-    out = np.empty(shape, np.float32)
-    for part, places in motion.places(field.box, shape):
+def moved_values(polynomial: Polynomial, motion: Motion, lattice: Grid) -> F32:
+    """A polynomial's values where the points of a lattice over its box came from, (z, y, x)."""
+    out = np.empty(lattice.shape, np.float32)
+    for part, places in motion.places(lattice, lattice.shape):
         out[part] = polynomial.at(places).reshape(out[part].shape)
     return out
 

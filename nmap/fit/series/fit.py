@@ -30,7 +30,8 @@ from nmap.model.blocks import Places
 from nmap.model.field import Field
 from nmap.model.series_siren import SeriesSiren
 from nmap.neural_map import NeuralMap
-from nmap.sampling.moved import MovedField, moved_envelope
+from nmap.sampling.moved import MovedField, moved_envelope, moved_values
+from nmap.sampling.polynomial import Polynomial
 from nmap.spectrum import (
     Complex,
     ShellCurve,
@@ -188,10 +189,8 @@ def _finish(
     curves = tuple(t.fidelity(s) for t, s in zip(targets, spectra, strict=True))
     near = min(float(curve.worst(task.limit)) for curve in curves)
     if task.sources:
-        curves = tuple(
-            frame_fidelity(neural_map, t, source, target)
-            for t, source in zip(task.axis.at, task.sources, strict=True)
-        )
+        given = zip(task.axis.at, spectra, task.sources, strict=True)
+        curves = tuple(frame_fidelity(neural_map, *each, target) for each in given)
     worst = [float(curve.worst(task.limit)) for curve in curves]
     last = int(np.argmin(worst))
     return SeriesResult(neural_map, curves[last], worst[last], curves, near if task.shared else worst[last])
@@ -209,24 +208,30 @@ def _spectra(field: Field, task: SeriesTask) -> list[Complex]:
     return [np.asarray(np.tensordot(row, parts, 1), np.complex64) for row in functions]
 
 
-def frame_fidelity(neural_map: NeuralMap, t: float, source: DensityMap, target: Target) -> ShellCurve:
+def frame_fidelity(
+    neural_map: NeuralMap, t: float, spectrum: Complex, source: DensityMap, target: Target
+) -> ShellCurve:
     """Fidelity FSC of a decoded frame with the frame itself, within the moved envelope where the target has one.
 
     Args:
         neural_map: the series.
         t: position of the frame.
+        spectrum: half transform of what was fitted in the frame's place, as it is decoded, on the lattice.
         source: the frame.
         target: what was fitted in its place: it at rest, or what frames share.
     """
     field, lattice = neural_map.at(t).field, target.lattice
-    mask = None
+    mask, decoded = None, spectrum
     if target.masked and field.envelope is not None:
-        moved = moved_envelope(field, source.grid) if isinstance(field, MovedField) else None
-        mask = field.envelope.on_lattice(source.grid.shape) if moved is None else moved
+        mask = field.envelope.on_lattice(source.grid.shape)
+    if isinstance(field, MovedField) and field.still is not None and field.motion is not None:
+        mask = moved_envelope(field, source.grid) if target.masked else None
+        rest = Polynomial.of(spectrum, lattice.shape, field.still.degree)
+        moved = field.spectrum_of(moved_values(rest, field.motion, field.lattice_grid))
+        decoded = crop_spectrum(moved, field.band.shape, lattice.shape)
     values = source.values
     if mask is not None:
         values = (values - np.float32(solvent_value(values, mask))) * mask
-    decoded = crop_spectrum(field.spectrum(), field.band.shape, lattice.shape)
     wanted = transform_values(values, lattice.shape)
     return correlate_shells(decoded, wanted, Shells(lattice), negligible=target.negligible)
 

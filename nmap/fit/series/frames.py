@@ -20,9 +20,6 @@ from nmap.point_group import PointGroup
 _FULL = 1 - 1e-6
 # Shells up to this share of the last one are left unwhitened at most.
 _EMPHASISED = 0.5
-# The density at rest is held to so many times the frequency: a hinge through 12 degrees to each side, 3.5 A: FSC of the
-# last shell 0.92 without, 0.99 with.
-_FINER = 1.05
 
 
 def specimens_of(frames: Sequence[DensityMap], options: EncodeOptions) -> list[Specimen]:
@@ -49,17 +46,17 @@ def specimens_of(frames: Sequence[DensityMap], options: EncodeOptions) -> list[S
 
 
 def specimens_at_rest(
-    moving: Sequence[Specimen], rest: Sequence[DensityMap], options: EncodeOptions
+    moving: Sequence[Specimen], rest: Sequence[DensityMap], finer: float, options: EncodeOptions
 ) -> list[Specimen]:
-    """The same of the molecule at rest, to a resolution a little finer: see `nmap.sampling.moved`.
+    """The same of the molecule at rest.
 
     Args:
         moving: what of each frame is fitted.
         rest: each frame's density, moved back.
+        finer: resolution that holds it, Angstrom.
         options: as for the frames.
     """
     first = moving[0]
-    finer = max(first.band_limit / _FINER, min(first.band_limit, 1 / first.density.grid.nyquist))
     same = replace(options, resolution=finer, slice=None, crop=None, downsample=1)
     return [
         replace(specimen, band_limit=finer, band_limit_outcome=first.band_limit_outcome)

@@ -12,8 +12,13 @@ from nmap.coding.matrices import MAX_PARTS
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Watch
 from nmap.fit.series.frames import emphasised, specimens_at_rest, specimens_of, targets_of
-from nmap.fit.series.motion import at_rest, find_motion
-from nmap.fit.series.owed import functions_needed, missed_by_line, owed_between, series_goal
+from nmap.fit.series.motion import at_rest, detail_at_rest, find_motion
+from nmap.fit.series.owed import (
+    functions_needed,
+    missed_by_line,
+    owed_between,
+    series_goal,
+)
 from nmap.fit.series.products import F64, frame_products, products_by
 from nmap.fit.series.shared import shared_functions, shared_part
 from nmap.fit.series.task import SeriesTask
@@ -53,13 +58,15 @@ def series_task(
         limit, envelope = specimens[0].band_limit, specimens[0].chosen.envelope
         motion = find_motion(sources, axis, limit, envelope, most, options.goal_for(True), watch)
     if motion is not None:
-        specimens = specimens_at_rest(specimens, at_rest(sources, motion), options)
+        rest = at_rest(sources, motion)
+        finer = detail_at_rest(rest, motion, options.goal_for(True))
+        specimens = specimens_at_rest(specimens, rest, finer, options)
         products = _products(specimens)
     if options.target_fsc is None and not options.keeps_noise:
         shared = shared_functions(products, axis)
     if shared is not None:
-        rest = shared_part([specimen.density for specimen in specimens], axis, shared)
-        specimens = [replace(s, density=d) for s, d in zip(specimens, rest, strict=True)]
+        parts = shared_part([specimen.density for specimen in specimens], axis, shared)
+        specimens = [replace(s, density=d) for s, d in zip(specimens, parts, strict=True)]
         products = products_by(products, axis.at_frames(shared))
     targets = targets_of(specimens, group, symmetry)
     goal = series_goal(targets[0], options)

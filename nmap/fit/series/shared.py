@@ -1,7 +1,7 @@
 """What the frames of a series share, and what of each is noise: told by the powers of the functions of the axis.
 
-What changes smoothly has less and less power in functions that turn faster. Noise, which no frame shares with another,
-has the same in all of them. Where the faster half of the functions all have the same power, that is noise.
+What changes smoothly has less and less power in functions that change faster. Noise, which no frame shares with any
+other, has the same in all of them. Where the faster half of the functions all have the same power, that is noise.
 """
 
 from __future__ import annotations
