@@ -156,7 +156,7 @@ class BlockTraining:
         self._network = BlockNetwork(self.parameters, workers, device)
         self._rate = Rate(self.parameters)
         self._error = ShellError(target, device, layout.places.flat, layout.places.mask)
-        self.waves = LowWaves(target, layout, recipe.sizes.waves, recipe.goal)
+        self.waves = self._waves_of(target, layout)
         self._last, self._counted, self._truth = target.last, self._error.counted, target.whitened
         points, order = layout.places.flat.size, layout.places.flat.size / layout.places.own.size
         slope = 2 * math.log(2) * (1 - recipe.goal**2) * points / max(target.freedom, 1.0)
@@ -195,6 +195,10 @@ class BlockTraining:
         self.done = 0
         self.loss: list[tuple[int, float]] = []
         self.fsc: list[tuple[int, float]] = []
+
+    def _waves_of(self, target: Target, layout: Layout) -> LowWaves:
+        """The plane waves that are fitted along."""
+        return LowWaves(target, layout, self.recipe.sizes.waves, self.recipe.goal)
 
     @property
     def steps(self) -> int:

@@ -44,9 +44,10 @@ from nmap.spectrum import (
     transform_values,
 )
 
-# A layer has the neurons, and training the passes, that one map wants, times these powers of the functions of the axis.
+# A layer has the neurons that one map wants, times this power of the functions of the axis; training has the passes
+# that one map wants, times this power of the functions that hold the most of it.
 _WIDER = 0.14
-_PASSES = 0.16
+_PASSES = 0.25
 # Training aims at this share of what may be missing: where parts have moved to, and between frames, more is missed.
 _AIMED = 0.6
 
@@ -71,6 +72,7 @@ def fit_series(task: Task) -> tuple[Result, History]:
             task.targets,
             task.axis,
             task.components,
+            task.telling,
             layout,
             recipe,
             goal,
@@ -112,7 +114,7 @@ def _recipe(single: BlockRecipe, task: SeriesTask) -> BlockRecipe:
     """The recipe for one map, for a series: its features serve all frames."""
     passes, width = single.passes, single.sizes.width
     if task.options.steps is None:
-        passes = math.ceil(passes * task.components**_PASSES)
+        passes = math.ceil(passes * task.telling**_PASSES)
     if task.options.hidden_features is None:
         width = min(4 * math.ceil(width * task.components**_WIDER / 4), MAX_WIDTH)
     return replace(single, passes=passes, sizes=replace(single.sizes, width=width))

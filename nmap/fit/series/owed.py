@@ -3,12 +3,10 @@
 Where parts move by a distance d from one frame to the next, the mean of two neighbours misses a share of the power
 halfway between them that grows as (d / resolution)^4: next to nothing in coarse shells. Those have few numbers, so
 they are given weight by that. Finer shells owe the goal alone: where a line misses more than the goal lets be missing,
-and where it would cost too many bits.
+and where it would cost too many bits. Second differences tell small distances only; beyond, the power law does.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +22,14 @@ F64 = NDArray[np.float64]
 # Least share of a shell's power that may be missing: a correlation of 0.9999.
 _LEAST = 2e-4
 # A line's miss is told from second differences up to this share; those of maps with nothing in common come to 0.09.
+# In finer shells it grows as the first of these powers of the frequency that the bits allow; else as the last, as far
+# as the bits go.
 _TOLD = 0.03
+_GROWS = (4, 6, 8, 12)
 # Of what a line misses, a frame may miss so much: what lies between frames has the error of the interpolation too.
 _SHARE = 0.5
 # Bits that coarse shells may cost beyond those of the goal, as a share of these.
-_MORE_BITS = 0.15
+_MORE_BITS = 0.25
 # Functions of the axis that are not fitted leave so much missing at most, in the mean of the frames: of what the goal
 # allows, and of what is owed. Each function that is fitted costs bytes and time.
 _LEFT_OF_GOAL = 0.7
@@ -45,10 +46,10 @@ def missed_by_line(products: F64, axis: Axis) -> F64:
         products: of the frames, not moved back.
         axis: where they lie.
     """
-    at, count = np.asarray(axis.at), len(axis.at)
-    places, number = at, np.arange(count)
+    count = len(axis.at)
+    places, number = axis.places, np.arange(count)
     if axis.period is not None:
-        places, number = np.append(at, at[:2] + axis.period), np.append(number, [0, 1])
+        places, number = np.append(places, places[1] + places[-1]), np.append(number, [0, 1])
     widest = float(np.diff(places[: count + 1]).max())
     power, missed = shell_powers(products), []
     for first in range(len(places) - 2):
@@ -83,17 +84,22 @@ def owed_between(goal: ShellGoal, missed: F64) -> F64:
         goal: of every frame.
         missed: by a line between frames, (shells,) or fewer.
     """
-    allowed = goal.missing.copy()
-    bits = _MORE_BITS * float(goal.modes @ -np.log(allowed))
-    for shell in range(1, min(len(missed), len(allowed))):
-        if missed[shell] > _TOLD:
+    allowed, told = goal.missing, 0
+    while told + 1 < min(len(missed), len(allowed)) and missed[told + 1] <= _TOLD:
+        told += 1
+    if told == 0:
+        return allowed
+    shell = np.arange(len(allowed))
+    most = _MORE_BITS * float(goal.modes @ -np.log(allowed))
+    for power in _GROWS:
+        line = float(missed[told]) * (shell / told) ** power
+        line[: told + 1] = missed[: told + 1]
+        wanted = np.minimum(np.maximum(_SHARE * line, _LEAST), allowed)
+        wanted[0] = allowed[0]
+        bits = np.cumsum(goal.modes * np.log(allowed / wanted))
+        if bits[-1] <= most:
             break
-        wanted = min(max(_SHARE * float(missed[shell]), _LEAST), allowed[shell])
-        bits -= float(goal.modes[shell]) * math.log(allowed[shell] / wanted)
-        if bits < 0:
-            break
-        allowed[shell] = wanted
-    return allowed
+    return np.where(bits <= most, wanted, allowed)
 
 
 def functions_needed(products: F64, axis: Axis, goal: ShellGoal, owed: F64, most: int) -> int:
@@ -118,3 +124,21 @@ def functions_needed(products: F64, axis: Axis, goal: ShellGoal, owed: F64, most
         ):
             return count
     return most
+
+
+def functions_that_tell(products: F64, axis: Axis, goal: ShellGoal, components: int) -> float:
+    """How many functions of the axis hold the most of it: the exponential of the entropy of their shares of power.
+
+    Args:
+        products: of the frames; where there is a motion, moved back.
+        axis: where they lie.
+        goal: of every frame; a shell counts by its modes.
+        components: functions that are fitted.
+    """
+    powers = function_powers(products, axis.at_frames(components))
+    total = powers.sum(1, keepdims=True)
+    last = min(len(products), len(goal.modes))
+    parts = np.divide(powers, total, out=np.zeros_like(powers), where=total > 0)[:last]
+    shares = np.clip(goal.modes[:last] @ parts, 0, None)
+    shares = shares[shares > 0] / max(shares.sum(), np.finfo(float).tiny)
+    return float(np.exp(-(shares * np.log(shares)).sum()))

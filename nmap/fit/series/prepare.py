@@ -15,6 +15,7 @@ from nmap.fit.series.frames import emphasised, specimens_at_rest, specimens_of, 
 from nmap.fit.series.motion import at_rest, detail_at_rest, find_motion
 from nmap.fit.series.owed import (
     functions_needed,
+    functions_that_tell,
     missed_by_line,
     owed_between,
     series_goal,
@@ -84,6 +85,7 @@ def series_task(
         targets=tuple(targets),
         axis=axis,
         components=components,
+        telling=functions_that_tell(within, axis, goal, components),
         goal=goal,
         weights=(goal.missing / owed) ** _WEIGHING,
         motion=motion,

@@ -39,6 +39,7 @@ class SeriesTraining(BlockTraining):
         targets: what to fit, a target for each frame.
         axis: where they lie.
         components: functions of the axis.
+        telling: how many of them hold the most of it.
         layout: where, the same in all frames.
         recipe: how.
         goal: what each shell of each frame owes.
@@ -53,6 +54,7 @@ class SeriesTraining(BlockTraining):
         targets: Sequence[Target],
         axis: Axis,
         components: int,
+        telling: float,
         layout: Layout,
         recipe: BlockRecipe,
         goal: ShellGoal,
@@ -61,9 +63,9 @@ class SeriesTraining(BlockTraining):
         watch: Watch,
         more: F64,
     ) -> None:
+        self.components = components
         super().__init__(targets[0], layout, recipe, goal, device, workers, watch, more)
         functions = axis.at_frames(components)
-        self.components = components
         self.parameters = SeriesParameters(recipe.sizes, components, self.omegas, self._random, device)
 
         def there(values: NDArray[np.floating]) -> Tensor:
@@ -76,22 +78,20 @@ class SeriesTraining(BlockTraining):
         places = layout.places
         self._errors = [ShellError(target, device, places.flat, places.mask) for target in targets]
         self._counted = np.stack([error.counted for error in self._errors])
-        self.waves = SeriesWaves(targets[0], layout, recipe.sizes.waves, recipe.goal, components)
+        # Modes of the components that are nearest to the frames, (components, modes).
+        self._nearest = sum(
+            shares[:, None] * error.wanted
+            for shares, error in zip(self._projection.unbind(1), self._errors, strict=True)
+        )
         # An error in a component is one in all frames, and so many of them share the error that a frame may have.
-        shared = min(self._effective_components(), _MOVING * math.sqrt(len(targets)))
+        shared = min(telling, _MOVING * math.sqrt(len(targets)))
         self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / shared
         self._boost = np.zeros((len(targets), targets[0].last + 1))
         self._weights = np.broadcast_to(self._weights, self._boost.shape)
 
-    def _effective_components(self) -> float:
-        """How many components hold the series: the exponential of the entropy of their powers."""
-        wanted = [error.wanted for error in self._errors]
-        power = np.zeros(self.components)
-        for number, row in enumerate(self._projection):
-            component = sum(share * modes for share, modes in zip(row, wanted, strict=True))
-            power[number] = float(component.abs().square().sum())
-        shares = power[power > 0] / power.sum()
-        return float(np.exp(-(shares * np.log(shares)).sum()))
+    def _waves_of(self, target: Target, layout: Layout) -> SeriesWaves:
+        sizes, goal = self.recipe.sizes, self.recipe.goal
+        return SeriesWaves(target, layout, sizes.waves, goal, self.components)
 
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation of all frames takes."""
@@ -112,12 +112,13 @@ class SeriesTraining(BlockTraining):
 
     def _lacks(self, modes: Tensor, weights: F64 | None) -> Tensor:
         """What the components lack for the frames, each shell of a frame times its weight, (m, components)."""
-        total = torch.zeros_like(modes)
-        for frame, error in enumerate(self._errors):
-            lack = error.wanted - self._frame(modes, frame)
-            if weights is not None:
-                lack *= error.spread(weights[frame])
-            total += self._projection[:, frame, None] * lack
+        if weights is None:
+            total = self._nearest - modes
+        else:
+            total = torch.zeros_like(modes)
+            for frame, error in enumerate(self._errors):
+                lack = (error.wanted - self._frame(modes, frame)) * error.spread(weights[frame])
+                total += self._projection[:, frame, None] * lack
         inside = [self._at_positions(self._error.waves(component)) for component in total]
         return torch.stack(inside, 1)
 
