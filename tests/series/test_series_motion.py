@@ -12,10 +12,12 @@ from phantoms import gaussian_atoms
 from scipy import ndimage
 
 import nmap
+from nmap.axis import Axis
 from nmap.container import decode_bytes, encode_bytes
 from nmap.errors import OptionError
 from nmap.fit.encode_series import encode_series
 from nmap.fit.progress import Progress
+from nmap.fit.series.motion import Found, _cubic, detail_at_rest
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
 from nmap.model.motion import Motion
@@ -137,6 +139,37 @@ def test_a_shift_of_all_moves_the_density_by_as_much() -> None:
     assert_allclose(
         moved.reshape(GRID.shape), np.roll(values, (3, -1, 2), (0, 1, 2)), atol=1e-4 * values.max()
     )
+
+
+def moving_by(nodes: np.ndarray) -> Found:
+    """A motion of two frames: none in the first, these displacements (mz, my, mx, 3) in the second."""
+    axis = Axis((0.0, 1.0))
+    found = np.stack([axis.at_frames(2)[1, k] * nodes for k in range(2)], -2) / 2
+    step = 1e-3
+    whole = np.rint(found / step).astype(np.int64).reshape(-1, 6)
+    return Found((nodes.shape[0], nodes.shape[1], nodes.shape[2]), whole, step, axis, RESOLUTION)
+
+
+def test_where_parts_stretch_the_density_at_rest_is_held_finer() -> None:
+    shifted = np.broadcast_to([2.0, 1.0, 0.0], (6, 6, 6, 3))
+    phase = 2 * np.pi * np.arange(6) / 6
+    stretched = np.zeros((6, 6, 6, 3))
+    stretched[..., 0] = 2.0 * np.sin(phase)
+    rest = [bent(2.0)] * 2
+    assert detail_at_rest(rest, moving_by(shifted), 0.995) == RESOLUTION
+    finer = [detail_at_rest(rest, moving_by(stretched), goal) for goal in (0.5, 0.95, 0.999)]
+    assert RESOLUTION >= finer[0] >= finer[1] > finer[2] >= 1 / GRID.nyquist
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 32), (31, 30, 27)])
+def test_cubic_splines_are_near_to_the_polynomial(shape: tuple[int, int, int]) -> None:
+    places = np.random.default_rng(4).uniform(12, 30, (40, 3))
+    values = gaussian_atoms(Grid(shape, (1.5,) * 3), places, 1.3)
+    z, y, x = ((n - 1) // 2 for n in shape)
+    polynomial = Polynomial.of(transform(values), shape, (z, y, x))
+    at = np.random.default_rng(5).uniform(-0.6, 1.4, (3000, 3))
+    wanted = polynomial.at(at)
+    assert np.std(_cubic(polynomial, at) - wanted) < 0.003 * np.std(wanted)
 
 
 def test_frames_that_stand_still_have_no_motion() -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from nmap.axis import Axis
-from nmap.fit.series.owed import functions_needed, missed_by_line, owed_between
+from nmap.fit.series.owed import functions_needed, functions_that_tell, missed_by_line, owed_between
 from nmap.fit.series.products import frame_products, function_powers, products_by, shell_powers
 from nmap.fit.target.goal import ShellGoal
 from nmap.grid import Grid
@@ -82,6 +82,28 @@ def test_a_shell_owes_no_more_than_a_line_misses_and_no_less_than_the_goal() -> 
     assert_allclose(owed_between(goal(0.95), np.ones(LAST + 1)), goal(0.95).missing)
     # Where all shells are asked for more, the finest are not given it: the bits are limited.
     assert owed[-1] == goal(0.95).missing[-1]
+
+
+def test_beyond_what_differences_tell_less_and_less_is_owed() -> None:
+    told, modes = 3, 4 * np.pi * np.arange(21.0) ** 2
+    missed = np.full(21, 0.09)
+    missed[: told + 1] = [0, 1e-3, 4e-3, 2e-2]
+    wanted = ShellGoal(0.8, np.ones(21), modes, "fsc")
+    owed = owed_between(wanted, missed)
+    assert_allclose(owed[1 : told + 1], [5e-4, 2e-3, 1e-2])
+    assert (np.diff(owed[1:]) >= 0).all()
+    assert owed[told] < owed[told + 1] < owed[told + 2] < owed[-1] == pytest.approx(wanted.missing[-1])
+
+
+def test_functions_tell_by_their_power() -> None:
+    axis = Axis((0.0, 1.0, 2.0, 3.0, 4.0))
+    functions, parts = axis.at_frames(5), maps(3)
+    for powers, wanted in (((1, 0, 0), 1.0), ((1, 1, 0), 2.0), ((1, 1, 1), 3.0)):
+        mixed = parts * np.array(powers, float)[:, None, None, None]
+        frames = [density(np.tensordot(row[:3], mixed, 1)) for row in functions]
+        products = frame_products(frames, RESOLUTION, None)
+        told = functions_that_tell(products, axis, goal(0.99), 5)
+        assert told == pytest.approx(wanted, abs=0.05)
 
 
 def test_as_many_functions_are_taken_as_the_frames_have() -> None:

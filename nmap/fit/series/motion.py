@@ -29,6 +29,7 @@ from nmap.spectrum import (
     Shells,
     band_limited,
     correlate_shells,
+    crop_spectrum,
     invert,
     lattice_shape,
     transform,
@@ -182,26 +183,30 @@ def detail_at_rest(rest: Sequence[DensityMap], found: Found, goal: float) -> flo
         goal: worst-shell FSC aimed at.
     """
     grid, limit = rest[0].grid, found.limit
-    lattice = grid.resampled(lattice_shape(grid, limit))
-    shells, finest = Shells(lattice), max(limit / _TIMES_FINER[-1], min(limit, 1 / grid.nyquist))
+    finest = max(limit / _TIMES_FINER[-1], min(limit, 1 / grid.nyquist))
     if finest == limit:
         return limit
+    shape = lattice_shape(grid, limit)
+    shells = Shells(grid.resampled(shape))
     mean = np.mean([frame.values for frame in rest], axis=0)
     motion = max((found.at(t) for t in found.axis.at), key=lambda m: float(np.abs(m.nodes).max()))
 
     def moved(resolution: float) -> Complex:
+        """Half transform of the mean at rest to a resolution, moved on the lattice that it would be stored with."""
         values = band_limited(mean, grid, resolution)
         polynomial = Polynomial.of(transform(values), grid.shape, _degree(grid.shape))
-        out = np.empty(lattice.shape, np.float32)
-        for part, places in motion.places(grid, lattice.shape):
+        out = np.empty(lattice_shape(grid, resolution), np.float32)
+        for part, places in motion.places(grid, out.shape):
             out[part] = _cubic(polynomial, places).reshape(out[part].shape)
-        return transform(out)
+        return crop_spectrum(transform(out), out.shape, shape)
 
     whole, last = moved(finest), shells.last(limit)
     for times in _TIMES_FINER:
         resolution = max(limit / times, finest)
+        if resolution == finest:
+            break
         kept = correlate_shells(moved(resolution), whole, shells).fsc[last]
-        if resolution == finest or 1 - kept**2 <= _BEYOND * (1 - goal**2):
+        if 1 - kept**2 <= _BEYOND * (1 - goal**2):
             return resolution
     return finest
 
