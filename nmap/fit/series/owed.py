@@ -29,7 +29,7 @@ _GROWS = (4, 6, 8, 12)
 # Of what a line misses, a frame may miss so much: what lies between frames has the error of the interpolation too.
 _SHARE = 0.5
 # Bits that coarse shells may cost beyond those of the goal, as a share of these.
-_MORE_BITS = 0.25
+_MORE_BITS = 0.15
 # Functions of the axis that are not fitted leave so much missing at most, in the mean of the frames: of what the goal
 # allows, and of what is owed. Each function that is fitted costs bytes and time.
 _LEFT_OF_GOAL = 0.7
