@@ -30,8 +30,8 @@ from nmap.fit.options import PRESETS, EncodeOptions
 from nmap.machine import compiled
 from nmap.maps import DensityMap, read_map
 from nmap.neural_map import NeuralMap
-from nmap.sampling.moved import MovedField, moved_envelope
 from nmap.spectrum import Shells, fsc
+from nmap.validation import envelope_on
 
 F64 = NDArray[np.float64]
 
@@ -72,12 +72,8 @@ def curve(
 
 def mask_of(series: NeuralMap, t: float) -> NDArray[np.float32] | None:
     """The envelope at a position, moved as the density is, (z, y, x): all maps are masked alike; None for the box."""
-    field, grid = series.at(t).field, series.grid
-    if isinstance(field, MovedField):
-        return moved_envelope(field, grid)
-    if field.envelope is None or field.symmetry is not None:
-        return None
-    return field.envelope.on_lattice(grid.shape)
+    envelope = envelope_on(series.at(t).field, series.grid)
+    return None if envelope is None else envelope.make(slice(0, envelope.shape[0]))
 
 
 def fine_part(

@@ -120,7 +120,10 @@ class Axis:
 
     @cached_property
     def places(self) -> F64:
-        """Where frames count as lying, in mean gaps from the first one; last, of a cycle, the first one again."""
+        """Where frames count as lying, in mean gaps from the first one, (frames,).
+
+        Of a cycle it ends with the first one again, (frames + 1,).
+        """
         ends = self.at if self.period is None else (*self.at, self.first + self.period)
         gaps = np.diff(ends)
         return np.append(0, np.cumsum(np.maximum(gaps / gaps.mean(), _CLOSEST)))

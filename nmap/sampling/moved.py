@@ -58,7 +58,7 @@ class MovedField(Field):
         return self.spectrum_of(values)
 
     def spectrum_of(self, values: F32) -> Complex:
-        """Half transform on `band` of values on the lattice, within the band limit."""
+        """Half transform on `band` of values on the lattice (z, y, x), within the band limit, complex64."""
         out: Complex = crop_spectrum(transform(values), self.lattice_grid.shape, self.band.shape)
         out *= Shells(self.band).spread(np.ones(self.last_shell + 1, np.float32))
         return out
@@ -81,7 +81,7 @@ def _polynomial(field: Field) -> Polynomial:
 
 
 def moved_values(polynomial: Polynomial, motion: Motion, lattice: Grid) -> F32:
-    """A polynomial's values where the points of a lattice over its box came from, (z, y, x)."""
+    """A polynomial's values where the points of a lattice over its box came from, float32 (z, y, x)."""
     out = np.empty(lattice.shape, np.float32)
     for part, places in motion.places(lattice, lattice.shape):
         out[part] = polynomial.at(places).reshape(out[part].shape)

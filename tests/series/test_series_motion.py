@@ -12,12 +12,11 @@ from phantoms import gaussian_atoms
 from scipy import ndimage
 
 import nmap
-from nmap.axis import Axis
 from nmap.container import decode_bytes, encode_bytes
 from nmap.errors import OptionError
 from nmap.fit.encode_series import encode_series
 from nmap.fit.progress import Progress
-from nmap.fit.series.motion import Found, _cubic, detail_at_rest
+from nmap.fit.series.at_rest import _cubic, detail_at_rest
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
 from nmap.model.motion import Motion
@@ -141,23 +140,18 @@ def test_a_shift_of_all_moves_the_density_by_as_much() -> None:
     )
 
 
-def moving_by(nodes: np.ndarray) -> Found:
-    """A motion of two frames: none in the first, these displacements (mz, my, mx, 3) in the second."""
-    axis = Axis((0.0, 1.0))
-    found = np.stack([axis.at_frames(2)[1, k] * nodes for k in range(2)], -2) / 2
-    step = 1e-3
-    whole = np.rint(found / step).astype(np.int64).reshape(-1, 6)
-    return Found((nodes.shape[0], nodes.shape[1], nodes.shape[2]), whole, step, axis, RESOLUTION)
-
-
 def test_where_parts_stretch_the_density_at_rest_is_held_finer() -> None:
     shifted = np.broadcast_to([2.0, 1.0, 0.0], (6, 6, 6, 3))
     phase = 2 * np.pi * np.arange(6) / 6
     stretched = np.zeros((6, 6, 6, 3))
     stretched[..., 0] = 2.0 * np.sin(phase)
-    rest = [bent(2.0)] * 2
-    assert detail_at_rest(rest, moving_by(shifted), 0.995) == RESOLUTION
-    finer = [detail_at_rest(rest, moving_by(stretched), goal) for goal in (0.5, 0.95, 0.999)]
+    rest, still = [bent(2.0)] * 2, Motion(np.zeros((6, 6, 6, 3)), RESOLUTION)
+
+    def held(nodes: np.ndarray, goal: float) -> float:
+        return detail_at_rest(rest, [still, Motion(nodes, RESOLUTION)], RESOLUTION, goal)
+
+    assert held(shifted, 0.995) == RESOLUTION
+    finer = [held(stretched, goal) for goal in (0.5, 0.95, 0.999)]
     assert RESOLUTION >= finer[0] >= finer[1] > finer[2] >= 1 / GRID.nyquist
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from nmap.axis import Axis
-from nmap.fit.series.owed import functions_needed, functions_that_tell, missed_by_line, owed_between
+from nmap.fit.series.owed import effective_functions, functions_needed, missed_by_line, owed_between
 from nmap.fit.series.products import frame_products, function_powers, products_by, shell_powers
 from nmap.fit.target.goal import ShellGoal
 from nmap.grid import Grid
@@ -102,7 +102,7 @@ def test_functions_tell_by_their_power() -> None:
         mixed = parts * np.array(powers, float)[:, None, None, None]
         frames = [density(np.tensordot(row[:3], mixed, 1)) for row in functions]
         products = frame_products(frames, RESOLUTION, None)
-        told = functions_that_tell(products, axis, goal(0.99), 5)
+        told = effective_functions(products, axis, goal(0.99), 5)
         assert told == pytest.approx(wanted, abs=0.05)
 
 

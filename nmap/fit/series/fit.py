@@ -45,7 +45,7 @@ from nmap.spectrum import (
 )
 
 # A layer has the neurons that one map wants, times this power of the functions of the axis; training has the passes
-# that one map wants, times this power of the functions that hold the most of it.
+# that one map wants, times this power of the effective number of functions.
 _WIDER = 0.14
 _PASSES = 0.25
 # Training aims at this share of what may be missing: where parts have moved to, and between frames, more is missed.
@@ -72,7 +72,7 @@ def fit_series(task: Task) -> tuple[Result, History]:
             task.targets,
             task.axis,
             task.components,
-            task.telling,
+            task.effective,
             layout,
             recipe,
             goal,
@@ -114,7 +114,7 @@ def _recipe(single: BlockRecipe, task: SeriesTask) -> BlockRecipe:
     """The recipe for one map, for a series: its features serve all frames."""
     passes, width = single.passes, single.sizes.width
     if task.options.steps is None:
-        passes = math.ceil(passes * task.telling**_PASSES)
+        passes = math.ceil(passes * task.effective**_PASSES)
     if task.options.hidden_features is None:
         width = min(4 * math.ceil(width * task.components**_WIDER / 4), MAX_WIDTH)
     return replace(single, passes=passes, sizes=replace(single.sizes, width=width))
@@ -224,9 +224,10 @@ def frame_fidelity(
     """
     field, lattice = neural_map.at(t).field, target.lattice
     mask, decoded = None, spectrum
-    if target.masked and field.envelope is not None:
-        mask = field.envelope.on_lattice(source.grid.shape)
-    if isinstance(field, MovedField) and field.still is not None and field.motion is not None:
+    if not isinstance(field, MovedField):
+        if target.masked and field.envelope is not None:
+            mask = field.envelope.on_lattice(source.grid.shape)
+    elif field.still is not None and field.motion is not None:
         mask = moved_envelope(field, source.grid) if target.masked else None
         rest = Polynomial.of(spectrum, lattice.shape, field.still.degree)
         moved = field.spectrum_of(moved_values(rest, field.motion, field.lattice_grid))

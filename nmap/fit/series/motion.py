@@ -13,28 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from nmap.axis import Axis
-from nmap.envelope.automatic import constant_solvent
 from nmap.envelope.envelope import Envelope
 from nmap.fit.progress import Watch
+from nmap.fit.series.at_rest import degree_of, moved_back
 from nmap.grid import Grid, Shape
 from nmap.maps import DensityMap
 from nmap.model.motion import MAX_NODES, Motion, spline_weights
 from nmap.sampling.polynomial import Polynomial, Samples
-from nmap.spectrum import (
-    Complex,
-    Shells,
-    band_limited,
-    correlate_shells,
-    crop_spectrum,
-    invert,
-    lattice_shape,
-    transform,
-    transform_values,
-)
+from nmap.spectrum import Shells, invert, lattice_shape, transform, transform_values
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -57,24 +46,10 @@ _BENDING = 0.002
 _UNIT = 0.29
 # A Gaussian that softens the edge of the band in which frames are matched: its exponent at the edge.
 _SOFT = 0.5
-# Times that a displacement is followed back at most; each leaves what the one before it does, times the slope of the
-# field. It ends where none changes by more than this share of a point of the grid.
-_FOLLOWED = 8
-_STILL = 1e-3
-# Points of the grid on which it is, for each node along an axis.
-_FINER = 3
-# Samples that a cubic spline needs beyond a point.
-_REACH = 2
-# Points that are moved at once.
-_BLOCK = 1 << 20
 # Displacements are stored in steps whose rounding makes so much of what the goal lets be missing of the last shell.
 _ROUNDING = 0.02
 # Mean square of what a cubic B-spline makes of rounding errors of its nodes in three dimensions, for theirs.
 _SPREAD = 0.11
-# The density at rest is held to the first of so many times the frames' frequency at which what is cut off is worth less
-# than this share of what the goal lets be missing of their last shell.
-_TIMES_FINER = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
-_BEYOND = 0.5
 # Independent numbers of a band-limited map for each point of the lattice that holds it.
 _FREE = 0.45
 # A motion is kept where it leaves less than this share of what frames differ from their mean by.
@@ -164,120 +139,6 @@ def _step(band_limit: float, goal: float, functions: int) -> float:
     """Step of stored displacements, Angstrom: a shell misses (2 pi error / resolution)^2 of its power by an error."""
     error = math.sqrt(_ROUNDING * (1 - goal**2)) * band_limit / (2 * math.pi)
     return float(np.float16(error * math.sqrt(12 / (_SPREAD * functions))))
-
-
-def at_rest(frames: Sequence[DensityMap], found: Found) -> list[DensityMap]:
-    """Each frame moved back to where the molecule is at rest."""
-    return [moved_back(frame, found.at(t)) for frame, t in zip(frames, found.axis.at, strict=True)]
-
-
-def detail_at_rest(rest: Sequence[DensityMap], found: Found, goal: float) -> float:
-    """Resolution that holds the molecule at rest, Angstrom: at least that of the frames.
-
-    Where parts stretch from there to a frame, what the frame has in its last shells comes from finer ones. The frame
-    that is furthest away tells how fine.
-
-    Args:
-        rest: the frames moved back.
-        found: the motion.
-        goal: worst-shell FSC aimed at.
-    """
-    grid, limit = rest[0].grid, found.limit
-    finest = max(limit / _TIMES_FINER[-1], min(limit, 1 / grid.nyquist))
-    if finest == limit:
-        return limit
-    shape = lattice_shape(grid, limit)
-    shells = Shells(grid.resampled(shape))
-    mean = np.mean([frame.values for frame in rest], axis=0)
-    motion = max((found.at(t) for t in found.axis.at), key=lambda m: float(np.abs(m.nodes).max()))
-
-    def moved(resolution: float) -> Complex:
-        """Half transform of the mean at rest to a resolution, moved on the lattice that it would be stored with."""
-        values = band_limited(mean, grid, resolution)
-        polynomial = Polynomial.of(transform(values), grid.shape, _degree(grid.shape))
-        out = np.empty(lattice_shape(grid, resolution), np.float32)
-        for part, places in motion.places(grid, out.shape):
-            out[part] = _cubic(polynomial, places).reshape(out[part].shape)
-        return crop_spectrum(transform(out), out.shape, shape)
-
-    whole, last = moved(finest), shells.last(limit)
-    for times in _TIMES_FINER:
-        resolution = max(limit / times, finest)
-        if resolution == finest:
-            break
-        kept = correlate_shells(moved(resolution), whole, shells).fsc[last]
-        if 1 - kept**2 <= _BEYOND * (1 - goal**2):
-            return resolution
-    return finest
-
-
-def moved_back(frame: DensityMap, motion: Motion) -> DensityMap:
-    """The density y -> frame(y + e), where e is the displacement of the point that y goes to."""
-    grid, shape = frame.grid, frame.grid.shape
-    ahead = _ahead(motion, grid)
-    polynomial = Polynomial.of(transform_values(frame.values), shape, _degree(shape))
-    solvent = constant_solvent(frame.values)
-    out = np.empty(shape, np.float32)
-    rows = max(1, _BLOCK // (shape[1] * shape[2]))
-    for start in range(0, shape[0], rows):
-        z = np.arange(start, min(start + rows, shape[0]))
-        index = np.stack(np.meshgrid(z, *map(np.arange, shape[1:]), indexing="ij"), -1).reshape(-1, 3)
-        at = index / np.asarray(shape)
-        place = (at * np.asarray(ahead.shape[:3])).T
-        at += np.stack(
-            [ndimage.map_coordinates(a, place, order=1, mode="grid-wrap") for a in np.moveaxis(ahead, -1, 0)],
-            -1,
-        )
-        values = _cubic(polynomial, at)
-        if solvent is not None:
-            near = np.rint(at * shape).astype(np.intp) % shape
-            values[frame.values[near[:, 0], near[:, 1], near[:, 2]] == solvent] = solvent
-        out[z] = values.reshape(z.size, *shape[1:])
-    return DensityMap(out, grid, frame.header)
-
-
-def _cubic(polynomial: Polynomial, fractions: F64) -> F32:
-    """Values at box fractions (n, 3) by cubic splines through twice the samples, (n,).
-
-    Of density with detail up to the finest that the samples hold they are true to 0.2 % of its spread.
-    """
-    fine = tuple(2 * (2 * k + 1) for k in polynomial.degree)
-    for axis, count in enumerate(fine):
-        # The spline's coefficients: its own values at its nodes are 2/3, and 1/6 beside them.
-        turns = 2 * np.pi * polynomial.frequencies(axis) / count
-        polynomial = polynomial.times(3 / (2 + np.cos(turns)), axis)
-    place = fractions.T * np.asarray(fine)[:, None]
-    first, end = math.floor(place[0].min()) - _REACH, math.ceil(place[0].max()) + _REACH + 1
-    along = Samples(first / fine[0], 1 / fine[0], end - first)
-    y, x = (Samples(0.0, 1 / n, n) for n in fine[1:])
-    place[0] -= first
-    out: F32 = ndimage.map_coordinates(
-        polynomial.on_axes((along, y, x)), place, np.float32, 3, "grid-wrap", prefilter=False
-    )
-    return out
-
-
-def _ahead(motion: Motion, grid: Grid) -> F64:
-    """Displacement e(y) = d(y + e(y)) in box fractions (z, y, x) on a grid of some points for each node, (..., 3)."""
-    shape = tuple(min(_FINER * m, n) for m, n in zip(motion.nodes.shape[:3], grid.shape, strict=True))
-    d = (motion.on_planes((shape[0], shape[1], shape[2]), slice(0, shape[0])) @ np.linalg.inv(grid.box).T)[
-        ..., ::-1
-    ]
-    index = np.moveaxis(np.indices(shape), 0, -1).astype(np.float64)
-    e = d.copy()
-    for _ in range(_FOLLOWED):
-        place, before = np.moveaxis(index + e * shape, -1, 0), e
-        e = np.stack(
-            [ndimage.map_coordinates(d[..., a], place, order=1, mode="grid-wrap") for a in range(3)], -1
-        )
-        if np.abs((e - before) * shape).max() < _STILL:
-            break
-    return e
-
-
-def _degree(shape: Shape) -> Shape:
-    z, y, x = ((n - 1) // 2 for n in shape)
-    return z, y, x
 
 
 def _nodes(grid: Grid, band_limit: float) -> Shape:
@@ -447,7 +308,7 @@ def _softened(frame: DensityMap, lattice: Grid, resolution: float) -> F32:
 def _twice_as_fine(values: F32, lattice: Grid) -> Tensor:
     """Values on a grid of twice the samples, and the first of each axis again at its end."""
     shape = tuple(2 * n for n in lattice.shape)
-    polynomial = Polynomial.of(transform(values), lattice.shape, _degree(lattice.shape))
+    polynomial = Polynomial.of(transform(values), lattice.shape, degree_of(lattice.shape))
     z, y, x = (Samples(0.0, 1 / n, n) for n in shape)
     fine = polynomial.on_axes((z, y, x))
     return torch.from_numpy(np.pad(fine, [(0, 1)] * 3, mode="wrap"))

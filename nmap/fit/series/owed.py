@@ -126,8 +126,8 @@ def functions_needed(products: F64, axis: Axis, goal: ShellGoal, owed: F64, most
     return most
 
 
-def functions_that_tell(products: F64, axis: Axis, goal: ShellGoal, components: int) -> float:
-    """How many functions of the axis hold the most of it: the exponential of the entropy of their shares of power.
+def effective_functions(products: F64, axis: Axis, goal: ShellGoal, components: int) -> float:
+    """Effective number of the functions of the axis: the exponential of the entropy of their shares of the power.
 
     Args:
         products: of the frames; where there is a motion, moved back.

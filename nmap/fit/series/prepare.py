@@ -11,11 +11,12 @@ from nmap.axis import Axis, most_components
 from nmap.coding.matrices import MAX_PARTS
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Watch
+from nmap.fit.series.at_rest import detail_at_rest, moved_back
 from nmap.fit.series.frames import emphasised, specimens_at_rest, specimens_of, targets_of
-from nmap.fit.series.motion import at_rest, detail_at_rest, find_motion
+from nmap.fit.series.motion import find_motion
 from nmap.fit.series.owed import (
+    effective_functions,
     functions_needed,
-    functions_that_tell,
     missed_by_line,
     owed_between,
     series_goal,
@@ -59,8 +60,9 @@ def series_task(
         limit, envelope = specimens[0].band_limit, specimens[0].chosen.envelope
         motion = find_motion(sources, axis, limit, envelope, most, options.goal_for(True), watch)
     if motion is not None:
-        rest = at_rest(sources, motion)
-        finer = detail_at_rest(rest, motion, options.goal_for(True))
+        motions = [motion.at(t) for t in axis.at]
+        rest = [moved_back(frame, m) for frame, m in zip(sources, motions, strict=True)]
+        finer = detail_at_rest(rest, motions, limit, options.goal_for(True))
         specimens = specimens_at_rest(specimens, rest, finer, options)
         products = _products(specimens)
     if options.target_fsc is None and not options.keeps_noise:
@@ -85,7 +87,7 @@ def series_task(
         targets=tuple(targets),
         axis=axis,
         components=components,
-        telling=functions_that_tell(within, axis, goal, components),
+        effective=effective_functions(within, axis, goal, components),
         goal=goal,
         weights=(goal.missing / owed) ** _WEIGHING,
         motion=motion,

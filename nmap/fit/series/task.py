@@ -22,7 +22,7 @@ class SeriesTask(Task):
         targets: what to fit, a target for each frame; alike in all but the densities.
         axis: where the frames lie.
         components: functions of the axis.
-        telling: how many of them hold the most of it; at least 1.
+        effective: effective number of them, by their shares of the power; at least 1.
         goal: of every frame.
         weights: times as much weight as the goal gives each shell, for what lies between frames, (last + 1,).
         motion: how the molecule moves; the targets are then those of the molecule at rest. None for no motion.
@@ -33,7 +33,7 @@ class SeriesTask(Task):
     targets: tuple[Target, ...]
     axis: Axis
     components: int
-    telling: float
+    effective: float
     goal: ShellGoal
     weights: F64
     motion: Found | None = None

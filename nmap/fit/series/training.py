@@ -39,7 +39,7 @@ class SeriesTraining(BlockTraining):
         targets: what to fit, a target for each frame.
         axis: where they lie.
         components: functions of the axis.
-        telling: how many of them hold the most of it.
+        effective: effective number of them, by their shares of the power.
         layout: where, the same in all frames.
         recipe: how.
         goal: what each shell of each frame owes.
@@ -54,7 +54,7 @@ class SeriesTraining(BlockTraining):
         targets: Sequence[Target],
         axis: Axis,
         components: int,
-        telling: float,
+        effective: float,
         layout: Layout,
         recipe: BlockRecipe,
         goal: ShellGoal,
@@ -84,7 +84,7 @@ class SeriesTraining(BlockTraining):
             for shares, error in zip(self._projection.unbind(1), self._errors, strict=True)
         )
         # An error in a component is one in all frames, and so many of them share the error that a frame may have.
-        shared = min(telling, _MOVING * math.sqrt(len(targets)))
+        shared = min(effective, _MOVING * math.sqrt(len(targets)))
         self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / shared
         self._boost = np.zeros((len(targets), targets[0].last + 1))
         self._weights = np.broadcast_to(self._weights, self._boost.shape)
