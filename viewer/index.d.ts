@@ -46,7 +46,7 @@ export interface Inspection {
   voxelSize: Triple;
   origin: Triple;
   angles: Triple;
-  /** Finest resolution, Angstrom; null for a bare network. */
+  /** Finest resolution that a decode has, Angstrom; null for a bare network. */
   bandLimit: number | null;
   /** Counts (z, y, x) of the lattice on which the band limit is kept. */
   lattice: Triple | null;

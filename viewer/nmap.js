@@ -159,7 +159,7 @@ export function inspect(map) {
     voxelSize: grid.voxel,
     origin: grid.origin,
     angles: grid.angles,
-    bandLimit,
+    bandLimit: model.limit ?? bandLimit,
     lattice,
     symmetry: symmetry?.group ?? "C1",
     alignment,

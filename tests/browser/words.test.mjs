@@ -19,6 +19,11 @@ test("the line of facts says what map, how small, and how true", () => {
   }
 });
 
+test("the line of facts of a series counts all its frames", () => {
+  const words = factsLine({ ...about, axis: { name: "t", at: [0, 1, 2], period: null } });
+  for (const part of ["emd_3488.map.gz: 3 frames of 100 × 100 × 100 voxels", "8310 bytes, 1/1444 of the 3 maps' 12.0 MB"]) assert.ok(words.includes(part), part);
+});
+
 test("a file that tells less gets a shorter line", () => {
   const words = factsLine({ ...about, name: "", bandLimit: null, symmetry: "C1", worst: undefined, correlation: undefined });
   assert.ok(words.startsWith("map: 100 ×") && words.endsWith("no band limit") && !/undefined|NaN/.test(words));

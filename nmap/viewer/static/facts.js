@@ -36,11 +36,12 @@ export function correlationText(value) {
 
 /** The line of facts: what map, how small, how true. */
 export function factsLine(about) {
-  const { name, shape, voxelSize, bytes, kind, parameters, bandLimit, symmetry, worst, worstTo, correlation } = about;
-  const whole = 1024 + 4 * shape[0] * shape[1] * shape[2];
+  const { name, shape, voxelSize, bytes, kind, parameters, bandLimit, symmetry, worst, worstTo, correlation, axis } = about;
+  const maps = axis ? axis.at.length : 1;
+  const whole = maps * (1024 + 4 * shape[0] * shape[1] * shape[2]);
   const parts = [
-    `${name || "map"}: ${shape.join(" × ")} voxels of ${number(voxelSize[0], 4)} Å`,
-    `${size(bytes)}, 1/${Math.round(whole / bytes)} of the map's ${size(whole)}`,
+    `${name || "map"}: ${axis ? `${maps} frames of ` : ""}${shape.join(" × ")} voxels of ${number(voxelSize[0], 4)} Å`,
+    `${size(bytes)}, 1/${Math.round(whole / bytes)} of the ${axis ? `${maps} maps'` : "map's"} ${size(whole)}`,
     `${kind}, ${parameters} weights${symmetry === "C1" ? "" : `, ${symmetry}`}`,
     bandLimit ? `nothing finer than ${number(bandLimit)} Å is kept` : "no band limit",
   ];

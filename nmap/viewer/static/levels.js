@@ -6,6 +6,8 @@ import { levelAbove } from "./statistics.js";
 const PLAIN_SIGMAS = 3;
 // A level below this would show solvent: the envelope is wider than the molecule then, and says nothing of it.
 const LEAST_SIGMAS = 2;
+// Share of the samples to enclose where nothing is as high as the plain level: something to look at, and no more.
+const SMALL_SHARE = 0.01;
 // While the slider moves, one drawing in this time, milliseconds.
 const PAUSE = 120;
 
@@ -17,7 +19,9 @@ function firstLevel(statistics, about, asked) {
   if (enclosing >= statistics.mean + LEAST_SIGMAS * statistics.sigma) {
     return { value: enclosing, origin: "encloses the envelope's volume" };
   }
-  return { value: statistics.mean + PLAIN_SIGMAS * statistics.sigma, origin: `${PLAIN_SIGMAS} sigma` };
+  const plain = statistics.mean + PLAIN_SIGMAS * statistics.sigma;
+  if (plain < statistics.max) return { value: plain, origin: `${PLAIN_SIGMAS} sigma` };
+  return { value: levelAbove(statistics, SMALL_SHARE), origin: `encloses ${100 * SMALL_SHARE} % of the box` };
 }
 
 export class Levels {

@@ -103,7 +103,8 @@ export class Scene {
   async draw(name, level) {
     const { density, color, alpha } = this.shown.get(name);
     const { molstar, plugin } = this;
-    const box = boxAbove(density, level) ?? { from: [0, 0, 0], to: [2, 2, 2].map((n, i) => Math.min(n, density.shape[2 - i])) };
+    const seen = boxAbove(density, level);
+    const box = seen ?? { from: [0, 0, 0], to: [2, 2, 2].map((n, i) => Math.min(n, density.shape[2 - i])) };
     const volume = volumeOf(molstar, density, box, name);
     const look = {
       type: {
@@ -126,7 +127,10 @@ export class Scene {
     }
     await this.drawnOnce(async () => {
       await build.commit({ doNotLogTiming: true });
-      if (!this.hasCamera) this.focus(density, box);
+      if (this.hasCamera) return;
+      this.focus(density, seen ?? { from: [0, 0, 0], to: [...density.shape].reverse() });
+      // Where there is nothing to see yet, the camera is set again when there is.
+      this.hasCamera = seen !== null;
     });
   }
 
