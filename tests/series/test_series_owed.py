@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 
 from nmap.axis import Axis
 from nmap.fit.series.owed import effective_functions, functions_needed, missed_by_line, owed_between
-from nmap.fit.series.products import frame_products, function_powers, products_by, shell_powers
+from nmap.fit.series.products import frame_products, function_powers, shell_powers
+from nmap.fit.series.shared import Shared
 from nmap.fit.target.goal import ShellGoal
 from nmap.grid import Grid
 from nmap.maps import DensityMap
@@ -114,7 +115,6 @@ def test_as_many_functions_are_taken_as_the_frames_have() -> None:
         frames = [density(np.tensordot(row[:wanted], parts[:wanted], 1)) for row in functions]
         products = frame_products(frames, RESOLUTION, None)
         assert functions_needed(products, axis, goal(0.99), goal(0.99).missing, 5) == wanted
-        assert_allclose(products_by(products, functions[:, :wanted]), products, atol=1e-5 * products.max())
         powers = function_powers(products, functions)
         assert_allclose(powers.sum(1), shell_powers(products), rtol=1e-5)
         for k in range(5):
@@ -129,3 +129,27 @@ def test_a_cycle_takes_pairs_of_functions() -> None:
     frames = [density(np.tensordot(row[:2], parts, 1)) for row in axis.at_frames(5)]
     products = frame_products(frames, RESOLUTION, None)
     assert functions_needed(products, axis, goal(0.99), goal(0.99).missing, 5) == 3
+
+
+def test_noise_is_not_counted_as_change() -> None:
+    at = tuple(range(7))
+    axis, rng = Axis(at), np.random.default_rng(3)
+    still, bend = maps(2)
+    truth = [5 * still + bend * (t / 6) ** 2 for t in at]
+    noisy = [t + 0.5 * rng.normal(size=GRID.shape) for t in truth]
+    products = frame_products([density(n) for n in noisy], RESOLUTION, None)
+    shared = Shared(np.ones((LAST + 1, 1)), np.full(LAST + 1, 0.01), np.full(LAST + 1, 0.01 / 7))
+    clean = missed_by_line(frame_products([density(t) for t in truth], RESOLUTION, None), axis)
+    told, counted = missed_by_line(products, axis), missed_by_line(products, axis, shared)
+    # Shares of 1/8, -1/4 and 1/8 of three frames that stand evenly, squared.
+    assert_allclose(counted, np.maximum(told - 0.01 * 6 / 64, 0), rtol=1e-6)
+    assert (counted > 0).any()
+    assert np.abs(counted - clean)[1:].mean() < 0.3 * np.abs(told - clean)[1:].mean()
+
+
+def test_the_mean_of_two_frames_has_half_of_their_noise() -> None:
+    missed, modes = np.full(21, 0.09), 4 * np.pi * np.arange(21.0) ** 2
+    missed[:4] = [0, 1e-3, 4e-3, 2e-2]
+    shared = Shared(np.ones((21, 1)), np.full(21, 0.01), np.full(21, 0.002))
+    owed = owed_between(ShellGoal(0.8, np.ones(21), modes, "fsc"), missed, shared)
+    assert_allclose(owed[1:4], [0.5 * (m + 0.005 - 0.002) for m in missed[1:4]])

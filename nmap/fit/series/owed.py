@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nmap.axis import Axis, most_components
 from nmap.fit.options import EncodeOptions
 from nmap.fit.series.products import function_powers, shell_powers
+from nmap.fit.series.shared import Shared
 from nmap.fit.target.goal import ShellGoal
 from nmap.fit.target.prepare import Target
 
@@ -36,7 +37,7 @@ _LEFT_OF_GOAL = 0.7
 _LEFT = 0.7
 
 
-def missed_by_line(products: F64, axis: Axis) -> F64:
+def missed_by_line(products: F64, axis: Axis, shared: Shared | None = None) -> F64:
     """Share of each shell's power that a line between two frames misses halfway across the widest gap, (shells,).
 
     A line misses half the second derivative times the square of half the gap; that half is the frames' second divided
@@ -45,22 +46,26 @@ def missed_by_line(products: F64, axis: Axis) -> F64:
     Args:
         products: of the frames, not moved back.
         axis: where they lie.
+        shared: what noisy frames share; noise is not counted as missed.
     """
     count = len(axis.at)
+    noise = 0.0 if shared is None else shared.noise[: len(products)]
     places, number = axis.places, np.arange(count)
     if axis.period is not None:
         places, number = np.append(places, places[1] + places[-1]), np.append(number, [0, 1])
     widest = float(np.diff(places[: count + 1]).max())
-    power, missed = shell_powers(products), []
+    power, missed, noisy = shell_powers(products), [], []
     for first in range(len(places) - 2):
         a, b, c = places[first : first + 3]
         near = number[first : first + 3]
         shares = (widest / 2) ** 2 / np.array([(a - b) * (a - c), (b - a) * (b - c), (c - a) * (c - b)])
         missed.append(products[:, near[:, None], near] @ shares @ shares)
+        noisy.append(shares @ shares)
     if not missed:
         return np.ones(len(power))
     mean = np.mean(missed, axis=0)
-    return np.asarray(np.divide(mean, power, out=np.ones_like(mean), where=power > 0))
+    share = np.divide(mean, power, out=np.ones_like(mean), where=power > 0)
+    return np.asarray(np.maximum(share - noise * np.mean(noisy), 0))
 
 
 def series_goal(target: Target, options: EncodeOptions) -> ShellGoal:
@@ -77,24 +82,28 @@ def series_goal(target: Target, options: EncodeOptions) -> ShellGoal:
     return ShellGoal(share, np.ones(count), modes, "fsc")
 
 
-def owed_between(goal: ShellGoal, missed: F64) -> F64:
+def owed_between(goal: ShellGoal, missed: F64, shared: Shared | None = None) -> F64:
     """Share of its power that each shell of a frame may miss for what lies between frames: as the goal says, or less.
 
     Args:
         goal: of every frame.
         missed: by a line between frames, (shells,) or fewer.
+        shared: what noisy frames share. The mean of two frames has half the noise of one.
     """
     allowed, told = goal.missing, 0
     while told + 1 < min(len(missed), len(allowed)) and missed[told + 1] <= _TOLD:
         told += 1
     if told == 0:
         return allowed
-    shell = np.arange(len(allowed))
+    shell, spare = np.arange(len(allowed)), np.zeros(len(allowed))
+    if shared is not None:
+        last = min(len(shared.noise), len(spare))
+        spare[:last] = shared.noise[:last] / 2 - shared.held[:last]
     most = _MORE_BITS * float(goal.modes @ -np.log(allowed))
     for power in _GROWS:
         line = float(missed[told]) * (shell / told) ** power
         line[: told + 1] = missed[: told + 1]
-        wanted = np.minimum(np.maximum(_SHARE * line, _LEAST), allowed)
+        wanted = np.minimum(np.maximum(_SHARE * (line + spare), _LEAST), allowed)
         wanted[0] = allowed[0]
         bits = np.cumsum(goal.modes * np.log(allowed / wanted))
         if bits[-1] <= most:

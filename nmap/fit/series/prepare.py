@@ -21,14 +21,15 @@ from nmap.fit.series.owed import (
     owed_between,
     series_goal,
 )
-from nmap.fit.series.products import F64, frame_products, products_by
-from nmap.fit.series.shared import shared_functions, shared_part
+from nmap.fit.series.products import F64, frame_products
+from nmap.fit.series.shared import shared_functions, shared_part, shared_products
 from nmap.fit.series.task import SeriesTask
 from nmap.fit.target.specimen import Specimen
 from nmap.fit.target.symmetry import find_symmetry
 from nmap.maps import DensityMap
 from nmap.outcomes import SymmetryOutcome
 from nmap.point_group import PointGroup
+from nmap.spectrum import Shells, lattice_shape
 
 # Hidden layers where none are asked for, as in one map.
 _HIDDEN_LAYERS = 2
@@ -55,7 +56,7 @@ def series_task(
     began = watch.seconds
     most = most_components(len(densities), axis.period is not None, _most_fitted(options))
     sources, products = tuple(specimen.density for specimen in specimens), _products(specimens)
-    missed, motion, shared = missed_by_line(products, axis), None, None
+    moving, motion, shared = products, None, None
     if group is None:
         limit, envelope = specimens[0].band_limit, specimens[0].chosen.envelope
         motion = find_motion(sources, axis, limit, envelope, most, options.goal_for(True), watch)
@@ -66,18 +67,20 @@ def series_task(
         specimens = specimens_at_rest(specimens, rest, finer, options)
         products = _products(specimens)
     if options.target_fsc is None and not options.keeps_noise:
-        shared = shared_functions(products, axis)
+        shared = shared_functions(products, axis, _modes(specimens[0]))
     if shared is not None:
         parts = shared_part([specimen.density for specimen in specimens], axis, shared)
         specimens = [replace(s, density=d) for s, d in zip(specimens, parts, strict=True)]
-        products = products_by(products, axis.at_frames(shared))
+        products = shared_products(products, axis, shared)
     targets = targets_of(specimens, group, symmetry)
     goal = series_goal(targets[0], options)
-    owed = owed_between(goal, missed)
+    owed = owed_between(goal, missed_by_line(moving, axis, shared), shared)
     targets = emphasised(targets, owed / goal.missing)
     # At rest there are finer shells too, which the frames do not have.
-    within = products[: len(missed)]
-    components = functions_needed(within, axis, goal, owed, min(most, shared or most))
+    within = products[: len(moving)]
+    components = functions_needed(
+        within, axis, goal, owed, most if shared is None else min(most, shared.functions)
+    )
     watch.preparing_seconds += watch.seconds - began
     return SeriesTask(
         target=targets[0],
@@ -92,7 +95,7 @@ def series_task(
         weights=(goal.missing / owed) ** _WEIGHING,
         motion=motion,
         sources=sources if motion is not None or shared is not None else (),
-        shared=shared,
+        shared=None if shared is None else shared.functions,
     )
 
 
@@ -100,6 +103,12 @@ def _products(specimens: Sequence[Specimen]) -> F64:
     """Inner products of what is fitted, by shell."""
     densities, first = [specimen.density for specimen in specimens], specimens[0]
     return frame_products(densities, first.band_limit, first.chosen.envelope)
+
+
+def _modes(specimen: Specimen) -> F64:
+    """Fourier modes of each shell to the band limit, (shells,)."""
+    grid = specimen.density.grid
+    return Shells(grid.resampled(lattice_shape(grid, specimen.band_limit))).modes
 
 
 def _most_fitted(options: EncodeOptions) -> int:

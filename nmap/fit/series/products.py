@@ -68,9 +68,3 @@ def function_powers(products: F64, functions: F64) -> F64:
     components = np.linalg.pinv(functions)
     powers: F64 = np.einsum("sfk,kf->sk", products @ components.T, components)
     return powers
-
-
-def products_by(products: F64, functions: F64) -> F64:
-    """The products of what these functions of the axis hold of the frames, (shells, frames, frames)."""
-    held = functions @ np.linalg.pinv(functions)
-    return np.asarray(held @ products @ held)

@@ -2,12 +2,13 @@
 
 What changes smoothly has less and less power in functions that change faster. Noise, which no frame shares with any
 other, has the same in all of them. Where the faster half of the functions all have the same power, that is noise.
+Coarse shells have more functions with power beyond that than fine ones: how much of each is kept is told by shell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from nmap.axis import Axis, most_components
 from nmap.fit.series.products import function_powers, shell_powers
 from nmap.maps import DensityMap
+from nmap.spectrum import Shells, invert, transform_values
 
 F64 = NDArray[np.float64]
 
@@ -24,37 +26,90 @@ _LEAST_FRAMES = 6
 _FLAT = 1.2
 # Noise has this share of the frames' power at least: a fit would not notice less.
 _LEAST_NOISE = 0.02
+# A function is left out in a shell where its power is beyond the noise by less than this share of it, or by less than
+# so many times what chance does to the power of a shell's modes.
+_LEAST_BEYOND = 0.1
+_CHANCE = 3.0
 
 
-def shared_functions(products: F64, axis: Axis) -> int | None:
-    """How many functions of the axis hold what frames share; None where they differ by no noise.
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """How much of each function of the axis frames share.
+
+    Attributes:
+        kept: of its amplitude in each shell, in units of that of the first function, 0 to 1, (shells, functions).
+        noise: share of a frame's power that is noise, (shells,).
+        held: share of it that is noise still in what frames share, (shells,).
+    """
+
+    kept: F64
+    noise: F64
+    held: F64
+
+    @property
+    def functions(self) -> int:
+        """Functions of the axis that are kept in some shell."""
+        return int(self.kept.shape[1])
+
+
+def shared_functions(products: F64, axis: Axis, modes: F64) -> Shared | None:
+    """How much of each function of the axis frames share; None where they differ by no noise.
+
+    A function is kept by Wiener's rule: of its power in a shell, the share beyond that of the fast functions.
 
     Args:
         products: of the frames (`nmap.fit.series.products`); where there is a motion, moved back.
         axis: where they lie.
+        modes: Fourier modes of each shell, (shells,) or more.
     """
     count = len(axis.at)
     if count < _LEAST_FRAMES:
         return None
     functions = axis.at_frames(most_components(count, axis.period is not None, count))
-    powers, total = function_powers(products, functions)[1:], shell_powers(products)[1:]
-    counted = total > 0
+    by_shell, total = function_powers(products, functions), shell_powers(products)
+    half = functions.shape[1] // 2
     # Every shell as strong as any other.
-    power = (powers[counted] / total[counted, None]).sum(0)
-    flat = [k for k in range(1, len(power) // 2 + 1) if power[k:].max() < _FLAT * power[k:].min()]
-    if not flat or power[flat[0] :].mean() * len(power) < _LEAST_NOISE * power.sum():
+    counted = np.flatnonzero(total[1:] > 0) + 1
+    power = (by_shell[counted] / total[counted, None]).sum(0)
+    fast = power[half:]
+    if fast.max() >= _FLAT * fast.min() or fast.mean() * len(power) < _LEAST_NOISE * power.sum():
         return None
-    return flat[0]
+    noise = by_shell[:, half:].mean(1)
+    ratio = np.divide(by_shell, noise[:, None], out=np.ones_like(by_shell), where=noise[:, None] > 0)
+    by_chance = _CHANCE * np.sqrt(2 / np.maximum(modes[: len(products)], 1))
+    told = ratio - 1 >= np.maximum(_LEAST_BEYOND, by_chance)[:, None]
+    told[:, 0], told[:, half:], told[0, 1:] = True, False, False
+    kept = np.where(told, np.maximum(1 - 1 / ratio, 0), 0)
+    # In units of the first function, so that each shell keeps its power.
+    kept[:, 1:] /= np.maximum(kept[:, :1], np.finfo(np.float32).tiny)
+    kept = np.minimum(kept, 1)
+    kept[:, 0] = 1
+    used = 1 + int(np.flatnonzero(kept.any(0))[-1])
+    # Of a cycle the functions beyond the first come in pairs.
+    kept = kept[:, : used + (axis.period is not None and used % 2 == 0)]
+    share = np.divide(noise * len(power), total, out=np.zeros_like(total), where=total > 0)
+    return Shared(kept, share, share * (kept**2).sum(1) / len(power))
 
 
-def shared_part(frames: Sequence[DensityMap], axis: Axis, functions: int) -> list[DensityMap]:
-    """The frames by so many functions of the axis, of least squares."""
-    values = axis.at_frames(functions)
-    shares = values @ np.linalg.pinv(values)
-    out = []
-    for row, frame in zip(shares, frames, strict=True):
-        total = np.zeros(frame.grid.shape, np.float32)
-        for share, other in zip(row, frames, strict=True):
-            total += np.float32(share) * other.values
-        out.append(replace(frame, values=total))
-    return out
+def shared_part(frames: Sequence[DensityMap], axis: Axis, shared: Shared) -> list[DensityMap]:
+    """What of the frames they share."""
+    functions, grid, shells = axis.at_frames(shared.functions), frames[0].grid, Shells(frames[0].grid)
+    components = [np.zeros(grid.shape, np.float32) for _ in range(shared.functions)]
+    for frame, shares in zip(frames, np.linalg.pinv(functions).T, strict=True):
+        for number, share in enumerate(shares):
+            components[number] += np.float32(share) * frame.values
+    for number, component in enumerate(components[1:], 1):
+        half = transform_values(component)
+        half *= shells.spread(shared.kept[:, number])
+        components[number] = invert(half, grid.shape)
+    return [
+        replace(frame, values=np.asarray(np.tensordot(row, components, 1), np.float32))
+        for row, frame in zip(functions.astype(np.float32), frames, strict=True)
+    ]
+
+
+def shared_products(products: F64, axis: Axis, shared: Shared) -> F64:
+    """The inner products of `shared_part`, (shells, frames, frames)."""
+    functions = axis.at_frames(shared.functions)
+    held = (functions * shared.kept[:, None]) @ np.linalg.pinv(functions)
+    return np.asarray(held @ products @ np.swapaxes(held, 1, 2))
