@@ -29,6 +29,7 @@ _TOLD = 0.03
 _GROWS = (4, 6, 8, 12)
 # Of what a line misses, a frame may miss so much: what lies between frames has the error of the interpolation too.
 _SHARE = 0.5
+_SHARE_OF_NOISE = 0.25
 # Bits that coarse shells may cost beyond those of the goal, as a share of these.
 _MORE_BITS = 0.15
 # Functions of the axis that are not fitted leave so much missing at most, in the mean of the frames: of what the goal
@@ -103,7 +104,7 @@ def owed_between(goal: ShellGoal, missed: F64, shared: Shared | None = None) -> 
     for power in _GROWS:
         line = float(missed[told]) * (shell / told) ** power
         line[: told + 1] = missed[: told + 1]
-        wanted = np.minimum(np.maximum(_SHARE * (line + spare), _LEAST), allowed)
+        wanted = np.minimum(np.maximum(_SHARE * line + _SHARE_OF_NOISE * spare, _LEAST), allowed)
         wanted[0] = allowed[0]
         bits = np.cumsum(goal.modes * np.log(allowed / wanted))
         if bits[-1] <= most:
