@@ -31,12 +31,13 @@ F64 = NDArray[np.float64]
 # Distance of the nodes, in units of the band limit: what turns over some 20 A at 3.5 A is told apart.
 _SPACING = 2.6
 _LEAST_NODES, _MOST_NODES = 5, 24
-# Resolutions at which frames are matched, in units of the band limit, and the steps at each; the last with the mean of
-# all frames as the density at rest.
+# Resolutions at which frames are matched, in units of the band limit, and the steps at each; the last two with the mean
+# of all frames as the density at rest. Whether it pays is judged before the last: of finer detail most may be noise.
 _STAGES = ((4.0, 40), (2.6, 30), (1.7, 25))
-_LAST = (1.4, 25)
+_JUDGED = (1.4, 12)
+_LAST = (1.1, 10)
 # Points of the lattice on which frames are matched, at most: with more the resolution is coarser.
-_POINTS = 1 << 18
+_POINTS = 1 << 19
 # Rate of learning at first, in units of the resolution, and its share at the end.
 _RATE, _RATE_END = 0.043, 0.1
 # What bending costs: the mean square of the nodes' second differences, in units of the mean square error of a frame.
@@ -122,12 +123,14 @@ def find_motion(
 
     for ratio, steps in _STAGES:
         match.improve(ratio, steps, len(frames) // 2, is_over)
+    match.improve(*_JUDGED, None, is_over)
+    pays = match.pays
     match.improve(*_LAST, None, is_over)
     if is_over():
         if not watch.stopped():
             watch.warn("no-time-for-motion", keep=False)
         return None
-    if not match.pays:
+    if not pays:
         return None
     factors = match.by_functions(axis.at_frames(components))
     step = _step(band_limit, goal, factors.shape[3])
