@@ -152,4 +152,4 @@ def test_the_mean_of_two_frames_has_half_of_their_noise() -> None:
     missed[:4] = [0, 1e-3, 4e-3, 2e-2]
     shared = Shared(np.ones((21, 1)), np.full(21, 0.01), np.full(21, 0.002))
     owed = owed_between(ShellGoal(0.8, np.ones(21), modes, "fsc"), missed, shared)
-    assert_allclose(owed[1:4], [0.5 * (m + 0.005 - 0.002) for m in missed[1:4]])
+    assert_allclose(owed[1:4], [0.5 * m + 0.25 * (0.005 - 0.002) for m in missed[1:4]])

@@ -27,7 +27,8 @@ _LEAST = 2e-4
 # as the bits go.
 _TOLD = 0.03
 _GROWS = (4, 6, 8, 12)
-# Of what a line misses, a frame may miss so much: what lies between frames has the error of the interpolation too.
+# Of what a line misses, a frame may miss so much: what lies between frames has the error of the interpolation too. Of
+# the noise by which the mean of two maps is beyond the file it may miss less, for that of the motion is not counted.
 _SHARE = 0.5
 _SHARE_OF_NOISE = 0.25
 # Bits that coarse shells may cost beyond those of the goal, as a share of these.
