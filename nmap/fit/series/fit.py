@@ -44,10 +44,12 @@ from nmap.spectrum import (
     transform_values,
 )
 
-# A layer has the neurons that one map wants, times this power of the functions of the axis; training has the passes
-# that one map wants, times this power of the effective number of functions.
+# A layer has the neurons that one map wants, times this power of the functions of the axis. Training has the passes
+# that one map wants, times these powers of the effective number of functions and of the mean weight of a mode: what
+# coarse shells gain by their weight fine ones make up for later.
 _WIDER = 0.14
 _PASSES = 0.25
+_PASSES_WEIGHED = 0.8
 # Training aims at this share of what may be missing: where parts have moved to, and between frames, more is missed.
 _AIMED = 0.6
 
@@ -114,7 +116,8 @@ def _recipe(single: BlockRecipe, task: SeriesTask) -> BlockRecipe:
     """The recipe for one map, for a series: its features serve all frames."""
     passes, width = single.passes, single.sizes.width
     if task.options.steps is None:
-        passes = math.ceil(passes * task.effective**_PASSES)
+        weight = float(np.average(task.weights, weights=task.goal.modes)) if task.goal.modes.any() else 1.0
+        passes = math.ceil(passes * task.effective**_PASSES * weight**_PASSES_WEIGHED)
     if task.options.hidden_features is None:
         width = min(4 * math.ceil(width * task.components**_WIDER / 4), MAX_WIDTH)
     return replace(single, passes=passes, sizes=replace(single.sizes, width=width))

@@ -20,8 +20,8 @@ from nmap.fit.target.prepare import Target
 
 F64 = NDArray[np.float64]
 
-# Least share of a shell's power that may be missing: a correlation of 0.9999.
-_LEAST = 2e-4
+# Least share of a shell's power that may be missing: a correlation of 0.99975.
+_LEAST = 5e-4
 # A line's miss is told from second differences up to this share; those of maps with nothing in common come to 0.09.
 # In finer shells it grows as the first of these powers of the frequency that the bits allow; else as the last, as far
 # as the bits go.
@@ -32,7 +32,7 @@ _GROWS = (4, 6, 8, 12)
 _SHARE = 0.5
 _SHARE_OF_NOISE = 0.25
 # Bits that coarse shells may cost beyond those of the goal, as a share of these.
-_MORE_BITS = 0.15
+_MORE_BITS = 0.1
 # Functions of the axis that are not fitted leave so much missing at most, in the mean of the frames: of what the goal
 # allows, and of what is owed. Each function that is fitted costs bytes and time.
 _LEFT_OF_GOAL = 0.7
