@@ -171,6 +171,15 @@ def test_frames_that_stand_still_have_no_motion() -> None:
     assert not series.field.network.has_motion
 
 
+def test_frames_that_change_along_a_line_have_no_motion() -> None:
+    first, last = bent(0.0).values, bent(4.0).values
+    frames = [DensityMap(first + (last - first) * np.float32(k / 4), GRID) for k in range(5)]
+    line = encode_series(frames, options(steps=16)).field.network
+    assert not line.has_motion and line.components == 2
+    # Of two frames nothing tells that they are the ends of a line.
+    assert encode_series([bent(1.0), bent(2.0)], options(steps=16)).field.network.has_motion
+
+
 def test_what_noisy_frames_share_is_nearer_to_the_truth_than_they_are() -> None:
     truth = [bent(k / 2) for k in range(9)]
     rng = np.random.default_rng(2)

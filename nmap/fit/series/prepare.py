@@ -24,6 +24,7 @@ from nmap.fit.series.owed import (
 from nmap.fit.series.products import F64, frame_products
 from nmap.fit.series.shared import shared_functions, shared_part, shared_products
 from nmap.fit.series.task import SeriesTask
+from nmap.fit.target.prepare import target_of
 from nmap.fit.target.specimen import Specimen
 from nmap.fit.target.symmetry import find_symmetry
 from nmap.maps import DensityMap
@@ -33,6 +34,8 @@ from nmap.spectrum import Shells, lattice_shape
 
 # Hidden layers where none are asked for, as in one map.
 _HIDDEN_LAYERS = 2
+# Functions of frames that change along a line, as those of a variability analysis do.
+_LINE = 2
 # Coarse shells get weight by this power of what they owe; by all of it, finer ones fall short in small maps.
 _WEIGHING = 0.5
 
@@ -57,7 +60,7 @@ def series_task(
     most = most_components(len(densities), axis.period is not None, _most_fitted(options))
     sources, products = tuple(specimen.density for specimen in specimens), _products(specimens)
     moving, motion, shared = products, None, None
-    if group is None:
+    if group is None and not _is_line(specimens[0], symmetry, products, axis, options, most):
         limit, envelope = specimens[0].band_limit, specimens[0].chosen.envelope
         motion = find_motion(sources, axis, limit, envelope, most, options.goal_for(True), watch)
     if motion is not None:
@@ -97,6 +100,17 @@ def series_task(
         sources=sources if motion is not None or shared is not None else (),
         shared=None if shared is None else shared.functions,
     )
+
+
+def _is_line(
+    first: Specimen, symmetry: SymmetryOutcome, products: F64, axis: Axis, options: EncodeOptions, most: int
+) -> bool:
+    """Whether two functions of the axis hold every frame: then nothing has to move. Two frames tell nothing of it."""
+    if len(axis.at) <= _LINE or most <= _LINE or axis.period is not None:
+        return False
+    goal = series_goal(target_of(first, None, symmetry), options)
+    owed = owed_between(goal, missed_by_line(products, axis))
+    return functions_needed(products, axis, goal, owed, most) <= _LINE
 
 
 def _products(specimens: Sequence[Specimen]) -> F64:
