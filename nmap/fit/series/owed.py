@@ -51,7 +51,11 @@ def missed_by_line(products: F64, axis: Axis, shared: Shared | None = None) -> F
         shared: what noisy frames share; noise is not counted as missed.
     """
     count = len(axis.at)
-    noise = 0.0 if shared is None else shared.noise[: len(products)]
+    noise = np.zeros(len(products))
+    if shared is not None:
+        # There may be products of fewer shells at rest, or of more.
+        last = min(len(noise), len(shared.noise))
+        noise[:last] = shared.noise[:last]
     places, number = axis.places, np.arange(count)
     if axis.period is not None:
         places, number = np.append(places, places[1] + places[-1]), np.append(number, [0, 1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from nmap.axis import Axis, most_components
@@ -21,10 +22,9 @@ from nmap.fit.series.owed import (
     owed_between,
     series_goal,
 )
-from nmap.fit.series.products import F64, frame_products
+from nmap.fit.series.products import F64, frame_products, function_powers
 from nmap.fit.series.shared import shared_functions, shared_part, shared_products
 from nmap.fit.series.task import SeriesTask
-from nmap.fit.target.prepare import target_of
 from nmap.fit.target.specimen import Specimen
 from nmap.fit.target.symmetry import find_symmetry
 from nmap.maps import DensityMap
@@ -36,6 +36,8 @@ from nmap.spectrum import Shells, lattice_shape
 _HIDDEN_LAYERS = 2
 # Functions of frames that change along a line, as those of a variability analysis do.
 _LINE = 2
+# Share of the power of their change that other functions may have: what turns by one degree has more.
+_OFF_LINE = 1e-4
 # Coarse shells get weight by this power of what they owe; by all of it, finer ones fall short in small maps.
 _WEIGHING = 0.5
 
@@ -60,7 +62,7 @@ def series_task(
     most = most_components(len(densities), axis.period is not None, _most_fitted(options))
     sources, products = tuple(specimen.density for specimen in specimens), _products(specimens)
     moving, motion, shared = products, None, None
-    if group is None and not _is_line(specimens[0], symmetry, products, axis, options, most):
+    if group is None and not _is_line(products, axis):
         limit, envelope = specimens[0].band_limit, specimens[0].chosen.envelope
         motion = find_motion(sources, axis, limit, envelope, most, options.goal_for(True), watch)
     if motion is not None:
@@ -102,15 +104,16 @@ def series_task(
     )
 
 
-def _is_line(
-    first: Specimen, symmetry: SymmetryOutcome, products: F64, axis: Axis, options: EncodeOptions, most: int
-) -> bool:
-    """Whether two functions of the axis hold every frame: then nothing has to move. Two frames tell nothing of it."""
-    if len(axis.at) <= _LINE or most <= _LINE or axis.period is not None:
+def _is_line(products: F64, axis: Axis) -> bool:
+    """Whether the frames are a mean and one change in proportion to the position. Two frames tell nothing of it."""
+    count = len(axis.at)
+    if count <= _LINE or axis.period is not None:
         return False
-    goal = series_goal(target_of(first, None, symmetry), options)
-    owed = owed_between(goal, missed_by_line(products, axis))
-    return functions_needed(products, axis, goal, owed, most) <= _LINE
+    powers = function_powers(products, axis.at_frames(count))[1:]
+    total = powers.sum(1, keepdims=True)
+    # Every shell as strong as any other.
+    power = np.divide(powers, total, out=np.zeros_like(powers), where=total > 0).sum(0)
+    return bool(power[_LINE:].sum() <= _OFF_LINE * power[1])
 
 
 def _products(specimens: Sequence[Specimen]) -> F64:
@@ -120,9 +123,11 @@ def _products(specimens: Sequence[Specimen]) -> F64:
 
 
 def _modes(specimen: Specimen) -> F64:
-    """Fourier modes of each shell to the band limit, (shells,)."""
-    grid = specimen.density.grid
-    return Shells(grid.resampled(lattice_shape(grid, specimen.band_limit))).modes
+    """Independent Fourier modes of each shell to the band limit, (shells,): an envelope has its share of the box's."""
+    grid, envelope = specimen.density.grid, specimen.chosen.envelope
+    lattice = grid.resampled(lattice_shape(grid, specimen.band_limit))
+    share = 1.0 if envelope is None else float(envelope.on_lattice(lattice.shape).mean())
+    return Shells(lattice).modes * share
 
 
 def _most_fitted(options: EncodeOptions) -> int:

@@ -30,6 +30,8 @@ _LEAST_NOISE = 0.02
 # so many times what chance does to the power of a shell's modes.
 _LEAST_BEYOND = 0.1
 _CHANCE = 3.0
+# Powers below this share of a shell's are rounding.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,35 +62,41 @@ def shared_functions(products: F64, axis: Axis, modes: F64) -> Shared | None:
     Args:
         products: of the frames (`nmap.fit.series.products`); where there is a motion, moved back.
         axis: where they lie.
-        modes: Fourier modes of each shell, (shells,) or more.
+        modes: independent Fourier modes of each shell, (shells,) or more.
     """
     count = len(axis.at)
     if count < _LEAST_FRAMES:
         return None
-    functions = axis.at_frames(most_components(count, axis.period is not None, count))
+    is_cycle = axis.period is not None
+    functions = axis.at_frames(most_components(count, is_cycle, count))
     by_shell, total = function_powers(products, functions), shell_powers(products)
     half = functions.shape[1] // 2
+    if is_cycle:
+        # The cosine and the sine of a frequency are judged together: where a cycle begins says nothing.
+        by_shell[:, 1:] = ((by_shell[:, 1::2] + by_shell[:, 2::2]) / 2).repeat(2, axis=1)
+        half += 1 - half % 2
     # Every shell as strong as any other.
     counted = np.flatnonzero(total[1:] > 0) + 1
     power = (by_shell[counted] / total[counted, None]).sum(0)
     fast = power[half:]
     if fast.max() >= _FLAT * fast.min() or fast.mean() * len(power) < _LEAST_NOISE * power.sum():
         return None
-    noise = by_shell[:, half:].mean(1)
-    ratio = np.divide(by_shell, noise[:, None], out=np.ones_like(by_shell), where=noise[:, None] > 0)
+    noise = np.maximum(by_shell[:, half:].mean(1), np.maximum(_ROUNDING * total, np.finfo(float).tiny))
+    ratio = by_shell / noise[:, None]
     by_chance = _CHANCE * np.sqrt(2 / np.maximum(modes[: len(products)], 1))
     told = ratio - 1 >= np.maximum(_LEAST_BEYOND, by_chance)[:, None]
-    told[:, 0], told[:, half:], told[0, 1:] = True, False, False
-    kept = np.where(told, np.maximum(1 - 1 / ratio, 0), 0)
+    told[:, half:] = False
+    kept = np.where(told, 1 - 1 / np.maximum(ratio, 1), 0)
     # In units of the first function, so that each shell keeps its power.
-    kept[:, 1:] /= np.maximum(kept[:, :1], np.finfo(np.float32).tiny)
+    np.divide(kept, kept[:, :1], out=kept, where=kept[:, :1] > 0)
     kept = np.minimum(kept, 1)
     kept[:, 0] = 1
+    # The mean of a map, shell 0, is one number alone: it changes as the first shell does.
+    kept[0] = kept[min(1, len(kept) - 1)]
     used = 1 + int(np.flatnonzero(kept.any(0))[-1])
-    # Of a cycle the functions beyond the first come in pairs.
-    kept = kept[:, : used + (axis.period is not None and used % 2 == 0)]
-    share = np.divide(noise * len(power), total, out=np.zeros_like(total), where=total > 0)
-    return Shared(kept, share, share * (kept**2).sum(1) / len(power))
+    kept = kept[:, :used]
+    share = np.divide(noise * count, total, out=np.zeros_like(total), where=total > 0)
+    return Shared(kept, share, share * (kept**2).sum(1) / count)
 
 
 def shared_part(frames: Sequence[DensityMap], axis: Axis, shared: Shared) -> list[DensityMap]:
@@ -100,10 +108,13 @@ def shared_part(frames: Sequence[DensityMap], axis: Axis, shared: Shared) -> lis
             components[number] += np.float32(share) * frame.values
     for number, component in enumerate(components[1:], 1):
         half = transform_values(component)
-        half *= shells.spread(shared.kept[:, number])
+        # Where products were taken of fewer shells, the last one speaks for the finer ones.
+        kept = np.pad(shared.kept[:, number], (0, max(0, shells.count - len(shared.kept))), "edge")
+        half *= shells.spread(kept)
         components[number] = invert(half, grid.shape)
+    stack = np.stack(components)
     return [
-        replace(frame, values=np.asarray(np.tensordot(row, components, 1), np.float32))
+        replace(frame, values=np.asarray(np.tensordot(row, stack, 1), np.float32))
         for row, frame in zip(functions.astype(np.float32), frames, strict=True)
     ]
 
