@@ -147,6 +147,14 @@ def test_noise_is_not_counted_as_change() -> None:
     assert np.abs(counted - clean)[1:].mean() < 0.3 * np.abs(told - clean)[1:].mean()
 
 
+def test_there_may_be_products_of_fewer_shells_at_rest() -> None:
+    products, axis = frame_products([density(f) for f in maps(3)], RESOLUTION, None), Axis((0.0, 1.0, 2.0))
+    few = Shared(np.ones((3, 1)), np.full(3, 0.01), np.full(3, 0.003))
+    found, without = missed_by_line(products, axis, few), missed_by_line(products, axis)
+    assert (found[:3] < without[:3]).all()
+    assert_allclose(found[3:], without[3:])
+
+
 def test_the_mean_of_two_frames_has_half_of_their_noise() -> None:
     missed, modes = np.full(21, 0.09), 4 * np.pi * np.arange(21.0) ** 2
     missed[:4] = [0, 1e-3, 4e-3, 2e-2]

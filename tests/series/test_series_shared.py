@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from nmap.axis import Axis
 from nmap.fit.series.products import frame_products
-from nmap.fit.series.shared import shared_functions, shared_part, shared_products
+from nmap.fit.series.shared import Shared, shared_functions, shared_part, shared_products
 from nmap.grid import Grid
 from nmap.maps import DensityMap
 from nmap.spectrum import Shells, invert, transform
@@ -19,6 +19,10 @@ SHELLS = Shells(GRID)
 LAST = SHELLS.last(RESOLUTION)
 COARSE = 5
 COUNT = 9
+
+
+def density(values: np.ndarray) -> DensityMap:
+    return DensityMap(values.astype(np.float32), GRID)
 
 
 def power(values: np.ndarray) -> np.ndarray:
@@ -40,7 +44,7 @@ def frames_of(axis: Axis, noise: float) -> tuple[list[np.ndarray], list[DensityM
     functions = axis.at_frames(3)
     truth = [still * row[0] + shaped(change, coarse) * row[1] for row in functions]
     noisy = [t + noise * rng.normal(size=GRID.shape) for t in truth]
-    return truth, [DensityMap(n.astype(np.float32), GRID) for n in noisy]
+    return truth, [density(n) for n in noisy]
 
 
 @pytest.mark.parametrize("period", [None, 2.0])
@@ -67,6 +71,55 @@ def test_a_function_is_kept_in_the_shells_where_it_is_beyond_the_noise(period: f
     # Of noise, one function of nine holds a ninth, two hold two ninths.
     assert_allclose(left[2:] / mean[2:], shared.held[2:], rtol=0.5)
     assert (left[COARSE + 1 :] < 0.2 * expected[COARSE + 1 :] * mean[COARSE + 1 :]).all()
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_all_of_the_noise_of_a_cycle_is_counted(count: int) -> None:
+    axis, noise = Axis(tuple(range(count)), float(count)), 0.4
+    _, noisy = frames_of(axis, noise)
+    shared = shared_functions(frame_products(noisy, RESOLUTION, None), axis, SHELLS.modes)
+    assert shared is not None
+    mean = np.mean([power(n.values) for n in noisy], axis=0)
+    expected = noise**2 * GRID.size * SHELLS.modes[: LAST + 1] / mean
+    assert_allclose(shared.noise[2:].mean(), expected[2:].mean(), rtol=0.05)
+
+
+@pytest.mark.parametrize("phase", [0.0, np.pi / 2])
+def test_where_a_cycle_begins_says_nothing_of_its_noise(phase: float) -> None:
+    axis, rng = Axis(tuple(range(6)), 6.0), np.random.default_rng(8)
+    still, change = rng.normal(size=(2, *GRID.shape))
+    noisy = [
+        density(still + 0.5 * change * np.cos(2 * np.pi * k / 6 + phase) + 0.4 * rng.normal(size=GRID.shape))
+        for k in range(6)
+    ]
+    shared = shared_functions(frame_products(noisy, RESOLUTION, None), axis, SHELLS.modes)
+    assert shared is not None and shared.functions == 3
+    assert_allclose(shared.kept[:, 1], shared.kept[:, 2])
+
+
+def test_in_shells_without_noise_all_is_kept() -> None:
+    axis, rng = Axis(tuple(range(COUNT))), np.random.default_rng(1)
+    truth, _ = frames_of(axis, 0.0)
+    fine = (np.arange(LAST + 20) > 3).astype(float)
+    noisy = [density(t + shaped(0.5 * rng.normal(size=GRID.shape), fine)) for t in truth]
+    shared = shared_functions(frame_products(noisy, RESOLUTION, None), axis, SHELLS.modes)
+    assert shared is not None
+    assert_allclose(shared.kept[1:4, 1], 1, atol=1e-3)
+    part = shared_part(noisy, axis, shared)
+    left = np.mean([power(p.values - t) for p, t in zip(part, truth, strict=True)], axis=0)
+    assert (left[1:4] < 1e-6 * np.mean([power(t) for t in truth], axis=0)[1:4]).all()
+
+
+def test_shells_finer_than_the_products_are_kept_as_the_last_of_these() -> None:
+    axis = Axis(tuple(range(COUNT)))
+    _, noisy = frames_of(axis, 0.4)
+    shared = shared_functions(frame_products(noisy, RESOLUTION, None), axis, SHELLS.modes)
+    assert shared is not None
+    few = Shared(shared.kept[: COARSE - 1], shared.noise[: COARSE - 1], shared.held[: COARSE - 1])
+    whole, cut = shared_part(noisy, axis, shared)[0], shared_part(noisy, axis, few)[0]
+    apart = power(whole.values - cut.values) / power(whole.values)
+    assert (apart[1 : COARSE + 1] < 0.01).all()
+    assert not np.array_equal(whole.values, cut.values)
 
 
 def test_frames_without_noise_share_all() -> None:
