@@ -48,7 +48,7 @@ export interface Inspection {
   angles: Triple;
   /** Finest resolution that a decode has, Angstrom; null for a bare network. */
   bandLimit: number | null;
-  /** Counts (z, y, x) of the lattice on which the band limit is kept. */
+  /** Counts (z, y, x) of the lattice on which the network lies; of a series with a motion it is finer than its band limit. */
   lattice: Triple | null;
   symmetry: string;
   alignment: "box" | "corners";

@@ -103,6 +103,7 @@ def owed_between(goal: ShellGoal, missed: F64, shared: Shared | None = None) -> 
         return allowed
     shell, spare = np.arange(len(allowed)), np.zeros(len(allowed))
     if shared is not None:
+        # Shares of a noisy frame's power: of what frames share they are more, so a little more is owed.
         last = min(len(shared.noise), len(spare))
         spare[:last] = shared.noise[:last] / 2 - shared.held[:last]
     most = _MORE_BITS * float(goal.modes @ -np.log(allowed))

@@ -27,7 +27,8 @@ class SeriesTask(Task):
         weights: times as much weight as the goal gives each shell, for what lies between frames, (last + 1,).
         motion: how the molecule moves; the targets are then those of the molecule at rest. None for no motion.
         sources: the frames themselves, as they are fitted; empty where these are the targets.
-        shared: functions of the axis that hold what noisy frames share, which is then the target; None for no noise.
+        shared: functions of the axis that noisy frames share in some shell; what they share is the target then. None
+            for no noise.
     """
 
     targets: tuple[Target, ...]
