@@ -8,6 +8,8 @@ and where it would cost too many bits. Second differences tell small distances o
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +33,10 @@ _GROWS = (4, 6, 8, 12)
 # the noise by which the mean of two maps is beyond the file it may miss less, for that of the motion is not counted.
 _SHARE = 0.5
 _SHARE_OF_NOISE = 0.25
-# Bits that coarse shells may cost beyond those of the goal, as a share of these.
+# Bits that coarse shells may cost beyond those of the goal, as a share of these at this goal; at others they change by
+# the root.
 _MORE_BITS = 0.1
+_MORE_AT = 0.995
 # Functions of the axis that are not fitted leave so much missing at most, in the mean of the frames: of what the goal
 # allows, and of what is owed. Each function that is fitted costs bytes and time.
 _LEFT_OF_GOAL = 0.7
@@ -106,16 +110,17 @@ def owed_between(goal: ShellGoal, missed: F64, shared: Shared | None = None) -> 
         # Shares of a noisy frame's power: of what frames share they are more, so a little more is owed.
         last = min(len(shared.noise), len(spare))
         spare[:last] = shared.noise[:last] / 2 - shared.held[:last]
-    most = _MORE_BITS * float(goal.modes @ -np.log(allowed))
+    bits = float(goal.modes @ -np.log(allowed))
+    most = _MORE_BITS * math.sqrt(bits * float(goal.modes.sum()) * -math.log(1 - _MORE_AT**2))
     for power in _GROWS:
         line = float(missed[told]) * (shell / told) ** power
         line[: told + 1] = missed[: told + 1]
         wanted = np.minimum(np.maximum(_SHARE * line + _SHARE_OF_NOISE * spare, _LEAST), allowed)
         wanted[0] = allowed[0]
-        bits = np.cumsum(goal.modes * np.log(allowed / wanted))
-        if bits[-1] <= most:
+        more = np.cumsum(goal.modes * np.log(allowed / wanted))
+        if more[-1] <= most:
             break
-    return np.where(bits <= most, wanted, allowed)
+    return np.where(more <= most, wanted, allowed)
 
 
 def functions_needed(products: F64, axis: Axis, goal: ShellGoal, owed: F64, most: int) -> int:
