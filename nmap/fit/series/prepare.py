@@ -36,7 +36,8 @@ from nmap.spectrum import Shells, lattice_shape
 _HIDDEN_LAYERS = 2
 # Functions of frames that change along a line, as those of a variability analysis do.
 _LINE = 2
-# Share of the power of their change that other functions may have: what turns by one degree has more.
+# Share of the power of their change that other functions may have: of a part that turns by one degree from the first
+# frame to the last they have 0.0006.
 _OFF_LINE = 1e-4
 # Coarse shells get weight by this power of what they owe; by all of it, finer ones fall short in small maps.
 _WEIGHING = 0.5

@@ -100,7 +100,13 @@ def shared_functions(products: F64, axis: Axis, modes: F64) -> Shared | None:
 
 
 def shared_part(frames: Sequence[DensityMap], axis: Axis, shared: Shared) -> list[DensityMap]:
-    """What of the frames they share."""
+    """What of the frames they share.
+
+    Args:
+        frames: as `shared_functions` was told of, on one grid, values (z, y, x).
+        axis: where they lie.
+        shared: how much of each function is kept.
+    """
     functions, grid, shells = axis.at_frames(shared.functions), frames[0].grid, Shells(frames[0].grid)
     components = [np.zeros(grid.shape, np.float32) for _ in range(shared.functions)]
     for frame, shares in zip(frames, np.linalg.pinv(functions).T, strict=True):
@@ -120,7 +126,7 @@ def shared_part(frames: Sequence[DensityMap], axis: Axis, shared: Shared) -> lis
 
 
 def shared_products(products: F64, axis: Axis, shared: Shared) -> F64:
-    """The inner products of `shared_part`, (shells, frames, frames)."""
+    """The inner products of `shared_part`, (shells, frames, frames), of those of the frames."""
     functions = axis.at_frames(shared.functions)
     held = (functions * shared.kept[:, None]) @ np.linalg.pinv(functions)
     return np.asarray(held @ products @ np.swapaxes(held, 1, 2))
