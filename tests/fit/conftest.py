@@ -20,6 +20,7 @@ class Killed(Exception):
 def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., object]], None]:
     """Runs a fit of blocks that keeps its state at every chance, and ends it after 100 steps as a crash would."""
     monkeypatch.setattr("nmap.fit.blocks.training.SAVE_EVERY", 0.0)
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
 
     def kill(now: Progress) -> None:
         if now.step > 100:
