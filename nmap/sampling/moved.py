@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from nmap.sampling.polynomial import Polynomial
 from nmap.spectrum import Complex, Shells, crop_spectrum, transform
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +82,23 @@ def _polynomial(field: Field) -> Polynomial:
     return Polynomial.of(field.spectrum(), field.band.shape, field.degree)
 
 
-def moved_values(polynomial: Polynomial, motion: Motion, lattice: Grid) -> F32:
-    """A polynomial's values where the points of a lattice over its box came from, float32 (z, y, x)."""
+def moved_values(
+    polynomial: Polynomial,
+    motion: Motion,
+    lattice: Grid,
+    values: Callable[[Polynomial, F64], F32] = Polynomial.at,
+) -> F32:
+    """A polynomial's values where the points of a lattice over its box came from, float32 (z, y, x).
+
+    Args:
+        polynomial: at rest.
+        motion: displacements.
+        lattice: where.
+        values: gives those of a polynomial at box fractions (n, 3), (n,).
+    """
     out = np.empty(lattice.shape, np.float32)
     for part, places in motion.places(lattice, lattice.shape):
-        out[part] = polynomial.at(places).reshape(out[part].shape)
+        out[part] = values(polynomial, places).reshape(out[part].shape)
     return out
 
 

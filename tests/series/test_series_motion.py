@@ -16,12 +16,13 @@ from nmap.container import decode_bytes, encode_bytes
 from nmap.errors import OptionError
 from nmap.fit.encode_series import encode_series
 from nmap.fit.progress import Progress
-from nmap.fit.series.at_rest import _cubic, detail_at_rest
+from nmap.fit.series.at_rest import detail_at_rest
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
 from nmap.model.motion import Motion
 from nmap.neural_map import NeuralMap
 from nmap.sampling.polynomial import Polynomial
+from nmap.sampling.splines import cubic, quintic
 from nmap.spectrum import fsc, transform
 
 GRID = Grid((32, 32, 32), (1.5,) * 3)
@@ -156,14 +157,15 @@ def test_where_parts_stretch_the_density_at_rest_is_held_finer() -> None:
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 32), (31, 30, 27)])
-def test_cubic_splines_are_near_to_the_polynomial(shape: tuple[int, int, int]) -> None:
+def test_splines_are_near_to_the_polynomial(shape: tuple[int, int, int]) -> None:
     places = np.random.default_rng(4).uniform(12, 30, (40, 3))
     values = gaussian_atoms(Grid(shape, (1.5,) * 3), places, 1.3)
     z, y, x = ((n - 1) // 2 for n in shape)
     polynomial = Polynomial.of(transform(values), shape, (z, y, x))
     at = np.random.default_rng(5).uniform(-0.6, 1.4, (3000, 3))
     wanted = polynomial.at(at)
-    assert np.std(_cubic(polynomial, at) - wanted) < 0.003 * np.std(wanted)
+    assert np.std(cubic(polynomial, at) - wanted) < 0.003 * np.std(wanted)
+    assert np.std(quintic(polynomial, at) - wanted) < 0.0003 * np.std(wanted)
 
 
 def test_frames_that_stand_still_have_no_motion() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +12,9 @@ from nmap.envelope.automatic import constant_solvent
 from nmap.grid import Grid, Shape
 from nmap.maps import DensityMap
 from nmap.model.motion import Motion
-from nmap.sampling.polynomial import Polynomial, Samples
+from nmap.sampling.moved import moved_values
+from nmap.sampling.polynomial import Polynomial
+from nmap.sampling.splines import cubic
 from nmap.spectrum import (
     Complex,
     Shells,
@@ -33,8 +34,6 @@ _FOLLOWED = 8
 _STILL = 1e-3
 # Points of the grid on which it is, for each node along an axis.
 _FINER = 3
-# Samples that a cubic spline needs beyond a point.
-_REACH = 2
 # Points that are moved at once.
 _BLOCK = 1 << 20
 # The density at rest is held to the first of so many times the frames' frequency at which what is cut off is worth less
@@ -60,33 +59,12 @@ def moved_back(frame: DensityMap, motion: Motion) -> DensityMap:
             [ndimage.map_coordinates(a, place, order=1, mode="grid-wrap") for a in np.moveaxis(ahead, -1, 0)],
             -1,
         )
-        values = _cubic(polynomial, at)
+        values = cubic(polynomial, at)
         if solvent is not None:
             near = np.rint(at * shape).astype(np.intp) % shape
             values[frame.values[near[:, 0], near[:, 1], near[:, 2]] == solvent] = solvent
         out[z] = values.reshape(z.size, *shape[1:])
     return DensityMap(out, grid, frame.header)
-
-
-def _cubic(polynomial: Polynomial, fractions: F64) -> F32:
-    """Values at box fractions (n, 3) by cubic splines through twice the samples, (n,).
-
-    Of density with detail up to the finest that the samples hold they are true to 0.2 % of its spread.
-    """
-    fine = tuple(2 * (2 * k + 1) for k in polynomial.degree)
-    for axis, count in enumerate(fine):
-        # The spline's coefficients: its own values at its nodes are 2/3, and 1/6 beside them.
-        turns = 2 * np.pi * polynomial.frequencies(axis) / count
-        polynomial = polynomial.times(3 / (2 + np.cos(turns)), axis)
-    place = fractions.T * np.asarray(fine)[:, None]
-    first, end = math.floor(place[0].min()) - _REACH, math.ceil(place[0].max()) + _REACH + 1
-    along = Samples(first / fine[0], 1 / fine[0], end - first)
-    y, x = (Samples(0.0, 1 / n, n) for n in fine[1:])
-    place[0] -= first
-    out: F32 = ndimage.map_coordinates(
-        polynomial.on_axes((along, y, x)), place, np.float32, 3, "grid-wrap", prefilter=False
-    )
-    return out
 
 
 def _ahead(motion: Motion, grid: Grid) -> F64:
@@ -138,10 +116,10 @@ def detail_at_rest(rest: Sequence[DensityMap], motions: Sequence[Motion], limit:
         """Half transform of the mean at rest to a resolution, moved on the lattice that it would be stored with."""
         keep = whole_box.spread(np.ones(whole_box.last(resolution) + 1, np.float32))
         polynomial = Polynomial.of(mean * keep, grid.shape, degree_of(grid.shape))
-        out = np.empty(lattice_shape(grid, resolution), np.float32)
-        for part, places in motion.places(grid, out.shape):
-            out[part] = _cubic(polynomial, places).reshape(out[part].shape)
-        return crop_spectrum(transform(out), out.shape, shape)
+        lattice = grid.resampled(lattice_shape(grid, resolution))
+        return crop_spectrum(
+            transform(moved_values(polynomial, motion, lattice, cubic)), lattice.shape, shape
+        )
 
     whole, last = moved(finest), shells.last(limit)
     for times in _TIMES_FINER:
