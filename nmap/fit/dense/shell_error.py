@@ -24,6 +24,9 @@ class ShellError:
 
     Attributes:
         wanted: modes of the target within the band limit.
+        band: their places in the flat half transform.
+        shell: number of the shell of each.
+        multiplicity: modes of the full transform that each stands for, float64.
     """
 
     def __init__(
@@ -42,17 +45,16 @@ class ShellError:
 
         index = shells.index.reshape(-1)
         band = np.flatnonzero(index <= target.last)
-        self.band, self._shell = there(band), there(index[band].astype(np.int64))
+        self.band, self.shell = there(band), there(index[band].astype(np.int64))
         multiplicity = np.broadcast_to(shells.multiplicity, shells.index.shape).reshape(-1)[band]
-        self._modes = there(multiplicity.astype(np.float64))
+        self.multiplicity = there(multiplicity.astype(np.float64))
         self.wanted = there(target.whitened.reshape(-1)[band].astype(np.complex64))
         self._reference = there(target.reference.reshape(-1)[band].astype(np.complex64))
         self._inside = there(inside)
         self.mask = there(mask)
         self._last = target.last
         self._power = self._sum(self._reference.abs().square())
-        self._counted = ~target.negligible[: target.last + 1]
-        self._counted[0] = False
+        self._counted = counted_shells(target)
 
     def __call__(self, u: Tensor, gains: F64) -> tuple[Tensor, F64]:
         """Of the values u (n,): those of a network with no error within the band limit, and the fidelity FSC.
@@ -94,7 +96,7 @@ class ShellError:
 
     def spread(self, factors: F64) -> Tensor:
         """A factor for each shell, (last + 1,), laid over the modes within the band limit."""
-        return torch.from_numpy(factors.astype(np.float32)).to(self._device)[self._shell]
+        return torch.from_numpy(factors.astype(np.float32)).to(self._device)[self.shell]
 
     def waves(self, modes: Tensor) -> Tensor:
         """Values (n,), at the points inside, of modes within the band limit."""
@@ -116,4 +118,11 @@ class ShellError:
 
     def _sum(self, values: Tensor) -> Tensor:
         """Sum over the full transform of a real value for each mode in the band, by shell, float64."""
-        return torch.bincount(self._shell, values.double() * self._modes, self._last + 1)
+        return torch.bincount(self.shell, values.double() * self.multiplicity, self._last + 1)
+
+
+def counted_shells(target: Target) -> NDArray[np.bool_]:
+    """Which shells count for fidelity, (last + 1,): not the mean of the map, and none in which the source is empty."""
+    counted = ~target.negligible[: target.last + 1]
+    counted[0] = False
+    return counted

@@ -19,9 +19,9 @@ from nmap.fit.blocks.layout import Layout
 from nmap.fit.blocks.rate import Rate
 from nmap.fit.blocks.recipe import BlockRecipe
 from nmap.fit.blocks.training import IN_BAND, BlockTraining
-from nmap.fit.dense.shell_error import ShellError
 from nmap.fit.device import Workers
 from nmap.fit.progress import Watch
+from nmap.fit.series.frame_errors import FrameErrors
 from nmap.fit.series.network import SeriesNetwork
 from nmap.fit.series.parameters import SeriesParameters
 from nmap.fit.series.waves import SeriesWaves
@@ -71,18 +71,10 @@ class SeriesTraining(BlockTraining):
         def there(values: NDArray[np.floating]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(device)
 
-        # Frames of components, (frames, components), and components of frames by least squares.
-        self._functions, self._projection = there(functions), there(np.linalg.pinv(functions))
         self._network = SeriesNetwork(self.parameters, there(functions.T @ functions), workers, device)
         self._rate = Rate(self.parameters)
-        places = layout.places
-        self._errors = [ShellError(target, device, places.flat, places.mask) for target in targets]
-        self._counted = np.stack([error.counted for error in self._errors])
-        # Modes of the components that are nearest to the frames, (components, modes).
-        self._nearest = sum(
-            shares[:, None] * error.wanted
-            for shares, error in zip(self._projection.unbind(1), self._errors, strict=True)
-        )
+        self._frames = FrameErrors(targets, functions, self._error, device)
+        self._counted = self._frames.counted
         # An error in a component is one in all frames, and so many of them share the error that a frame may have.
         shared = min(effective, _MOVING * math.sqrt(len(targets)))
         self._first_lambda = self.lambda_ = self._first_lambda * len(targets) / shared
@@ -112,20 +104,8 @@ class SeriesTraining(BlockTraining):
 
     def _lacks(self, modes: Tensor, weights: F64 | None) -> Tensor:
         """What the components lack for the frames, each shell of a frame times its weight, (m, components)."""
-        if weights is None:
-            total = self._nearest - modes
-        else:
-            total = torch.zeros_like(modes)
-            for frame, error in enumerate(self._errors):
-                lack = (error.wanted - self._frame(modes, frame)) * error.spread(weights[frame])
-                total += self._projection[:, frame, None] * lack
-        inside = [self._at_positions(self._error.waves(component)) for component in total]
-        return torch.stack(inside, 1)
-
-    def _frame(self, modes: Tensor, frame: int) -> Tensor:
-        """Modes of a frame, of those of the components."""
-        out: Tensor = (self._functions[frame, :, None] * modes).sum(0)
-        return out
+        total = self._frames.lacking(modes, weights)
+        return torch.stack([self._at_positions(self._error.waves(component)) for component in total], 1)
 
     def _evaluate(self, now: float) -> None:
         """Renew all that an evaluation of the frames tells, and keep the state if it is the best one."""
@@ -135,5 +115,4 @@ class SeriesTraining(BlockTraining):
         modes = self._component_modes(network + self.waves.values().to(self._device))
         modes = modes + self._component_modes(self.waves.follow(self._lacks(modes, None)))
         self._wanted = network + self._lacks(modes, self._weights) / IN_BAND
-        fsc = [error.fsc(self._frame(modes, frame)) for frame, error in enumerate(self._errors)]
-        self._learn(now, whole, np.stack(fsc))
+        self._learn(now, whole, self._frames.fsc(modes))
