@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nmap.axis import Axis
 from nmap.envelope.envelope import Envelope
+from nmap.fit.dense.adam import Adam
 from nmap.fit.progress import Watch
 from nmap.fit.series.at_rest import degree_of, moved_back
 from nmap.grid import Grid, Shape
@@ -242,17 +243,18 @@ class _Match:
         ]
         inverse = torch.from_numpy(np.linalg.inv(self._grid.box).T.astype(np.float32).copy())
         chosen = torch.from_numpy(inside)
-        optimiser = torch.optim.Adam([self._nodes], lr=_RATE * resolution)
+        adam = Adam({"nodes": self._nodes}, {"nodes": _RATE * resolution})
+        self._nodes.grad = gradient = torch.zeros_like(self._nodes)
         for step in range(steps):
             if is_over():
                 return
-            optimiser.param_groups[0]["lr"] = _RATE * resolution * (1 - (1 - _RATE_END) * step / steps)
-            optimiser.zero_grad()
+            gradient.zero_()
             for number, target in enumerate(wanted):
                 error = self._error(number, target, fine, at, weights, inverse, chosen) / norm
                 error.backward()  # type: ignore[no-untyped-call]
             (_BENDING * len(wanted) * self._bending() / (_UNIT * self._band_limit) ** 2).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            adam.begin(1 - (1 - _RATE_END) * step / steps)
+            adam.step({"nodes": gradient})
         self._apart = float(((wanted - wanted.mean(0)) ** 2).mean())
 
         def left() -> float:
