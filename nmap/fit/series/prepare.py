@@ -14,7 +14,7 @@ from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Watch
 from nmap.fit.series.at_rest import detail_at_rest, moved_back
 from nmap.fit.series.frames import emphasised, specimens_at_rest, specimens_of, targets_of
-from nmap.fit.series.motion import find_motion
+from nmap.fit.series.motion import Found, find_motion
 from nmap.fit.series.owed import (
     effective_functions,
     functions_needed,
@@ -61,17 +61,13 @@ def series_task(
     group, symmetry = _symmetry(specimens, options, watch)
     began = watch.seconds
     most = most_components(len(densities), axis.period is not None, _most_fitted(options))
-    sources, products = tuple(specimen.density for specimen in specimens), _products(specimens)
-    moving, motion, shared = products, None, None
-    if group is None and not _is_line(products, axis):
-        limit, envelope = specimens[0].band_limit, specimens[0].chosen.envelope
-        motion = find_motion(sources, axis, limit, envelope, most, options.goal_for(True), watch)
+    sources, moving = tuple(specimen.density for specimen in specimens), _products(specimens)
+    motion, products = None, moving
+    if group is None and not _is_line(moving, axis):
+        motion, specimens = _at_rest(specimens, axis, options, most, watch)
     if motion is not None:
-        motions = [motion.at(t) for t in axis.at]
-        rest = [moved_back(frame, m) for frame, m in zip(sources, motions, strict=True)]
-        finer = detail_at_rest(rest, motions, limit, options.goal_for(True))
-        specimens = specimens_at_rest(specimens, rest, finer, options)
         products = _products(specimens)
+    shared = None
     if options.target_fsc is None and not options.keeps_noise:
         shared = shared_functions(products, axis, _modes(specimens[0]))
     if shared is not None:
@@ -103,6 +99,19 @@ def series_task(
         sources=sources if motion is not None or shared is not None else (),
         shared=None if shared is None else shared.functions,
     )
+
+
+def _at_rest(
+    specimens: list[Specimen], axis: Axis, options: EncodeOptions, most: int, watch: Watch
+) -> tuple[Found | None, list[Specimen]]:
+    """The motion of the frames, with at most so many functions, and they moved back; None, and they as they are."""
+    sources, limit, goal = [s.density for s in specimens], specimens[0].band_limit, options.goal_for(True)
+    motion = find_motion(sources, axis, limit, specimens[0].chosen.envelope, most, goal, watch)
+    if motion is None:
+        return None, specimens
+    motions = [motion.at(t) for t in axis.at]
+    rest = [moved_back(frame, m) for frame, m in zip(sources, motions, strict=True)]
+    return motion, specimens_at_rest(specimens, rest, detail_at_rest(rest, motions, limit, goal), options)
 
 
 def _is_line(products: F64, axis: Axis) -> bool:
