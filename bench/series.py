@@ -123,7 +123,7 @@ def report(
     """The lines of a table on one series."""
     # Loads and compiles what both fits use, which is not counted.
     compiled.PATIENCE = 0
-    encode(frames[0], EncodeOptions(arch="siren", resolution=options.resolution, steps=8))
+    encode(frames[0], EncodeOptions(arch="block-siren", resolution=options.resolution, steps=8))
     series, seconds = timed(lambda: encode_series(frames, options))
     whole = made_of(series, seconds)
     group = "C1" if series.field.symmetry is None else series.field.symmetry.name
