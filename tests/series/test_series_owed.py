@@ -91,7 +91,7 @@ def test_beyond_what_differences_tell_less_and_less_is_owed() -> None:
     missed[: told + 1] = [0, 1e-3, 4e-3, 2e-2]
     wanted = ShellGoal(0.8, np.ones(21), modes, "fsc")
     owed = owed_between(wanted, missed)
-    assert_allclose(owed[1 : told + 1], [5e-4, 2e-3, 1e-2])
+    assert_allclose(owed[1 : told + 1], [5e-4, 1.6e-3, 8e-3])
     assert (np.diff(owed[1:]) >= 0).all()
     assert owed[told] < owed[told + 1] < owed[told + 2] < owed[-1] == pytest.approx(wanted.missing[-1])
 
@@ -160,4 +160,16 @@ def test_the_mean_of_two_frames_has_half_of_their_noise() -> None:
     missed[:4] = [0, 1e-3, 4e-3, 2e-2]
     shared = Shared(np.ones((21, 1)), np.full(21, 0.01), np.full(21, 0.002))
     owed = owed_between(ShellGoal(0.8, np.ones(21), modes, "fsc"), missed, shared)
-    assert_allclose(owed[1:4], [0.5 * m + 0.25 * (0.005 - 0.002) for m in missed[1:4]])
+    assert_allclose(owed[1:4], [max(0.4 * m + 0.1 * (0.005 - 0.002), 5e-4) for m in missed[1:4]])
+
+
+def test_where_bits_are_short_less_is_asked_of_all_shells() -> None:
+    modes, told = 4 * np.pi * np.arange(41.0) ** 2, 16
+    modes[0] = 0
+    missed = np.full(41, 0.09)
+    missed[: told + 1] = 0.028 * (np.arange(told + 1) / told) ** 4
+    strict, easy = (
+        owed_between(ShellGoal(share, np.ones(41), modes, "fsc"), missed) for share in (0.995, 0.9)
+    )
+    assert_allclose(strict[told - 2], 0.4 * missed[told - 2])
+    assert_allclose(easy[told - 2], 0.5 * missed[told - 2])

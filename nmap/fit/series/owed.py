@@ -25,14 +25,13 @@ F64 = NDArray[np.float64]
 # Least share of a shell's power that may be missing: a correlation of 0.99975.
 _LEAST = 5e-4
 # A line's miss is told from second differences up to this share; those of maps with nothing in common come to 0.09.
-# In finer shells it grows as the first of these powers of the frequency that the bits allow; else as the last, as far
-# as the bits go.
+# In finer shells it grows as the first of these powers of the frequency that the bits allow.
 _TOLD = 0.03
 _GROWS = (4, 6, 8, 12)
-# Of what a line misses, a frame may miss so much: what lies between frames has the error of the interpolation too. Of
-# the noise by which the mean of two maps is beyond the file it may miss less, for that of the motion is not counted.
-_SHARE = 0.5
-_SHARE_OF_NOISE = 0.25
+# Of what a line misses, and of the noise by which the mean of two maps is beyond the file, a frame may miss so much:
+# what lies between frames has the error of the interpolation and of the motion too. The first of these that the bits
+# allow counts; else the last, as far as the bits go.
+_SHARES = ((0.4, 0.1), (0.5, 0.25))
 # Bits that coarse shells may cost beyond those of the goal, as a share of these at this goal; at others they change by
 # the root.
 _MORE_BITS = 0.1
@@ -112,14 +111,15 @@ def owed_between(goal: ShellGoal, missed: F64, shared: Shared | None = None) -> 
         spare[:last] = shared.noise[:last] / 2 - shared.held[:last]
     bits = float(goal.modes @ -np.log(allowed))
     most = _MORE_BITS * math.sqrt(bits * float(goal.modes.sum()) * -math.log(1 - _MORE_AT**2))
-    for power in _GROWS:
-        line = float(missed[told]) * (shell / told) ** power
-        line[: told + 1] = missed[: told + 1]
-        wanted = np.minimum(np.maximum(_SHARE * line + _SHARE_OF_NOISE * spare, _LEAST), allowed)
-        wanted[0] = allowed[0]
-        more = np.cumsum(goal.modes * np.log(allowed / wanted))
-        if more[-1] <= most:
-            break
+    for of_line, of_noise in _SHARES:
+        for power in _GROWS:
+            line = float(missed[told]) * (shell / told) ** power
+            line[: told + 1] = missed[: told + 1]
+            wanted = np.minimum(np.maximum(of_line * line + of_noise * spare, _LEAST), allowed)
+            wanted[0] = allowed[0]
+            more = np.cumsum(goal.modes * np.log(allowed / wanted))
+            if more[-1] <= most:
+                return wanted
     return np.where(more <= most, wanted, allowed)
 
 
