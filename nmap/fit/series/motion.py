@@ -235,14 +235,16 @@ class _Match:
         wanted = torch.from_numpy(values.reshape(len(values), -1)[:, inside].copy())
         norm = float(wanted.var(1).mean())
         fine = _twice_as_fine(rest, lattice)
-        index = np.stack(np.unravel_index(inside, lattice.shape), -1) / np.asarray(lattice.shape)
-        at = torch.from_numpy(index[:, ::-1].astype(np.float32).copy())
+        index = np.stack(np.unravel_index(inside, lattice.shape), -1)
+        at = torch.from_numpy((index / np.asarray(lattice.shape))[:, ::-1].astype(np.float32).copy())
+        # Displacements are made in the box around the envelope.
+        low, high = index.min(0), index.max(0) + 1
         weights = [
-            torch.from_numpy(spline_weights(np.arange(n) / n, m).astype(np.float32))
-            for n, m in zip(lattice.shape, self._nodes.shape[1:4], strict=True)
+            torch.from_numpy(spline_weights(np.arange(a, b) / n, m).astype(np.float32))
+            for a, b, n, m in zip(low, high, lattice.shape, self._nodes.shape[1:4], strict=True)
         ]
         inverse = torch.from_numpy(np.linalg.inv(self._grid.box).T.astype(np.float32).copy())
-        chosen = torch.from_numpy(inside)
+        chosen = torch.from_numpy(np.ravel_multi_index(tuple((index - low).T), tuple(high - low)))
         adam = Adam({"nodes": self._nodes}, {"nodes": _RATE * resolution})
         self._nodes.grad = gradient = torch.zeros_like(self._nodes)
         for step in range(steps):
