@@ -16,7 +16,7 @@ from nmap.container import decode_bytes, encode_bytes
 from nmap.errors import OptionError
 from nmap.fit.encode_series import encode_series
 from nmap.fit.progress import Progress
-from nmap.fit.series.at_rest import detail_at_rest
+from nmap.fit.series.at_rest import detail_at_rest, moved_back
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
 from nmap.model.motion import Motion
@@ -208,3 +208,18 @@ def test_a_short_time_budget_leaves_out_the_motion_and_says_so() -> None:
     made = encode_series([bent(k) for k in KEPT], options(time_budget=0.5), at=KEPT, progress=heard.append)
     assert not made.field.network.has_motion
     assert [p.notice.code for p in heard if p.notice is not None].count("no-time-for-motion") == 1
+
+
+def test_what_comes_from_outside_has_the_nearest_voxels_value_and_all_else_its_own() -> None:
+    frame = bent(2.0)
+    motion = Motion(np.broadcast_to([0.4, -1.1, 2.6], (5, 5, 5, 3)), RESOLUTION)
+    inside = np.zeros(GRID.shape, bool)
+    inside[8:24, 6:26, 10:28] = True
+    everywhere, within = moved_back(frame, motion), moved_back(frame, motion, inside)
+    # Voxels (z, y, x) of 1.5 A that values come from.
+    shift = tuple(-round(v / 1.5) for v in (2.6, -1.1, 0.4))
+    from_inside = np.roll(inside, shift, (0, 1, 2))
+    assert_allclose(within.values[from_inside], everywhere.values[from_inside], rtol=1e-6)
+    nearest = np.roll(frame.values, shift, (0, 1, 2))
+    assert_allclose(within.values[~from_inside], nearest[~from_inside])
+    assert np.abs(nearest - everywhere.values)[from_inside].max() > 0.05 * frame.values.max()

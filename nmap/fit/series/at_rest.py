@@ -31,7 +31,7 @@ F64 = NDArray[np.float64]
 # Times that a displacement is followed back at most; each leaves what the one before it does, times the slope of the
 # field. It ends where none changes by more than this share of a point of the grid.
 _FOLLOWED = 8
-_STILL = 1e-3
+_STILL = 2e-3
 # Points of the grid on which it is, for each node along an axis.
 _FINER = 3
 # Points that are moved at once.
@@ -42,8 +42,15 @@ _TIMES_FINER = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
 _BEYOND = 0.5
 
 
-def moved_back(frame: DensityMap, motion: Motion) -> DensityMap:
-    """The density y -> frame(y + e), where e is the displacement of the point that y goes to, on the frame's grid."""
+def moved_back(frame: DensityMap, motion: Motion, inside: NDArray[np.bool_] | None = None) -> DensityMap:
+    """The density y -> frame(y + e), where e is the displacement of the point that y goes to, on the frame's grid.
+
+    Args:
+        frame: the map.
+        motion: its displacements.
+        inside: where in the frame the molecule is, (z, y, x); what comes from elsewhere has the nearest voxel's value.
+            None for everywhere.
+    """
     grid, shape = frame.grid, frame.grid.shape
     ahead = _ahead(motion, grid)
     polynomial = Polynomial.of(transform_values(frame.values), shape, degree_of(shape))
@@ -59,10 +66,13 @@ def moved_back(frame: DensityMap, motion: Motion) -> DensityMap:
             [ndimage.map_coordinates(a, place, order=1, mode="grid-wrap") for a in np.moveaxis(ahead, -1, 0)],
             -1,
         )
-        values = cubic(polynomial, at)
-        if solvent is not None:
-            near = np.rint(at * shape).astype(np.intp) % shape
-            values[frame.values[near[:, 0], near[:, 1], near[:, 2]] == solvent] = solvent
+        near = tuple((np.rint(at * shape).astype(np.intp) % shape).T)
+        values = frame.values[near]
+        chosen = np.full(len(values), True) if solvent is None else values != solvent
+        if inside is not None:
+            chosen &= inside[near]
+        if chosen.any():
+            values[chosen] = cubic(polynomial, at[chosen])
         out[z] = values.reshape(z.size, *shape[1:])
     return DensityMap(out, grid, frame.header)
 

@@ -96,7 +96,7 @@ def find_motion(
     frames: Sequence[DensityMap],
     axis: Axis,
     band_limit: float,
-    envelope: Envelope | None,
+    envelope: Envelope,
     components: int,
     goal: float,
     watch: Watch,
@@ -113,7 +113,7 @@ def find_motion(
         watch: asked whether to stop; of a time budget the motion takes a part at most.
     """
     grid = frames[0].grid
-    if grid.is_flat or envelope is None:
+    if grid.is_flat:
         return None
     nodes = _nodes(grid, band_limit)
     match = _Match(frames, envelope, nodes, band_limit)
@@ -223,15 +223,16 @@ class _Match:
             resolution *= 1.1
         lattice = self._grid.resampled(lattice_shape(self._grid, resolution))
         values = np.stack([_softened(frame, lattice, resolution) for frame in self._frames])
+        within = self._envelope.on_lattice(lattice.shape) > 0
         if middle is None:
             back = [
-                moved_back(DensityMap(v, lattice), Motion(d, resolution)).values
+                moved_back(DensityMap(v, lattice), Motion(d, resolution), within).values
                 for v, d in zip(values, self.displacements, strict=True)
             ]
             rest = np.mean(back, axis=0)
         else:
             rest = values[middle]
-        inside = np.flatnonzero(self._envelope.on_lattice(lattice.shape) > 0)
+        inside = np.flatnonzero(within)
         wanted = torch.from_numpy(values.reshape(len(values), -1)[:, inside].copy())
         norm = float(wanted.var(1).mean())
         fine = _twice_as_fine(rest, lattice)

@@ -10,6 +10,7 @@ import torch
 
 from nmap.axis import Axis, most_components
 from nmap.coding.matrices import MAX_PARTS
+from nmap.envelope.envelope import Envelope
 from nmap.fit.options import EncodeOptions
 from nmap.fit.progress import Watch
 from nmap.fit.series.at_rest import detail_at_rest, moved_back
@@ -62,9 +63,9 @@ def series_task(
     began = watch.seconds
     most = most_components(len(densities), axis.period is not None, _most_fitted(options))
     sources, moving = tuple(specimen.density for specimen in specimens), _products(specimens)
-    motion, products = None, moving
-    if group is None and not _is_line(moving, axis):
-        motion, specimens = _at_rest(specimens, axis, options, most, watch)
+    motion, products, envelope = None, moving, specimens[0].chosen.envelope
+    if group is None and envelope is not None and not _is_line(moving, axis):
+        motion, specimens = _at_rest(specimens, envelope, axis, options, most, watch)
     if motion is not None:
         products = _products(specimens)
     shared = None
@@ -102,15 +103,20 @@ def series_task(
 
 
 def _at_rest(
-    specimens: list[Specimen], axis: Axis, options: EncodeOptions, most: int, watch: Watch
+    specimens: list[Specimen],
+    envelope: Envelope,
+    axis: Axis,
+    options: EncodeOptions,
+    most: int,
+    watch: Watch,
 ) -> tuple[Found | None, list[Specimen]]:
     """The motion of the frames, with at most so many functions, and they moved back; None, and they as they are."""
     sources, limit, goal = [s.density for s in specimens], specimens[0].band_limit, options.goal_for(True)
-    motion = find_motion(sources, axis, limit, specimens[0].chosen.envelope, most, goal, watch)
+    motion = find_motion(sources, axis, limit, envelope, most, goal, watch)
     if motion is None:
         return None, specimens
-    motions = [motion.at(t) for t in axis.at]
-    rest = [moved_back(frame, m) for frame, m in zip(sources, motions, strict=True)]
+    inside, motions = envelope.on_lattice(sources[0].grid.shape) > 0, [motion.at(t) for t in axis.at]
+    rest = [moved_back(frame, m, inside) for frame, m in zip(sources, motions, strict=True)]
     return motion, specimens_at_rest(specimens, rest, detail_at_rest(rest, motions, limit, goal), options)
 
 
