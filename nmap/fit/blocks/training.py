@@ -78,8 +78,10 @@ _WORST = (0.6, 0.8)
 IN_BAND = 0.6
 # Points are dealt to batches anew every few passes.
 _DEALT = 4
-# Shells that lag get more weight by this power of what they miss, from and to these shares of the run.
+# Shells that lag get more weight by this power of what they miss, from and to these shares of the run. What a shell
+# with more weight to begin with misses counts by this power of that weight.
 _FOLLOW = 0.15
+_ASKED = 1.5
 _FOLLOWED = (0.2, 1.2)
 _FOLLOW_WIDTH = 0.6
 _FOLLOW_RANGE = (-0.5, 2.0)
@@ -372,7 +374,7 @@ class BlockTraining:
 
     def _follow(self, fsc: F64) -> None:
         """Give more weight to the shells that lag behind the median one."""
-        missing = np.maximum((1 - fsc**2) * self._more, 1e-5)
+        missing = np.maximum((1 - fsc**2) * self._more**_ASKED, 1e-5)
         median = float(np.median(missing[self._counted]))
         missing[~self._counted] = median
         missing[..., : self._first] = median

@@ -46,12 +46,11 @@ from nmap.spectrum import (
 )
 
 # A layer has the neurons that one map wants, times this power of the functions of the axis. Training has the passes
-# that one map wants, times these powers of the effective number of functions and of the mean weight of a mode, from
-# this weight on: what coarse shells gain by their weight fine ones make up for later.
+# that one map wants, times these powers of the effective number of functions and of the mean weight of a mode: what
+# coarse shells gain by their weight fine ones make up for later.
 _WIDER = 0.14
 _PASSES = 0.25
-_PASSES_WEIGHED = 0.9
-_WEIGHED_FROM = 1.1
+_PASSES_WEIGHED = 0.7
 # Training aims at this share of what may be missing: where parts have moved to, and between frames, more is missed.
 _AIMED = 0.6
 
@@ -119,8 +118,7 @@ def _recipe(single: BlockRecipe, task: SeriesTask) -> BlockRecipe:
     passes, width = single.passes, single.sizes.width
     if task.options.steps is None:
         weight = float(np.average(task.weights, weights=task.goal.modes)) if task.goal.modes.any() else 1.0
-        more = max(weight / _WEIGHED_FROM, 1.0) ** _PASSES_WEIGHED
-        passes = math.ceil(passes * task.effective**_PASSES * more)
+        passes = math.ceil(passes * task.effective**_PASSES * weight**_PASSES_WEIGHED)
     if task.options.hidden_features is None:
         width = min(4 * math.ceil(width * task.components**_WIDER / 4), MAX_WIDTH)
     return replace(single, passes=passes, sizes=replace(single.sizes, width=width))
