@@ -24,12 +24,16 @@ _AT_NODES: dict[Degree, tuple[float, ...]] = {3: (2 / 3, 1 / 6), 5: (33 / 60, 13
 
 
 def cubic(polynomial: Polynomial, fractions: F64) -> F32:
-    """Values at box fractions (n, 3), (z, y, x), to 0.2 % of the spread of density with the finest detail, (n,)."""
+    """Values at box fractions (n, 3), (z, y, x), (n,).
+
+    The root mean square error is 0.2 % of the spread of an atomic map with detail up to the finest that the polynomial
+    holds, and 1.2 % where that is as strong as all else.
+    """
     return _splined(polynomial, fractions, 3)
 
 
 def quintic(polynomial: Polynomial, fractions: F64) -> F32:
-    """Values at box fractions (n, 3), (z, y, x), to 0.02 % of the spread of density with the finest detail, (n,)."""
+    """The same to 0.02 % and 0.09 %."""
     return _splined(polynomial, fractions, 5)
 
 

@@ -34,6 +34,10 @@ def test_they_are_those_of_every_frame_alone() -> None:
     frames = [torch.from_numpy((row @ modes).astype(np.complex64)) for row in functions]
     given = torch.from_numpy(modes.astype(np.complex64))
     assert_allclose(together.fsc(given), [e.fsc(f) for e, f in zip(alone, frames, strict=True)], atol=1e-6)
+    # A frame that is weak beside the functions.
+    faint = torch.stack([given[0], given[0] * (1e-4 - functions[0, 0]) / functions[0, 1]])
+    whole = torch.from_numpy((functions[0] @ faint.numpy()).astype(np.complex64))
+    assert_allclose(together.fsc(faint)[0], alone[0].fsc(whole), atol=1e-2)
 
     weights = rng.uniform(0.5, 2, (len(frames), targets[0].last + 1))
     lacks = [

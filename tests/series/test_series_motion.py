@@ -12,11 +12,15 @@ from phantoms import gaussian_atoms
 from scipy import ndimage
 
 import nmap
+from nmap.axis import Axis
 from nmap.container import decode_bytes, encode_bytes
 from nmap.errors import OptionError
 from nmap.fit.encode_series import encode_series
-from nmap.fit.progress import Progress
+from nmap.fit.options import EncodeOptions
+from nmap.fit.progress import Progress, Watch
 from nmap.fit.series.at_rest import detail_at_rest, moved_back
+from nmap.fit.series.frames import specimens_of
+from nmap.fit.series.motion import find_motion
 from nmap.grid import Grid
 from nmap.maps import DensityMap, write_map
 from nmap.model.motion import Motion
@@ -223,3 +227,33 @@ def test_what_comes_from_outside_has_the_nearest_voxels_value_and_all_else_its_o
     nearest = np.roll(frame.values, shift, (0, 1, 2))
     assert_allclose(within.values[~from_inside], nearest[~from_inside])
     assert np.abs(nearest - everywhere.values)[from_inside].max() > 0.05 * frame.values.max()
+
+
+def test_a_small_molecule_in_a_large_box_is_moved_where_it_is() -> None:
+    grid = Grid((48, 48, 48), (1.5,) * 3)
+
+    def framed(k: float) -> DensityMap:
+        values = np.zeros(grid.shape, np.float32)
+        values[12:44, 10:42, 8:40] = bent(k).values
+        return DensityMap(values, grid)
+
+    frames = [framed(k) for k in KEPT]
+    envelope = specimens_of(frames, EncodeOptions(resolution=RESOLUTION))[0].chosen.envelope
+    assert envelope is not None
+    inside = envelope.on_lattice(grid.shape) > 0
+    assert not inside[:6].any() and not inside[:, :, :2].any()
+    found = find_motion(frames, Axis(KEPT), RESOLUTION, envelope, 4, 0.9, Watch())
+    assert found is not None
+    back = np.stack([moved_back(f, found.at(k)).values[inside] for f, k in zip(frames, KEPT, strict=True)])
+    moving = np.stack([frame.values[inside] for frame in frames])
+    assert back.var(0).sum() < 0.45 * moving.var(0).sum()
+
+
+@pytest.mark.parametrize(("resolution", "radius"), [(14.0, 7.2), (8.0, 3.0), (8.0, 4.5)])
+def test_a_mask_too_small_for_coarse_detail_is_no_fault(resolution: float, radius: float) -> None:
+    centre = np.indices(GRID.shape) * 1.5 - 24.0
+    mask = DensityMap((np.linalg.norm(centre, axis=0) < radius).astype(np.float32), GRID)
+    given = EncodeOptions(
+        arch="siren", resolution=resolution, symmetry="C1", mask=mask, preset="preview", steps=8
+    )
+    assert np.isfinite(encode_series([bent(k) for k in KEPT], given).at(0.3).as_array()).all()

@@ -29,7 +29,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 # Times that a displacement is followed back at most; each leaves what the one before it does, times the slope of the
-# field. It ends where none changes by more than this share of a point of the grid.
+# field. It ends where none changes by more than this share of a point of the grid: 0.006 A at a band limit of 3.5 A.
 _FOLLOWED = 8
 _STILL = 2e-3
 # Points of the grid on which it is, for each node along an axis.

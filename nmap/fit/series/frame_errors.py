@@ -1,6 +1,6 @@
-"""What the functions of a series lack for its frames, and the FSC of each frame, by inner products shell by shell.
+"""What the functions of a series lack for its frames, and the FSC of each frame, by matrix products shell by shell.
 
-A frame's modes are sums of those of the functions. So are its inner products with anything: no frame need be made.
+Frames' modes are sums of those of the functions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class FrameErrors:
             there(values.astype(np.float32)) for values in (functions, np.linalg.pinv(functions))
         )
         self._wanted = rows([target.whitened for target in targets])
-        # A mode of the half transform stands for itself and its conjugate.
+        # A mode of the half transform counts as often as the full one has it or its conjugate.
         self._root = band.multiplicity[self._order].sqrt().float().repeat_interleave(2)
         self._reference = rows([target.reference for target in targets]) * self._root
         self._power = torch.stack([r.square().sum(1) for r in self._shells(self._reference)], 1).double()
@@ -59,7 +59,7 @@ class FrameErrors:
         self.counted = np.stack([counted_shells(target) for target in targets])
 
     def lacking(self, modes: Tensor, weights: F64 | None = None) -> Tensor:
-        """What the functions' modes (functions, modes) lack for the frames, by least squares, complex.
+        """What the functions' modes (functions, modes) lack for the frames, by least squares, of the same shape.
 
         Args:
             modes: within the band limit.
@@ -79,14 +79,14 @@ class FrameErrors:
 
     def fsc(self, modes: Tensor) -> F64:
         """Fidelity FSC of each frame by shell, (frames, last + 1), of the functions' modes (functions, modes)."""
-        held = list(self._shells(self._sorted(modes).mul_(self._root)))
-        with_frames = torch.stack(
-            [r @ h.T for r, h in zip(self._shells(self._reference), held, strict=True)], 1
-        )
-        among = torch.stack([h @ h.T for h in held]).double()
-        functions = self._functions.double()
-        cross = torch.einsum("fsk,fk->fs", with_frames.double(), functions)
-        norm = (self._power * torch.einsum("skl,fk,fl->fs", among, functions, functions)).clamp(min=0).sqrt()
+        held = self._shells(self._sorted(modes).mul_(self._root))
+        # Frames are made of a shell at a time: products of the functions alone would cancel where a frame is weak.
+        sums = []
+        for here, reference in zip(held, self._shells(self._reference), strict=True):
+            frames = self._functions @ here
+            sums.append(torch.stack([(frames * reference).sum(1), frames.square().sum(1)]))
+        cross, power = torch.stack(sums, 2).double()
+        norm = (self._power * power).sqrt()
         found = torch.where(norm > 0, cross / norm.clamp(min=1e-300), torch.zeros_like(cross))
         return np.asarray(found.cpu().numpy(), np.float64)
 

@@ -39,6 +39,8 @@ _JUDGED = (1.4, 12)
 _LAST = (1.1, 10)
 # Points of the lattice on which frames are matched, at most: with more the resolution is coarser.
 _POINTS = 1 << 19
+# Fewer inside the envelope than this tell of no motion: such a resolution is passed over.
+_LEAST_POINTS = 8
 # Rate of learning at first, in units of the resolution, and its share at the end.
 _RATE, _RATE_END = 0.043, 0.1
 # What bending costs: the mean square of the nodes' second differences, in units of the mean square error of a frame.
@@ -218,12 +220,17 @@ class _Match:
             middle: number of the frame that is the density at rest; None for the mean of all, moved back.
             is_over: asked whether to stop.
         """
+        if is_over():
+            return
         resolution = ratio * self._band_limit
         while math.prod(lattice_shape(self._grid, resolution)) > _POINTS:
             resolution *= 1.1
         lattice = self._grid.resampled(lattice_shape(self._grid, resolution))
         values = np.stack([_softened(frame, lattice, resolution) for frame in self._frames])
         within = self._envelope.on_lattice(lattice.shape) > 0
+        inside = np.flatnonzero(within)
+        if inside.size < _LEAST_POINTS:
+            return
         if middle is None:
             back = [
                 moved_back(DensityMap(v, lattice), Motion(d, resolution), within).values
@@ -232,7 +239,6 @@ class _Match:
             rest = np.mean(back, axis=0)
         else:
             rest = values[middle]
-        inside = np.flatnonzero(within)
         wanted = torch.from_numpy(values.reshape(len(values), -1)[:, inside].copy())
         norm = float(wanted.var(1).mean())
         fine = _twice_as_fine(rest, lattice)
