@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -239,67 +240,23 @@ class _Match:
             rest = np.mean(back, axis=0)
         else:
             rest = values[middle]
-        wanted = torch.from_numpy(values.reshape(len(values), -1)[:, inside].copy())
-        norm = float(wanted.var(1).mean())
-        fine = _twice_as_fine(rest, lattice)
-        index = np.stack(np.unravel_index(inside, lattice.shape), -1)
-        at = torch.from_numpy((index / np.asarray(lattice.shape))[:, ::-1].astype(np.float32).copy())
-        # Displacements are made in the box around the envelope.
-        low, high = index.min(0), index.max(0) + 1
-        weights = [
-            torch.from_numpy(spline_weights(np.arange(a, b) / n, m).astype(np.float32))
-            for a, b, n, m in zip(low, high, lattice.shape, self._nodes.shape[1:4], strict=True)
-        ]
-        inverse = torch.from_numpy(np.linalg.inv(self._grid.box).T.astype(np.float32).copy())
-        chosen = torch.from_numpy(np.ravel_multi_index(tuple((index - low).T), tuple(high - low)))
+        points = _Points.of(values, rest, lattice, inside, self._nodes.shape[1:4])
         adam = Adam({"nodes": self._nodes}, {"nodes": _RATE * resolution})
         self._nodes.grad = gradient = torch.zeros_like(self._nodes)
+        unit = (_UNIT * self._band_limit) ** 2
         for step in range(steps):
             if is_over():
                 return
             gradient.zero_()
-            for number, target in enumerate(wanted):
-                error = self._error(number, target, fine, at, weights, inverse, chosen) / norm
-                error.backward()  # type: ignore[no-untyped-call]
-            (_BENDING * len(wanted) * self._bending() / (_UNIT * self._band_limit) ** 2).backward()  # type: ignore[no-untyped-call]
+            for number in range(len(values)):
+                (points.error(self._nodes, number) / points.norm).backward()  # type: ignore[no-untyped-call]
+            (_BENDING * len(values) * self._bending() / unit).backward()  # type: ignore[no-untyped-call]
             adam.begin(1 - (1 - _RATE_END) * step / steps)
             adam.step({"nodes": gradient})
-        self._apart = float(((wanted - wanted.mean(0)) ** 2).mean())
-
-        def left() -> float:
-            with torch.no_grad():
-                errors = [
-                    float(self._error(number, target, fine, at, weights, inverse, chosen))
-                    for number, target in enumerate(wanted)
-                ]
-            return float(np.mean(errors))
-
-        self._left, self._measure = left(), left
+        self._apart, self._measure = points.apart, lambda: points.mean_error(self._nodes)
+        self._left = self._measure()
         self._share = inside.size / lattice.size
         self._modes = _FREE * len(values) * inside.size
-
-    def _error(
-        self,
-        number: int,
-        target: Tensor,
-        fine: Tensor,
-        at: Tensor,
-        weights: list[Tensor],
-        inverse: Tensor,
-        chosen: Tensor,
-    ) -> Tensor:
-        """Mean square of what a frame differs from the moved density at rest."""
-        z, y, x = weights
-        field = torch.einsum("kc,abcd->abkd", x, self._nodes[number])
-        field = torch.einsum("jb,abkd->ajkd", y, field)
-        field = torch.einsum("ia,ajkd->ijkd", z, field)
-        moved = at - field.reshape(-1, 3)[chosen] @ inverse
-        # The last sample is the first one again, so that 1 is one box length.
-        place = (2 * moved - 1)[None, :, None, None]
-        values = torch.nn.functional.grid_sample(
-            fine[None, None], place, mode="bilinear", padding_mode="border", align_corners=True
-        )
-        return ((values[0, 0, :, 0, 0] - target) ** 2).mean()
 
     def _bending(self) -> Tensor:
         """Mean square of the second differences along each axis, over all frames."""
@@ -309,6 +266,87 @@ class _Match:
             before, here, after = (self._nodes.narrow(axis, first, count - 2) for first in range(3))
             total = total + ((before + after - 2 * here) ** 2).mean()
         return total
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """The points of a lattice inside an envelope, where frames are matched to a density at rest.
+
+    Attributes:
+        wanted: values of the frames there, (frames, points).
+        fine: density at rest on a grid of twice the samples, the first of each axis again at its end, (z, y, x).
+        at: box fractions of the points, (points, 3), (x, y, z).
+        chosen: flat indices of the points in the box around them, (points,).
+        weights: of the nodes for the planes of that box, along (z, y, x), each (planes, nodes).
+        inverse: box fractions for each Angstrom, (3, 3).
+    """
+
+    wanted: Tensor
+    fine: Tensor
+    at: Tensor
+    chosen: Tensor
+    weights: tuple[Tensor, Tensor, Tensor]
+    inverse: Tensor
+
+    @staticmethod
+    def of(values: F32, rest: F32, lattice: Grid, inside: NDArray[np.intp], nodes: Sequence[int]) -> _Points:
+        """Those of frames (frames, z, y, x) and a density at rest (z, y, x) on a lattice.
+
+        Args:
+            values: of the frames.
+            rest: of the density at rest.
+            lattice: where both lie.
+            inside: flat indices of the points.
+            nodes: along (z, y, x).
+        """
+        index = np.stack(np.unravel_index(inside, lattice.shape), -1)
+        low, high = index.min(0), index.max(0) + 1
+        z, y, x = (
+            torch.from_numpy(spline_weights(np.arange(a, b) / n, m).astype(np.float32))
+            for a, b, n, m in zip(low, high, lattice.shape, nodes, strict=True)
+        )
+        return _Points(
+            wanted=torch.from_numpy(values.reshape(len(values), -1)[:, inside].copy()),
+            fine=_twice_as_fine(rest, lattice),
+            at=torch.from_numpy((index / np.asarray(lattice.shape))[:, ::-1].astype(np.float32).copy()),
+            chosen=torch.from_numpy(np.ravel_multi_index(tuple((index - low).T), tuple(high - low))),
+            weights=(z, y, x),
+            inverse=torch.from_numpy(np.linalg.inv(lattice.box).T.astype(np.float32).copy()),
+        )
+
+    @cached_property
+    def norm(self) -> float:
+        """Mean variance of a frame."""
+        return float(self.wanted.var(1).mean())
+
+    @property
+    def apart(self) -> float:
+        """Mean square of what frames differ from their mean by."""
+        return float(((self.wanted - self.wanted.mean(0)) ** 2).mean())
+
+    def error(self, nodes: Tensor, number: int) -> Tensor:
+        """Mean square of what a frame differs from the moved density at rest by.
+
+        Args:
+            nodes: displacements of all frames, Angstrom along (x, y, z), (frames, mz, my, mx, 3).
+            number: of the frame.
+        """
+        z, y, x = self.weights
+        field = torch.einsum("kc,abcd->abkd", x, nodes[number])
+        field = torch.einsum("jb,abkd->ajkd", y, field)
+        field = torch.einsum("ia,ajkd->ijkd", z, field)
+        moved = self.at - field.reshape(-1, 3)[self.chosen] @ self.inverse
+        # The last sample is the first one again, so that 1 is one box length.
+        place = (2 * moved - 1)[None, :, None, None]
+        values = torch.nn.functional.grid_sample(
+            self.fine[None, None], place, mode="bilinear", padding_mode="border", align_corners=True
+        )
+        return ((values[0, 0, :, 0, 0] - self.wanted[number]) ** 2).mean()
+
+    def mean_error(self, nodes: Tensor) -> float:
+        """Mean of the errors of all frames."""
+        with torch.no_grad():
+            return float(np.mean([float(self.error(nodes, number)) for number in range(len(self.wanted))]))
 
 
 def _softened(frame: DensityMap, lattice: Grid, resolution: float) -> F32:
