@@ -249,11 +249,17 @@ def test_a_small_molecule_in_a_large_box_is_moved_where_it_is() -> None:
     assert back.var(0).sum() < 0.45 * moving.var(0).sum()
 
 
-@pytest.mark.parametrize(("resolution", "radius"), [(14.0, 7.2), (8.0, 3.0), (8.0, 4.5)])
-def test_a_mask_too_small_for_coarse_detail_is_no_fault(resolution: float, radius: float) -> None:
-    centre = np.indices(GRID.shape) * 1.5 - 24.0
-    mask = DensityMap((np.linalg.norm(centre, axis=0) < radius).astype(np.float32), GRID)
+@pytest.mark.parametrize(
+    ("points", "resolution", "radius"), [(32, 14.0, 7.2), (40, 8.0, 3.0), (40, 8.0, 4.5)]
+)
+def test_a_mask_too_small_for_coarse_detail_is_no_fault(
+    points: int, resolution: float, radius: float
+) -> None:
+    grid, edge = Grid((points,) * 3, (1.5,) * 3), (points - 32) // 2
+    distance = np.linalg.norm(np.indices(grid.shape) * 1.5 - points * 0.75, axis=0)
+    mask = DensityMap((distance < radius).astype(np.float32), grid)
+    frames = [DensityMap(np.pad(bent(k).values, (edge, points - 32 - edge)), grid) for k in KEPT]
     given = EncodeOptions(
         arch="siren", resolution=resolution, symmetry="C1", mask=mask, preset="preview", steps=8
     )
-    assert np.isfinite(encode_series([bent(k) for k in KEPT], given).at(0.3).as_array()).all()
+    assert np.isfinite(encode_series(frames, given).at(0.3).as_array()).all()
